@@ -1,0 +1,187 @@
+"""Values to bytes and back: JSON, and whatever object the user brings.
+
+A codec sees payloads only, never names or routes, and is a plain function of its input: no link, no lock.
+Whatever goes wrong in one, ours or the user's, is an `InvalidData`; that is the caller's mistake when
+encoding, and costs one frame when decoding, never the link.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, cast
+
+import msgspec
+
+from sig.constants import NAME_MAX_BYTES
+from sig.errors import InvalidArgument, InvalidData
+
+
+class Codec(Protocol):
+    """What the rest of the project calls; `as_codec` makes one of what the user gives.
+
+    `encode` and `decode` raise `InvalidData` for what the codec cannot carry and what it cannot read.
+    """
+
+    # How it is called in the handshake: peers with the same name understand each other.
+    @property
+    def name(self) -> str: ...
+
+    # Whether the payloads of a batch are joined by newlines; then no payload contains one.
+    @property
+    def lines(self) -> bool: ...
+
+    def encode(self, obj: object, /) -> bytes: ...
+
+    def decode(self, data: bytes, /) -> object: ...
+
+    # What a batch says. `lens` are the lengths of its parts, or None if they are lines. `batch_decode`, which
+    # is what to call, checks that there are `count` results.
+    def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]: ...
+
+
+class JSONCodec:
+    """JSON as msgspec writes it: the default, and what every peer can read.
+
+    What arrives is not always what was given:
+
+    * tuples, sets and frozensets arrive as lists; dataclasses and `msgspec.Struct` as dicts; keys as strings;
+    * `datetime`, `UUID`, `Decimal`, enums as their usual texts or values;
+    * `bytes` as a string of base64, which a listener with a `type=` turns back into bytes;
+    * NaN and the infinities, for which JSON has no word, as `None`;
+    * integers of any size arrive whole between Python peers. Other languages may round beyond 53 bits.
+
+    `msgspec.Raw` is sent as it stands: it must be one line of JSON.
+    """
+
+    __slots__ = ("_decoder", "_encode", "lines", "name")
+
+    def __init__(self) -> None:
+        self.name, self.lines = "json", True
+        self._encode = msgspec.json.Encoder().encode
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+    def encode(self, obj: object, /) -> bytes:
+        """One line of JSON: newlines inside strings are escaped, and there are no others."""
+        try:
+            return self._encode(obj)
+        except RecursionError as error:
+            raise InvalidData(f"{_type_name(obj)} is nested too deeply for JSON, or contains itself") from error
+        # Encoding may run code of the user's (properties, subclasses): anything can come out of it.
+        except Exception as error:
+            raise InvalidData(
+                f"JSON cannot carry this {_type_name(obj)} ({_reason(error)}): "
+                "give plain values (dict, list, str, number, bool, None), a dataclass or a msgspec.Struct"
+            ) from error
+
+    def decode(self, data: bytes, /) -> object:
+        try:
+            return self._decoder.decode(data)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise InvalidData(f"the payload is not JSON that can be read: {error}") from error
+
+    def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]:
+        # The lengths are for whoever splits the batch: the newlines are there with or without them.
+        try:
+            return self._decoder.decode_lines(payloads)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise InvalidData(f"the batch is not lines of JSON that can be read: {error}") from error
+
+
+class UserCodec:
+    """Any object with `encode(obj) -> bytes` and `decode(data) -> obj`, held to the contract of `Codec`."""
+
+    __slots__ = ("_decode", "_encode", "lines", "name")
+
+    def __init__(self, name: str, encode: Callable[[object], object], decode: Callable[[bytes], object]) -> None:
+        self.name, self.lines = name, False
+        self._encode, self._decode = encode, decode
+
+    def encode(self, obj: object, /) -> bytes:
+        try:
+            data = self._encode(obj)
+        except Exception as error:
+            raise InvalidData(
+                f"the codec {self.name!r} cannot carry this {_type_name(obj)} ({_reason(error)})"
+            ) from error
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InvalidData(f"encode() of the codec {self.name!r} must return bytes, not {_type_name(data)}")
+        return bytes(data)
+
+    def decode(self, data: bytes, /) -> object:
+        try:
+            return self._decode(data)
+        except Exception as error:
+            raise InvalidData(f"the codec {self.name!r} cannot read a payload ({_reason(error)})") from error
+
+    def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]:
+        if lens is None:
+            raise InvalidData(f"a batch of {count} payloads in the codec {self.name!r} must carry their lengths")
+        values: list[object] = []
+        start = 0
+        for length in lens:
+            values.append(self.decode(payloads[start : start + length]))
+            start += length
+        return values
+
+
+JSON: Final = JSONCodec()
+
+# What a user can ask for by its name. MessagePack will stand here too.
+_BUILT_IN: Final[dict[str, Codec]] = {JSON.name: JSON}
+_CHOICE: Final = f"choose from {', '.join(map(repr, _BUILT_IN))}, or give an object with encode(obj) and decode(bytes)"
+
+
+def as_codec(value: object) -> Codec:
+    """The codec that `value` stands for: the name of a built-in one, or an object that is one.
+
+    An object needs `encode(obj) -> bytes` and `decode(bytes) -> obj`. Its `name` is what peers compare in the
+    handshake; without one it is "custom".
+
+    Raises:
+        InvalidArgument: an unknown name, or an object that is no codec.
+    """
+    if isinstance(value, str):
+        if value in _BUILT_IN:
+            return _BUILT_IN[value]
+        raise InvalidArgument(f"there is no codec {value!r}; {_CHOICE}")
+    if isinstance(value, JSONCodec | UserCodec):
+        return value
+    encode, decode = getattr(value, "encode", None), getattr(value, "decode", None)
+    # A class has both functions too, but no `self` to call them with.
+    if isinstance(value, type) or not (callable(encode) and callable(decode)):
+        raise InvalidArgument(f"{value!r} is not a codec; {_CHOICE}")
+    name = getattr(value, "name", "custom")
+    # Printable first: a lone surrogate is not, and could not be encoded.
+    if not (isinstance(name, str) and name.isprintable() and 0 < len(name.encode()) <= NAME_MAX_BYTES):
+        raise InvalidArgument(f"a codec's name must be printable text of 1 to {NAME_MAX_BYTES} bytes, not {name!r}")
+    if name in _BUILT_IN:
+        # Peers would take its payloads for the real one.
+        raise InvalidArgument(f"{name!r} is the name of a built-in codec: give yours another")
+    return UserCodec(name, encode, cast("Callable[[bytes], object]", decode))
+
+
+def batch_decode(codec: Codec, payloads: bytes, lens: Sequence[int] | None, count: int) -> list[object]:
+    """The `count` values in the payloads of one EVENT frame, in order.
+
+    Raises:
+        InvalidData: the payloads are malformed, or are not `count`; then none of them is given.
+    """
+    # A single event is a bare payload, in every codec.
+    values = codec.decode_many(payloads, lens, count) if count != 1 else [codec.decode(payloads)]
+    if len(values) != count:
+        raise InvalidData(f"a batch said to hold {count} payloads holds {len(values)}")
+    return values
+
+
+def _type_name(obj: object) -> str:
+    return type(obj).__name__
+
+
+# An exception of the user's may quote all of the data.
+_LONGEST_REASON: Final = 200
+
+
+def _reason(error: Exception) -> str:
+    # Not str(error): that is code of the user's too, and this copes with one that raises.
+    return "".join(traceback.format_exception_only(error)).strip()[:_LONGEST_REASON]

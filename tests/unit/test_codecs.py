@@ -1,0 +1,268 @@
+"""Values to bytes and back: what JSON does with the odd ones, and what is asked of a codec of the user's."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import math
+import pickle
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sig.codecs import JSON, Codec, JSONCodec, UserCodec, as_codec, batch_decode
+from sig.errors import InvalidArgument, InvalidData
+
+
+class Reversed:
+    """A codec of the user's: texts, written backwards."""
+
+    name = "reversed"
+
+    def encode(self, obj: object) -> bytes:
+        assert isinstance(obj, str)
+        return obj[::-1].encode()
+
+    def decode(self, data: bytes) -> object:
+        return data.decode()[::-1]
+
+
+class Nameless:
+    def encode(self, obj: object) -> object:
+        return obj
+
+    def decode(self, data: bytes) -> object:
+        return data
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this works")
+
+
+class Broken:
+    name = "broken"
+
+    def encode(self, obj: object) -> bytes:
+        raise Unprintable
+
+    def decode(self, data: bytes) -> object:
+        raise KeyError("x" * 10_000)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+# -- JSON ----------------------------------------------------------------------------------------
+
+
+@given(json_values)
+def test_json_gives_back_what_it_was_given_on_one_line(value: object) -> None:
+    payload = JSON.encode(value)
+    assert b"\n" not in payload
+    assert JSON.decode(payload) == value
+
+
+@given(st.lists(json_values, min_size=1, max_size=8))
+def test_a_batch_of_json_lines_is_decoded_in_one_call(values: list[object]) -> None:
+    payloads = [JSON.encode(value) for value in values]
+    body = b"\n".join(payloads)
+    lens = [len(payload) + 1 for payload in payloads]
+    assert batch_decode(JSON, body, None, len(values)) == values
+    assert batch_decode(JSON, body + b"\n", lens, len(values)) == values
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int
+
+
+class Reading(msgspec.Struct):
+    celsius: float
+
+
+@pytest.mark.parametrize(
+    ("given_value", "arrives"),
+    [
+        ((1, 2), [1, 2]),
+        ({3}, [3]),
+        (Point(1, 2), {"x": 1, "y": 2}),
+        (Reading(21.5), {"celsius": 21.5}),
+        (datetime.datetime(2024, 5, 6, 7, 8, 9, tzinfo=datetime.UTC), "2024-05-06T07:08:09Z"),
+        ({1: "one"}, {"1": "one"}),
+        (b"\x00\xff", "AP8="),
+        (math.nan, None),
+        ([math.inf, -math.inf], [None, None]),
+        (2**64, 2**64),
+        (-(10**40), -(10**40)),
+        ("two\nlines \u2028", "two\nlines \u2028"),
+        (None, None),
+    ],
+)
+def test_what_json_makes_of_other_values(given_value: object, arrives: object) -> None:
+    assert JSON.decode(JSON.encode(given_value)) == arrives
+
+
+def test_json_refuses_what_it_cannot_carry_and_says_what_to_do() -> None:
+    with pytest.raises(InvalidData, match=r"cannot carry this Nameless.*give plain values"):
+        JSON.encode(Nameless())
+    with pytest.raises(InvalidData, match=r"this dict \(TypeError"):
+        JSON.encode({(1, 2): 3})
+    with pytest.raises(InvalidData, match=r"this str \(UnicodeEncodeError"):
+        JSON.encode("\ud800")
+    with pytest.raises(InvalidData, match=r"this int \(ValueError"):
+        JSON.encode(10**5000)
+
+
+def test_an_exception_of_the_users_own_while_encoding_is_invalid_data_too() -> None:
+    class Nowhere(datetime.tzinfo):
+        def utcoffset(self, when: datetime.datetime | None, /) -> datetime.timedelta:
+            raise Unprintable
+
+        dst = tzname = None  # type: ignore[assignment]  # never asked
+
+    with pytest.raises(InvalidData, match=r"this datetime .*Unprintable") as caught:
+        JSON.encode(datetime.datetime(2024, 5, 6, tzinfo=Nowhere()))
+    assert isinstance(caught.value.__cause__, Unprintable)
+
+
+def test_json_that_contains_itself_is_an_error_not_a_crash() -> None:
+    value: list[object] = []
+    value.append(value)
+    with pytest.raises(InvalidData, match="nested too deeply for JSON, or contains itself"):
+        JSON.encode(value)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"[1",
+        b"1 2",
+        b"nul",
+        b"NaN",
+        b"1e400",
+        b'"\xff"',
+        b'"\\ud800"',
+        b'"a\nb"',
+        b"1" * 5000,
+        b"[" * 100_000 + b"]" * 100_000,
+    ],
+    ids=lambda payload: repr(payload[:12]),
+)
+def test_malformed_json_is_invalid_data_alone_and_in_a_batch(payload: bytes) -> None:
+    with pytest.raises(InvalidData, match="not JSON that can be read"):
+        JSON.decode(payload)
+    with pytest.raises(InvalidData):
+        batch_decode(JSON, b"1\n" + payload, None, 2)
+
+
+@given(st.binary())
+def test_garbage_raises_nothing_but_invalid_data(data: bytes) -> None:
+    for decode in (JSON.decode, lambda data: batch_decode(JSON, data, None, 2)):
+        with contextlib.suppress(InvalidData):
+            decode(data)
+
+
+# -- batches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("payloads", "count"), [(b"1\n2\n3", 2), (b"1\n2", 3), (b"", 2), (b"1\n\n2", 3)])
+def test_a_batch_must_hold_as_many_as_it_says(payloads: bytes, count: int) -> None:
+    with pytest.raises(InvalidData, match=f"said to hold {count} payloads holds"):
+        batch_decode(JSON, payloads, None, count)
+
+
+def test_a_single_event_is_a_bare_payload_in_every_codec() -> None:
+    assert batch_decode(JSON, b"[1]", None, 1) == [[1]]
+    assert batch_decode(JSON, b"[1]\n", [4], 1) == [[1]]
+    assert batch_decode(as_codec(Reversed()), b"a\nb", None, 1) == ["b\na"]
+    with pytest.raises(InvalidData):
+        batch_decode(JSON, b"1\n2", None, 1)
+
+
+def test_a_batch_of_a_users_codec_is_cut_by_its_lengths() -> None:
+    codec = as_codec(Reversed())
+    assert batch_decode(codec, b"abc\n1", [2, 0, 3], 3) == ["ba", "", "1\nc"]
+    with pytest.raises(InvalidData, match="'reversed' must carry their lengths"):
+        batch_decode(codec, b"abc", None, 3)
+    with pytest.raises(InvalidData, match="said to hold 3 payloads holds 2"):
+        batch_decode(codec, b"abc", [1, 2], 3)
+
+
+# -- codecs of the user's ------------------------------------------------------------------------
+
+
+def test_json_is_asked_for_by_name() -> None:
+    assert as_codec("json") is JSON
+    assert (JSON.name, JSON.lines) == ("json", True)
+
+
+def test_an_object_with_both_functions_is_a_codec() -> None:
+    codec = as_codec(Reversed())
+    assert (codec.name, codec.lines) == ("reversed", False)
+    assert codec.encode("abc") == b"cba"
+    assert codec.decode(b"cba") == "abc"
+
+
+def test_a_codec_without_a_name_is_custom() -> None:
+    assert as_codec(Nameless()).name == "custom"
+
+
+def test_as_codec_leaves_codecs_as_they_are() -> None:
+    mine: Codec = UserCodec("mine", repr, bytes.decode)
+    strict = JSONCodec()
+    assert as_codec(mine) is mine
+    assert as_codec(strict) is strict
+
+
+def test_what_is_no_codec_is_refused_with_the_choice() -> None:
+    for wrong in ("yaml", "JSON", None, 5, Reversed, pickle, object()):
+        with pytest.raises(InvalidArgument, match=r"choose from 'json', or give an object with encode\(obj\)"):
+            as_codec(wrong)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "\ud800", "two\nlines", 5, None])
+def test_a_codec_needs_a_name_that_peers_can_compare(name: object) -> None:
+    codec = Reversed()
+    codec.name = name  # type: ignore[assignment]  # that is the point
+    with pytest.raises(InvalidArgument, match="name must be printable text of 1 to 255 bytes"):
+        as_codec(codec)
+
+
+def test_a_codec_may_not_take_the_name_of_a_built_in_one() -> None:
+    codec = Reversed()
+    codec.name = "json"
+    with pytest.raises(InvalidArgument, match="'json' is the name of a built-in codec"):
+        as_codec(codec)
+
+
+@pytest.mark.parametrize("data", [b"abc", bytearray(b"abc"), memoryview(b"abc")])
+def test_any_kind_of_bytes_will_do(data: object) -> None:
+    payload = as_codec(Nameless()).encode(data)
+    assert type(payload) is bytes
+    assert payload == b"abc"
+
+
+def test_a_codec_that_returns_no_bytes_is_told_so() -> None:
+    with pytest.raises(InvalidData, match=r"encode\(\) of the codec 'custom' must return bytes, not str"):
+        as_codec(Nameless()).encode("abc")
+
+
+def test_what_a_users_codec_raises_becomes_invalid_data_and_is_chained() -> None:
+    codec = as_codec(Broken())
+    with pytest.raises(InvalidData, match=r"'broken' cannot carry this int .*Unprintable") as encoding:
+        codec.encode(5)
+    assert isinstance(encoding.value.__cause__, Unprintable)
+    with pytest.raises(InvalidData, match=r"'broken' cannot read a payload .*KeyError") as decoding:
+        codec.decode(b"")
+    assert isinstance(decoding.value.__cause__, KeyError)
+    assert len(str(decoding.value)) < 300

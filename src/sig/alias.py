@@ -43,14 +43,11 @@ def follow_overrides(cls: type) -> None:
 
 
 def _agree(cls: type, old: str, new: str) -> None:
-    for base in cls.__mro__:
-        has_old, has_new = old in vars(base), new in vars(base)
-        if has_old and not has_new and not isinstance(vars(base)[old], _Alias):
-            setattr(cls, new, vars(base)[old])
-        elif has_new and not has_old:
-            setattr(cls, old, vars(base)[new])
-        if has_old or has_new:
-            return
+    first = next(vars(base) for base in cls.__mro__ if old in vars(base) or new in vars(base))
+    if old not in first:
+        setattr(cls, old, first[new])
+    elif new not in first and not isinstance(first[old], _Alias):
+        setattr(cls, new, first[old])
 
 
 class _Alias:
@@ -65,22 +62,13 @@ class _Alias:
         self.home, self.name = owner, name
 
     def __get__(self, instance: object, owner: type) -> Any:
+        obj = owner if instance is None else instance
         if owner is not self.home:
-            for base in owner.__mro__:
-                if base is self.home:
-                    break
-                if self.name in vars(base):
-                    return self._next(instance, owner)
-        return getattr(owner if instance is None else instance, self.primary)
-
-    def _next(self, instance: object, owner: type) -> Any:
-        """What `super()` means: a class before ours has this name, so only through `super()` can one get here.
-
-        Asking the instance would find that class again, and again.
-        """
-        order = owner.__mro__
-        for base in order[order.index(self.home) :]:
-            if self.primary in vars(base):
-                value = vars(base)[self.primary]
-                return value.__get__(instance, owner) if hasattr(value, "__get__") else value
-        raise AttributeError(f"{owner.__name__!r} has no attribute {self.primary!r}")
+            order = owner.__mro__
+            before = order[: order.index(self.home)]
+            for base in before:
+                if self.name in base.__dict__:
+                    # This class hides us, so only its `super()` can have got here. Asking the instance would
+                    # find it again, for ever; what is meant is what follows from our own class on.
+                    return getattr(super(before[-1], obj), self.primary)
+        return getattr(obj, self.primary)

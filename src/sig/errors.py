@@ -182,7 +182,7 @@ class RequestFailed(SigError):
         self.code, self.data = code, data
 
     def _write_fields(self) -> dict[str, object]:
-        return {"failure": {"code": self.code, "data": self.data}}
+        return {"failure": {"code": _text(self.code), "data": self.data}}
 
     def _read_fields(self, obj: Mapping[str, object]) -> bool:
         failure = obj.get("failure", {})
@@ -346,7 +346,7 @@ def to_wire(error: BaseException, *, traceback: str | None = None) -> dict[str, 
     user's: whoever encodes it must be ready to fail.
     """
     if not isinstance(error, SigError):
-        error = RemoteError(_text(error), type=_encodable(type(error).__name__), traceback=traceback)
+        error = RemoteError(_text(error), type=type(error).__name__, traceback=traceback)
     message = error.args[0] if isinstance(error, RemoteError) and error.args else error
     told: dict[str, object] = {"code": error.wire_code, "message": _text(message)}
     for name, value in error._write_fields().items():

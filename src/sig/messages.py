@@ -1,0 +1,309 @@
+"""What peers say to each other besides events and requests: the JSON bodies of the control frames.
+
+Each class is the body of one kind of frame, or of one call; the fields are the keys of a JSON object. A field
+with its default value is left out, and an unknown key is ignored, so that a later version can add some.
+Nothing here knows what the messages mean: `protocol` does.
+
+Control is read from strangers, so `decode_control` is strict where payload codecs are not: depth and integers
+are bounded before anything is built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from sig.constants import CONTROL_MAX_DEPTH
+from sig.errors import LocalProtocolError, RemoteProtocolError, SigError, from_wire
+
+T = TypeVar("T")
+
+U16: TypeAlias = Annotated[int, Meta(ge=0, le=2**16 - 1)]
+U32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+# The upper bound is the one of all integers in control, see `_check_shape`.
+U64: TypeAlias = Annotated[int, Meta(ge=0)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of all control bodies."""
+
+
+# -- the life of a link --------------------------------------------------------------------------
+
+
+class Hello(Message, frozen=True, omit_defaults=True):
+    """HELLO, client to server: who calls, and what it can do."""
+
+    versions: list[U16]
+    # In order of preference.
+    codecs: list[str]
+    role: Literal["client", "router"] = "client"
+    # For logs and lists of clients; need not be unique.
+    name: str = ""
+    # Tells the events of one producer from those of another, for durable events; 0: has none.
+    producer: U64 = 0
+    # The token of the session to resume, and how many of its frames have arrived here.
+    session: str | None = None
+    received: U64 = 0
+    # The silence after which the client would like a PING; None: as the server sees fit.
+    heartbeat_s: Seconds | None = None
+    features: list[str] = []
+    # The largest frame body that the client accepts.
+    max_frame_bytes: U32 | None = None
+
+
+class Welcome(Message, frozen=True, omit_defaults=True):
+    """WELCOME, server to client: the client is in; what holds on this link from here on."""
+
+    version: U16
+    # Those of HELLO which the server can read; it bridges to the others.
+    codecs: list[str]
+    node: str
+    # A new one each time the server starts: numbers of an older epoch mean nothing.
+    epoch: U64
+    # The number of this client, which is also the `peer` of its requests; as long as its session.
+    client: U32
+    session: str
+    # The largest frame body that the server accepts, and the bytes of events it grants at first.
+    max_frame_bytes: U32
+    window_bytes: U32
+    heartbeat_s: Seconds
+    features: list[str] = []
+    # Frames of the resumed session which have arrived at the server.
+    received: U64 = 0
+    # Why the session asked for could not be resumed, and is a new one; None: it was, or none was asked for.
+    fresh: str | None = None
+
+
+class Bye(Message, frozen=True, omit_defaults=True):
+    """BYE, either way: the last frame of a link, and why."""
+
+    code: str
+    message: str = ""
+    # When to come back; None: whenever one likes.
+    retry_after_s: Seconds | None = None
+
+
+class Error(Message, frozen=True, omit_defaults=True):
+    """ERROR, either way: a frame of the peer's was wrong. If `fatal`, the link is closed next."""
+
+    code: str
+    message: str = ""
+    fatal: bool = False
+
+
+# -- calls and their results ---------------------------------------------------------------------
+#
+# The body of CALL is one of these, told apart by the key `call`; the header's route is the call's number,
+# which RESULT repeats.
+
+
+class AddSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="add_sender"):
+    """Register a sender; the ROUTEs of its events and requests come before the result."""
+
+    name: str
+    events: list[str] = []
+    # The methods; None among them is the default handler. No list: it answers no requests.
+    requests: list[str | None] | None = None
+
+
+class RemoveSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="remove_sender"):
+    """Take one of the client's own senders away."""
+
+    name: str
+
+
+class Listen(Message, frozen=True, omit_defaults=True, tag_field="call", tag="listen"):
+    """Send the client what matches; names, patterns, or None for any."""
+
+    # Chosen by the client, for `Close`.
+    id: U32
+    sender: str | None = None
+    event: str | None = None
+
+
+class Close(Message, frozen=True, omit_defaults=True, tag_field="call", tag="close"):
+    """End what `Listen` with this id began."""
+
+    id: U32
+
+
+class Senders(Message, frozen=True, omit_defaults=True, tag_field="call", tag="senders"):
+    """List the connected senders whose names match."""
+
+    pattern: str | None = None
+
+
+class OpenRequests(Message, frozen=True, omit_defaults=True, tag_field="call", tag="open_requests"):
+    """Ask for the route of a sender's requests; the ROUTE comes before the result."""
+
+    sender: str
+
+
+class Flush(Message, frozen=True, omit_defaults=True, tag_field="call", tag="flush"):
+    """Answer when all that was sent before this has been routed."""
+
+
+Call: TypeAlias = AddSender | RemoveSender | Listen | Close | Senders | OpenRequests | Flush
+
+
+class Result(Message, Generic[T], frozen=True, omit_defaults=True):
+    """RESULT without the flag ERR; with it, the body is an error (`decode_error`)."""
+
+    ok: T
+
+
+# -- what the server tells -----------------------------------------------------------------------
+
+
+class Route(Message, frozen=True, omit_defaults=True):
+    """ROUTE: what the id in the header stands for, in this direction, from here on."""
+
+    sender: str
+    # None: the route of the sender's requests.
+    event: str | None = None
+    codec: str = "json"
+    node: str = ""
+    incarnation: U64 = 0
+    # The number of the next event on this route. They are counted at both ends and not carried.
+    next_seq: U64 = 1
+    # When the sender registered, in microseconds since 1970.
+    since_us: U64 = 0
+    # Told to whoever registered the sender: may trigger on this route.
+    owner: bool = False
+    retained: bool = False
+    durable: bool = False
+    # The route that this one is a lane of, and the group it serves, if it does.
+    base: U32 | None = None
+    group: str | None = None
+
+
+class RouteGone(Message, frozen=True, omit_defaults=True):
+    """ROUTE_GONE: the id is free; whatever waits on it will not be answered."""
+
+    reason: str = ""
+
+
+class Interest(Message, frozen=True, omit_defaults=True):
+    """INTEREST, to a route's owner: whether sending its events is worth the while.
+
+    `grouped`: some listener shares them out, so batches must carry their lengths.
+    """
+
+    state: Literal["none", "some", "grouped", "denied"]
+
+
+class Presence(Message, frozen=True, omit_defaults=True):
+    """PRESENCE: a sender has come or gone."""
+
+    sender: str
+    incarnation: U64
+    event: Literal["#connect", "#disconnect"]
+    # What listeners get.
+    data: dict[str, object] = {}
+    time_us: U64 = 0
+
+
+# -- to bytes and back ---------------------------------------------------------------------------
+
+_LONGEST_REASON: Final = 200
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode_control(message: msgspec.Struct | Mapping[str, object]) -> bytes:
+    """The body for `message`: one of the classes above, or the dict of an error.
+
+    Raises:
+        LocalProtocolError: something in it has no place in control.
+    """
+    try:
+        return _encoder.encode(message)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LocalProtocolError(f"cannot say {type(message).__name__} to a peer: {error}") from error
+
+
+def decode_control(kind: type[T], body: bytes) -> T:
+    """The `kind` of message that `body` says.
+
+    Raises:
+        RemoteProtocolError: it is no JSON, not such a message, nested deeper than `CONTROL_MAX_DEPTH`, or has
+            an integer beyond 64 bits.
+    """
+    message: T = _decode(kind, getattr(kind, "__name__", "control"), body)
+    return message
+
+
+def decode_call(body: bytes) -> Call:
+    """The call that `body` says; raises as `decode_control` does."""
+    call: Call = _decode(Call, "call", body)
+    return call
+
+
+def decode_error(body: bytes) -> SigError:
+    """The error that the body of a RESULT with the flag ERR tells of; raises as `decode_control` does."""
+    return from_wire(_decode(object, "error", body))
+
+
+def _decode(kind: object, name: str, body: bytes) -> Any:
+    _check_shape(body)
+    try:
+        return _decoder(kind).decode(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        # Cut, since it may quote what the peer sent.
+        raise RemoteProtocolError(f"the peer sent a malformed {name}: {str(error)[:_LONGEST_REASON]}") from error
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+# A string up to its quote, or to the end of the text: it matches at every quote, so that text with a quote too
+# many is not searched again from each of the next ones. Possessive throughout, hence linear.
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_ONE_KIND_OF_BRACKET: Final = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"{}[]")
+# From 19 digits on an integer may be too large. A fraction or an exponent makes it a float, whatever its digits.
+_MANY_DIGITS: Final = re.compile(rb"\d{19}")
+_LONG_INTEGER: Final = re.compile(rb"(?<![\d.eE+-])-?\d{19,}+(?![\d.eE])")
+
+
+def _check_shape(body: bytes) -> None:
+    """Refuse what must not reach the decoder: it recurses for each level, and takes integers of any size."""
+    deep = body.count(b"{") + body.count(b"[") > CONTROL_MAX_DEPTH
+    long = _MANY_DIGITS.search(body)
+    if not (deep or long):
+        return
+    bare = _STRING.sub(b'""', body)
+    if deep and not _is_shallow(bare):
+        raise RemoteProtocolError(
+            f"the peer sent control data nested deeper than {CONTROL_MAX_DEPTH} levels, or with brackets left open"
+        )
+    for match in _LONG_INTEGER.finditer(bare):
+        # By its length first: converting digits costs their square.
+        digits = match.group()
+        if len(digits) > len(b"-9223372036854775808") or not -(2**63) <= int(digits) < 2**64:
+            raise RemoteProtocolError("the peer sent control data with an integer beyond 64 bits")
+
+
+def _is_shallow(bare: bytes) -> bool:
+    """Whether the brackets of JSON without its strings close within `CONTROL_MAX_DEPTH` levels.
+
+    Peels one level of the whole text at a time, at the speed of `bytes.replace`, where walking it in Python
+    would give whoever sends megabytes of brackets seconds of our time.
+    """
+    brackets = bare.translate(_ONE_KIND_OF_BRACKET, _NOT_BRACKETS)
+    # With runs longer than the limit one need not peel; without them each round takes a good part away.
+    if b"[" * (CONTROL_MAX_DEPTH + 1) in brackets or b"]" * (CONTROL_MAX_DEPTH + 1) in brackets:
+        return False
+    for _ in range(CONTROL_MAX_DEPTH):
+        if not brackets:
+            break
+        brackets = brackets.replace(b"[]", b"")
+    return not brackets

@@ -1,0 +1,108 @@
+"""The ordinary world of a router: the monotonic clock, daemon threads, asyncio's loops."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent import futures
+from typing import Any, Protocol
+
+from ..constants import Limits
+from ..errors import InvalidArgument, RequestCancelled
+from ..runtime import Expired, Flag
+from .pool import Pool
+
+
+class Clock(Protocol):
+    """What `Router(clock=...)` takes."""
+
+    def now(self) -> float: ...
+
+    def wall(self) -> float: ...
+
+
+class _SystemClock:
+    now = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+
+class LocalRuntime:
+    """Implements `sig.runtime.Runtime`; its pool is made when it is first needed."""
+
+    SETTLE_STEP_S = 0.002
+
+    def __init__(self, *, executor: Any = None, clock: Any = None, workers: int | None = None) -> None:
+        if executor is not None and not callable(getattr(executor, "submit", executor)):
+            raise InvalidArgument(f"executor={executor!r} is neither an executor nor a function that posts one")
+        source: Clock = _SystemClock() if clock is None else clock
+        self.now = source.now
+        self.wall = source.wall
+        self._post: Callable[[Callable[[], object]], object] | None = (
+            None if executor is None else getattr(executor, "submit", executor)
+        )
+        self._workers = Limits().request_workers if workers is None else workers
+        self._pool: Pool | None = None
+        self._lock = threading.Lock()  # guards the making of the pool
+        self._tasks: set[asyncio.Task[object]] = set()  # a loop keeps only weak references to its tasks
+
+    def random64(self) -> int:
+        return secrets.randbits(64) or 1
+
+    def submit(self, function: Callable[[], object]) -> None:
+        if self._post is not None:
+            self._post(function)
+            return
+        with self._lock:
+            if self._pool is None:
+                self._pool = Pool(self._workers, "sig-worker")
+        self._pool.submit(function)
+
+    def running_loop(self) -> object | None:
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+
+    def spawn(self, loop: object, function: Callable[[], Coroutine[object, object, object]]) -> None:
+        assert isinstance(loop, asyncio.AbstractEventLoop)
+        loop.call_soon_threadsafe(self._start, loop, function)
+
+    def _start(self, loop: asyncio.AbstractEventLoop, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        task = loop.create_task(function())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def run(self, loop: object, coroutine: Coroutine[Any, Any, object], timeout: float) -> object:
+        assert isinstance(loop, asyncio.AbstractEventLoop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError:
+            coroutine.close()
+            raise
+        done, _ = futures.wait([future], timeout)
+        if not done:
+            future.cancel()
+            raise Expired
+        try:
+            return future.result()
+        except futures.CancelledError:
+            raise RequestCancelled("the handler was cancelled") from None
+
+    def flag(self) -> Flag:
+        return threading.Event()
+
+    def settle(self, busy: Callable[[], bool], timeout: float) -> None:
+        if self.running_loop() is not None or threading.current_thread().name == "sig-worker":
+            return
+        deadline = time.monotonic() + timeout
+        while busy() and time.monotonic() < deadline:
+            time.sleep(self.SETTLE_STEP_S)
+
+    def close(self, timeout: float) -> None:
+        with self._lock:
+            pool = self._pool
+        if pool is not None:
+            pool.close(timeout)

@@ -1,0 +1,140 @@
+"""Request handlers, and what a request carries from hop to hop: its deadline and how often it was passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple, TypeAlias
+
+from .callables import check_callable, describe, is_async
+from .constants import Limits
+from .errors import (
+    InvalidArgument,
+    LoopDetected,
+    MethodNotFound,
+    RequestsNotSupported,
+    RequestTimeout,
+    WouldDeadlock,
+)
+from .names import check_method
+from .runtime import Expired, Runtime
+
+Requests: TypeAlias = Mapping[str | None, Callable[..., object]] | Iterable[Callable[..., object]]
+
+
+class Trail(NamedTuple):
+    """Where a request under way stands."""
+
+    hops: int
+    deadline: float
+
+
+_trail: ContextVar[Trail | None] = ContextVar("sig_request", default=None)
+
+
+def next_hop(now: float, timeout: float, sender: str, method: str) -> Trail:
+    """The trail of a request made now: inside a handler it inherits what is left of that handler's time.
+
+    Raises `LoopDetected` after too many hops, `RequestTimeout` when no time is left, `InvalidArgument` for a timeout
+    out of bounds.
+    """
+    limits = Limits()
+    if not 0 < timeout <= limits.request_timeout_max_s:
+        raise InvalidArgument(
+            f"timeout={timeout!r} of request {method!r} is out of bounds: "
+            f"above 0 and at most {limits.request_timeout_max_s:g} seconds"
+        )
+    outer = _trail.get()
+    if outer is None:
+        return Trail(1, now + timeout)
+    if outer.hops >= limits.request_hops:
+        raise LoopDetected(
+            f"request {method!r} of sender {sender!r} was passed on {outer.hops} times: it goes in circles"
+        )
+    deadline = min(outer.deadline, now + timeout)
+    if deadline <= now:
+        raise RequestTimeout(sender, method, timeout)
+    return Trail(outer.hops + 1, deadline)
+
+
+@contextmanager
+def on_trail(trail: Trail) -> Iterator[None]:
+    """What runs inside is part of that request."""
+    token = _trail.set(trail)
+    try:
+        yield
+    finally:
+        _trail.reset(token)
+
+
+class Handlers:
+    """The request handlers of one sender."""
+
+    def __init__(self, requests: Requests | None, runtime: Runtime, loop: object = None) -> None:
+        self._runtime = runtime
+        self._loop = loop
+        self.table: dict[str | None, Callable[..., object]] | None = None
+        if requests is None:
+            return
+        if callable(requests):
+            raise InvalidArgument(f"requests={describe(requests)} is one function: give a list, or a dict of names")
+        named: Mapping[Any, Callable[..., object]] = (
+            requests if isinstance(requests, Mapping) else {_name_of(function): function for function in requests}
+        )
+        self.table = {}
+        for method, function in named.items():
+            if method is None:
+                check_callable(function, "method", "params")
+            else:
+                check_method(method)
+                check_callable(function, "params")
+            if is_async(function) and self._loop is None:
+                self._loop = runtime.running_loop()
+                if self._loop is None:
+                    raise InvalidArgument(
+                        f"handler {describe(function)} is `async def` and no loop runs here: "
+                        "register it inside one, or give loop="
+                    )
+            self.table[method] = function
+
+    def __bool__(self) -> bool:
+        return bool(self.table)
+
+    @property
+    def names(self) -> list[str | None] | None:
+        """The methods, `None` for a default handler among them; `None` instead of a list when there are no requests."""
+        return None if self.table is None else list(self.table)
+
+    def answer(self, sender: str, method: str, params: object, trail: Trail) -> object:
+        """Call the handler and return what it returns; raises what it raises, and the errors of `Router.request`."""
+        if not self.table:
+            raise RequestsNotSupported(sender)
+        handler = self.table.get(method)
+        arguments: tuple[object, ...] = (params,)
+        if handler is None:
+            handler = self.table.get(None)
+            arguments = (method, params)
+        if handler is None:
+            raise MethodNotFound(sender, method)
+        with on_trail(trail):
+            if not is_async(handler):
+                return handler(*arguments)
+            if self._runtime.running_loop() is self._loop:
+                raise WouldDeadlock(
+                    f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
+                    "make it from another thread, or await it"
+                )
+            timeout = trail.deadline - self._runtime.now()
+            try:
+                coroutine: Any = handler(*arguments)
+                return self._runtime.run(self._loop, coroutine, timeout)
+            except Expired:
+                raise RequestTimeout(sender, method, round(timeout, 3)) from None
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str):
+        raise InvalidArgument(f"{describe(function)} has no __name__: give requests as a dict of names")
+    return name

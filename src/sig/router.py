@@ -1,0 +1,544 @@
+"""The router: who sends, who listens, and how one finds the other. Complete by itself, in one process.
+
+Routers with links extend it (`network.py`): they override the methods of the section "Where a link would stand".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+from threading import RLock
+from typing import Any, TypeVar
+
+import msgspec
+
+from .alias import OldNames, alias
+from .callables import describe
+from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from .errors import Closed, InvalidArgument, InvalidData, SenderAlreadyConnected, SenderNotConnected
+from .index import Index
+from .info import Info, ListenerError, Received, SenderInfo, info_of
+from .log import logger
+from .names import check_event, check_method, check_own_event, check_selector, check_sender, matches
+from .requests import Handlers, Requests, next_hop
+from .runtime import Runtime
+from .sender import Event, Sender, SenderView
+from .signal import Plan, Signal
+from .subscription import DEFAULTS, Callback, Gate, Options, Subscription
+
+F = TypeVar("F", bound=Callback)
+Name = str | SenderView
+
+
+class Router(OldNames):
+    """Ties senders and listeners of this process together; every method may be called from any thread.
+
+    A trigger calls the listeners on the triggering thread, before it returns. What a listener does in turn (trigger,
+    register, remove, close) happens at once, before the listeners behind it are called.
+
+    `executor` runs listeners with a `queue=` (default: eight threads, made when needed); `clock` is an object with
+    `now() -> float` and `wall() -> float`, for tests. The three classes are the extension points of pysig 0.7.
+    """
+
+    runtime_class: Callable[..., Runtime]  # set by the package: layer 1 knows no clock, thread or loop
+    _counts = False  # whether listeners that are called directly are counted
+
+    def __init__(
+        self,
+        *,
+        executor: object = None,
+        clock: object = None,
+        class_sender: type[Sender] = Sender,
+        class_event: type[Event] = Event,
+        class_signal: type[Signal] = Signal,
+    ) -> None:
+        self.on_error: Callable[[ListenerError], object] | None = None
+        """Called with what a listener raised, on the thread that called the listener."""
+        self._runtime = type(self).runtime_class(executor=executor, clock=clock)
+        self._class_sender = class_sender
+        self._class_signal = class_signal
+        self._lock = RLock()  # guards all below; never held while a listener or handler is called
+        self._index: Index[Event, Subscription, Plan] = Index(lambda s, e: class_event(self, s, e))
+        self._senders: dict[str, Sender] = {}
+        self._serials = count(1)
+        self._turns: dict[str, count[int]] = {}
+        # What waits behind a `#connect` or `#disconnect` that is being told, by sender: each sender's in order.
+        self._rounds: dict[str, deque[Callable[[], object]]] = {}
+        self._closed = self._runtime.flag()
+
+    # Listening
+
+    def listen(
+        self,
+        callback: Callback,
+        sender: Name | None = None,
+        event: str | None = None,
+        *,
+        type: Any = None,
+        group: str | None = None,
+        initial: bool = False,
+        once: bool = False,
+        weak: bool = False,
+        meta: bool = False,
+        queue: int | None = None,
+        when_full: str = "drop_oldest",
+        max_wait: float = 5,
+        executor: Any = None,
+        loop: Any = None,
+        on_gap: Callable[..., object] | None = None,
+    ) -> Subscription:
+        """Register `callback(info, data)`; it may be `async def`. Works before, while and after the sender is there.
+
+        Args:
+            callback: called with an `Info` and the data. One registration is called once for each event.
+            sender: a name, a pattern (`*` is one level, `**` the rest), or `None` for any.
+            event: the same.
+            type: convert the data into this type first (a msgspec Struct, dataclass, TypedDict, ...); what does not
+                fit goes to `on_error` as `InvalidData`.
+            group: name of a group; each event goes to exactly one live member of it.
+            initial: first tell a `#connect` for each matching sender that is there, and its retained values.
+            once: close after the first event.
+            weak: do not keep the object of a bound method alive; it is closed when the object goes.
+            meta: an `info` of its own for each event, with `seq`, `time` and `incarnation`.
+            queue: give the listener a queue of that many events, and run it serially in the router's executor.
+            when_full: what a full queue does: `drop_oldest`, `drop_newest`, `latest` (keep one for each sender and
+                event), `block` (the trigger waits up to `max_wait` seconds), `disconnect` (close the subscription).
+            executor: run the listener serially there: anything with `submit`, or a function that posts a function.
+            loop: the event loop of an `async def` callback; default: the one running here.
+            on_gap: called as `on_gap(info, gap)` where events were lost; otherwise a warning is logged.
+
+        Raises:
+            TypeError: the callback cannot be called with (info, data).
+            InvalidName: sender or event is neither a name nor a pattern.
+            InvalidArgument: an option that makes no sense.
+            Closed: the router has been closed.
+        """
+        options = Options(
+            type, group, initial, once, weak, meta, queue, when_full, max_wait, executor, loop, on_gap
+        )  # fmt: skip
+        return self._subscribe(callback, sender, event, DEFAULTS if options == DEFAULTS else options)
+
+    def on(self, sender: Name | None = None, event: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Decorator: register the function as a listener and return it unchanged; options as in `listen`."""
+        if callable(sender):
+            raise InvalidArgument(f"write @router.on(...) with parentheses above {describe(sender)}")
+
+        def register(callback: F) -> F:
+            self.listen(callback, sender, event, **options)
+            return callback
+
+        return register
+
+    def add_listener(self, listener: Callback, sender: Name | None = None, event: str | None = None) -> bool:
+        """Register a listener as pysig 0.7 did: false for an event that a connected sender does not offer.
+
+        The listener is registered all the same and hears it once some sender of that name offers it.
+        """
+        self._subscribe(listener, sender, event, DEFAULTS)
+        return self._offers(_name(sender), event)
+
+    def remove_listener(self, listener: Callback, sender: Name | None = None, event: str | None = None) -> bool:
+        """Take out a listener registered for exactly this sender and event; false if there is none."""
+        with self._lock:
+            bucket = self._index.bucket(_name(sender), event)
+            found = [s for s in bucket.subscriptions.values() if s.callback == listener] if bucket else []
+        if found:
+            found[0].close()
+        return bool(found)
+
+    # Sending
+
+    def add_sender(
+        self,
+        sender: str,
+        events: str | Iterable[str] | Mapping[str, object] = (),
+        requests: Requests | None = None,
+        *,
+        retain: bool | Iterable[str] = (),
+        loop: Any = None,
+    ) -> Sender:
+        """Register a sender, tell its presence, and return it: trigger on it, and leave with `remove()` or `with`.
+
+        Args:
+            sender: its name; one sender holds it at a time.
+            events: what it will trigger: one name or several.
+            requests: what it answers: `{method: handler(params)}`, where the key `None` is a default
+                `handler(method, params)`; or functions, named by their `__name__`. Handlers may be `async def`.
+            retain: the events whose last value is kept for `initial=True` listeners and `last`, or true for all.
+            loop: the event loop of `async def` handlers; default: the one running here.
+
+        Raises:
+            SenderAlreadyConnected: somebody holds the name.
+            InvalidName: a name that cannot be one.
+            InvalidArgument: neither events nor requests.
+            TypeError: a handler that cannot be called with (params).
+            Closed: the router has been closed.
+        """
+        name = check_sender(sender)
+        names = [check_own_event(event) for event in ([events] if isinstance(events, str) else events)]
+        handlers = Handlers(requests, self._runtime, loop)
+        if not names and not handlers:
+            raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")
+        keep = names if retain is True else [retain] if isinstance(retain, str) else list(retain or ())
+        for event in keep:
+            if event not in names:
+                raise InvalidArgument(f"sender {name!r} cannot retain {event!r}: it is not among its events {names}")
+        made = self._class_sender(self, name)
+        made._handlers = handlers
+        class_signal = made.class_signal or self._class_signal
+        for event in dict.fromkeys(names):
+            made._signals[event] = class_signal(self, name, event)
+            made._signals[event].retains = event in keep
+        self._claim(made)
+        return made
+
+    def remove_sender(self, sender: Name) -> bool:
+        """Let a sender of this router leave; false if it is not connected. Its listeners stay registered."""
+        held = self._senders.get(sender) if isinstance(sender, str) else sender
+        if not isinstance(held, Sender) or self._senders.get(held.name) is not held:
+            return False
+        return self._release(held, "closed")
+
+    def sender(self, name: str) -> SenderView:
+        """A view of a sender by its name, whether or not it is there. No I/O."""
+        return SenderView(self, name)
+
+    def get_sender(self, sender: str, create: bool = False) -> Sender | None:
+        """The sender of that name in this router; an unconnected one for a name that has only listeners, else `None`.
+
+        `create=True` makes an unconnected one. No I/O.
+        """
+        held = self._senders.get(sender)
+        if held is None and (create or self._events_of(sender)):
+            return self._class_sender(self, sender)
+        return held
+
+    def senders(self, pattern: str | None = None) -> list[SenderInfo]:
+        """The senders that are connected, in order of their arrival; only those that match, with a pattern or name."""
+        check_selector(pattern, None)
+        with self._lock:
+            held = [s for s in self._senders.values() if matches(pattern, s.name)]
+        return [
+            SenderInfo(s.name, list(s._signals), s._handlers.names, s._since, "local", s._incarnation) for s in held
+        ]
+
+    def last(self, sender: Name, event: str) -> Received | None:
+        """The last value of a retained event; `None` if there is none (yet, or because nobody retains it)."""
+        name = check_sender(_name(sender))
+        check_event(event)
+        with self._lock:
+            plan = self._index.target(name, event)
+            return plan.snapshot() if plan is not None else None
+
+    # Requests
+
+    def request(
+        self, sender: Name, method: str, params: object = None, *, type: Any = None, timeout: float | None = None
+    ) -> Any:
+        """Ask a sender and wait for its answer, which may be `None`. The handler runs here, on this thread.
+
+        Args:
+            sender: its name, or a view.
+            method: the request's name.
+            params: what the handler is given.
+            type: convert the answer into this type.
+            timeout: seconds, 30 by default. Nested requests share what is left of it. A plain `def` handler in the
+                same process cannot be interrupted: the timeout acts on `async def` handlers and nested requests.
+
+        Raises:
+            SenderNotConnected, MethodNotFound, RequestsNotSupported: there is nobody to answer.
+            RequestTimeout, RequestCancelled, LoopDetected: there will be no answer.
+            InvalidData: the answer does not fit `type`.
+            WouldDeadlock: the answer would have to come from the loop that waits here.
+            Exception: whatever the handler raised.
+        """
+        name, check = check_sender(_name(sender)), check_method(method)
+        answer = self._ask(name, check, params, Limits().request_timeout_s if timeout is None else timeout)
+        return answer if type is None else _converted(answer, type, name, check)
+
+    # Life
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when everything triggered so far has been routed; in one process that is at once."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the router is closed: true, or false after `timeout` seconds. The loop of a service."""
+        return self._closed.wait(timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Let all senders leave, let listeners finish what is queued (at most `timeout` seconds, 5 by default), and end.
+
+        Idempotent; may be called from any thread, from inside a listener too. Afterwards every verb raises `Closed`.
+        """
+        limit = Limits().close_timeout_s if timeout is None else timeout
+        with self._lock:
+            if self._closed.is_set():
+                return
+            held = list(self._senders.values())
+        for sender in held:
+            self._release(sender, "closed")
+        subscriptions = self._index.all()
+        self._runtime.settle(lambda: any(s.pending for s in subscriptions), limit)
+        self._closed.set()
+        for subscription in subscriptions:
+            subscription.close()
+        self._runtime.close(limit)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # Where a link would stand
+
+    def _claim(self, sender: Sender) -> None:
+        """Take the name for a sender and tell its presence."""
+        with self._lock:
+            self._check_open()
+            if sender.name in self._senders:
+                raise SenderAlreadyConnected(sender.name)
+            sender._incarnation = self._runtime.random64()
+            sender._since = self._runtime.wall()
+            sender._held = True
+            self._senders[sender.name] = sender
+            for signal in sender._signals.values():
+                signal.incarnation = sender._incarnation
+                self._index.add_target(signal)
+            told = self._tell_presence(sender, EVENT_CONNECT, presence(sender))
+        self._run_rounds(sender.name, told)
+
+    def _release(self, sender: Sender, reason: str) -> bool:
+        """Give the name up and tell its absence."""
+        with self._lock:
+            if self._senders.get(sender.name) is not sender:
+                return False
+            del self._senders[sender.name]
+            sender._held = False
+            for signal in sender._signals.values():
+                self._index.remove_target(signal)
+                signal.mark_stale()
+            told = self._tell_presence(sender, EVENT_DISCONNECT, {**presence(sender), "reason": reason})
+        self._run_rounds(sender.name, told)
+        return True
+
+    def _ask(self, sender: str, method: str, params: object, timeout: float) -> object:
+        trail = next_hop(self._runtime.now(), timeout, sender, method)
+        self._check_open()
+        held = self._senders.get(sender)
+        if held is None:
+            raise SenderNotConnected(sender)
+        return held._handlers.answer(sender, method, params, trail)
+
+    def _knows(self, sender: str) -> bool:
+        return sender in self._senders
+
+    def _offers(self, sender: str | None, event: str | None) -> bool:
+        """False if a connected sender is known not to offer this event."""
+        held = self._senders.get(sender) if sender is not None else None
+        return held is None or event is None or event in held._signals or event in (EVENT_CONNECT, EVENT_DISCONNECT)
+
+    def _refresh(self, plan: Plan, data: object) -> bool:
+        """Rebuild a stale plan; false if the event was taken here, to be told behind a presence under way."""
+        with self._lock:
+            self._check_open()
+            if self._index.target(plan.sender, plan.event) is not plan:
+                raise SenderNotConnected(plan.sender)
+            rounds = self._rounds.get(plan.sender)
+            if rounds is not None:
+                rounds.append(lambda: self._after_presence(plan, data))
+                return False
+            plan.rebuild(self._index.matching(plan.sender, plan.event))
+            return True
+
+    # Registration
+
+    def _subscribe(self, callback: Callback, sender: Name | None, event: str | None, options: Options) -> Subscription:
+        name = _name(sender)
+        check_selector(name, event)
+        subscription = Subscription(self, callback, name, event, options, next(self._serials))
+        self._attach(subscription)
+        return subscription
+
+    def _attach(self, subscription: Subscription) -> None:
+        gate: Gate | None = None
+        past: list[tuple[Info, object]] = []
+        with self._lock:
+            self._check_open()
+            if subscription.options.initial:
+                subscription.call = gate = Gate(subscription.call)
+            plans = self._index.add(subscription)
+            for plan in plans:
+                plan.mark_stale()
+            if gate is not None:
+                past = self._past(subscription, plans)
+        if gate is not None:
+            gate.open(past, lambda call, info, data: self._guarded(call, info, data, subscription))
+
+    def _past(self, subscription: Subscription, plans: list[Plan]) -> list[tuple[Info, object]]:
+        """What an `initial=True` listener is told first. The plans are rebuilt here, so that each event is either in a
+        retained value or reaches the listener, never both."""
+        told: list[tuple[Info, object]] = []
+        by_sender: dict[str, list[Plan]] = {}
+        for plan in plans:
+            by_sender.setdefault(plan.sender, []).append(plan)
+        for name, sender in self._senders.items():
+            if matches(subscription.sender, name) and matches(subscription.event, EVENT_CONNECT):
+                info = info_of(name, EVENT_CONNECT, incarnation=sender._incarnation, time=sender._since, initial=True)
+                told.append((info, presence(sender)))
+            for plan in by_sender.get(name, ()):
+                plan.rebuild(self._index.matching(plan.sender, plan.event))
+                value = plan.snapshot()
+                if value is not None:
+                    info = Info(
+                        plan.event_info,
+                        seq=value.info.seq,
+                        time=value.info.time,
+                        incarnation=value.info.incarnation,
+                        initial=True,
+                    )
+                    told.append((info, value.data))
+        return told
+
+    def _detach(self, subscription: Subscription) -> bool:
+        """Take a subscription out of every plan, those being walked included; false if it was out already."""
+        with self._lock:
+            if subscription.closed:
+                return False
+            subscription.closed = True
+            for plan in self._index.remove(subscription):
+                plan.mark_stale()
+                plan.blank(subscription)
+            return True
+
+    def _give_back(self, subscription: Subscription, received: Received) -> None:
+        """An event that a leaving member of a group has not begun goes to another member."""
+        if subscription.options.group is None:
+            return
+        with self._lock:
+            members = [
+                s
+                for s in self._index.matching(received.info.sender, received.info.event)
+                if s.options.group == subscription.options.group
+            ]
+        if members:
+            taker = min(members, key=lambda member: member.pending)
+            self._guarded(taker.call, received.info, received.data, taker)
+
+    def _group_turn(self, group: str) -> count[int]:
+        return self._turns.setdefault(group, count())
+
+    # Presence
+
+    def _tell_presence(self, sender: Sender, event: str, data: dict[str, object]) -> bool:
+        """Queue the news for those who listen now; true if the caller must run the queue. The lock is held."""
+        info = info_of(sender.name, event, incarnation=sender._incarnation, time=self._runtime.wall())
+        listeners = self._index.matching(sender.name, event)
+        mine = sender.name not in self._rounds
+        self._rounds.setdefault(sender.name, deque()).append(lambda: self._call_each(listeners, info, data))
+        return mine
+
+    def _run_rounds(self, sender: str, mine: bool) -> None:
+        """Tell what is queued for a sender, in order, unless somebody else is at it."""
+        while mine:
+            with self._lock:
+                rounds = self._rounds.get(sender)
+                if not rounds:
+                    self._rounds.pop(sender, None)
+                    return
+                tell = rounds.popleft()
+            try:
+                tell()
+            except BaseException:  # KeyboardInterrupt: the rest must not be stuck behind it
+                with self._lock:
+                    self._rounds.pop(sender, None)
+                raise
+
+    def _after_presence(self, plan: Plan, data: object) -> None:
+        with self._lock:
+            listeners = self._index.matching(plan.sender, plan.event)
+            plan.rebuild(listeners)
+        plan.walk(data)
+
+    def _call_each(self, listeners: list[Subscription], info: Info, data: object) -> None:
+        for listener in listeners:
+            if not listener.closed:
+                self._guarded(listener.call, info, data, listener)
+
+    # Errors
+
+    def _guarded(self, call: Callback, info: Info, data: object, listener: object) -> None:
+        """Call, and report what it raises."""
+        try:
+            call(info, data)
+        except Exception as error:
+            self._listener_failed(listener, error, info)
+
+    def _listener_failed(self, listener: object, error: Exception, info: Info) -> None:
+        callback = listener.callback if isinstance(listener, Subscription) else listener
+        logger.error(
+            f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: "
+            f"{type(error).__name__}: {_text(error)}\n{_where(error)}"
+        )
+        if self.on_error is not None:
+            try:
+                self.on_error(ListenerError(error, callback, info))
+            except Exception as second:
+                logger.error(f"on_error itself failed: {type(second).__name__}: {_text(second)}")
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise Closed(f"this {type(self).__name__} has been closed: make another")
+
+    # Introspection of 0.7
+
+    def _event(self, sender: str, event: str, create: bool) -> Event | None:
+        with self._lock:
+            check_selector(sender, event)
+            found = self._index.bucket(sender, event)
+            return found if found is not None or not create else self._index.make(sender, event)
+
+    def _events_of(self, sender: str) -> list[Event]:
+        with self._lock:
+            return self._index.buckets(sender)
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    addSender = alias(add_sender)
+    getSender = alias(get_sender)
+    removeSender = alias(remove_sender)
+    addListener = alias(add_listener)
+    removeListener = alias(remove_listener)
+
+
+def presence(sender: Sender) -> dict[str, object]:
+    """What `#connect` and `#disconnect` say of a sender."""
+    return {"events": list(sender._signals), "requests": sender._handlers.names}
+
+
+def _name(sender: Name | None) -> Any:
+    return sender.name if isinstance(sender, SenderView) else sender
+
+
+def _converted(answer: object, wanted: Any, sender: str, method: str) -> object:
+    try:
+        return msgspec.convert(answer, wanted)
+    except msgspec.ValidationError as error:
+        raise InvalidData(f"{sender!r} answered {method!r} with other data: {error}") from None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its text cannot be shown)"
+
+
+def _where(error: BaseException) -> str:
+    """File and line where it was raised: the innermost place of the traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f"  at {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}, in {trace.tb_frame.f_code.co_name}"

@@ -1,0 +1,72 @@
+"""What the router needs of the world: time, chance, threads and loops.
+
+The router itself knows no clock and no loop; `drivers/local.py` provides the ordinary ones, tests their own.
+A loop is opaque here: whatever `running_loop` returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Protocol
+
+
+class Expired(Exception):
+    """The time given to `Runtime.run` was over. Not a `TimeoutError`: what ran may raise one of its own."""
+
+
+class Flag(Protocol):
+    """What `threading.Event` is, without its module."""
+
+    def set(self) -> None: ...
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Runtime(Protocol):
+    """Time, chance, threads and loops, as one router sees them. Every method may be called from any thread."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never jumps; for intervals only."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch; for telling people and records."""
+        ...
+
+    def random64(self) -> int:
+        """A random number of 64 bits, never 0."""
+        ...
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Run `function` soon on a thread of the router's executor. Never blocks."""
+        ...
+
+    def running_loop(self) -> object | None:
+        """The event loop that runs on this thread, if any."""
+        ...
+
+    def spawn(self, loop: object, function: Callable[[], Coroutine[object, object, object]]) -> None:
+        """Start `function()` as a task on `loop`. Raises `RuntimeError` when the loop is closed."""
+        ...
+
+    def run(self, loop: object, coroutine: Coroutine[object, object, object], timeout: float) -> object:
+        """Run `coroutine` on `loop`, which runs on another thread, and wait for its result.
+
+        Raises `Expired` after `timeout` seconds (the coroutine is cancelled then), `RequestCancelled` when something
+        else cancelled it, `RuntimeError` when the loop is closed, and whatever the coroutine raised.
+        """
+        ...
+
+    def flag(self) -> Flag:
+        """Something one thread waits for and another sets."""
+        ...
+
+    def settle(self, busy: Callable[[], bool], timeout: float) -> None:
+        """Wait until nothing is `busy`, at most `timeout` seconds; not at all where waiting would keep it busy."""
+        ...
+
+    def close(self, timeout: float) -> None:
+        """Stop the threads started here; waits at most `timeout` seconds for what runs on them."""
+        ...

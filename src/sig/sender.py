@@ -1,0 +1,238 @@
+"""Senders, as their owner holds them and as others see them, and the events that hang on their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .alias import OldNames, alias
+from .constants import EVENT_CONNECT
+from .errors import SenderNotConnected, UnknownEvent
+from .index import Bucket
+from .info import Info, Received
+from .names import check_sender, is_channel_name
+from .requests import Handlers, Requests
+from .signal import Signal
+from .subscription import Callback, Subscription
+
+if TYPE_CHECKING:
+    from .router import Router
+
+F = TypeVar("F", bound=Callback)
+
+
+class Event(Bucket[Subscription], OldNames):
+    """An event of a sender's, or a channel, or a pattern of both: holds the listeners registered for exactly that."""
+
+    __slots__ = ("router",)
+
+    def __init__(self, router: Router, sender: str | None, event: str | None) -> None:
+        super().__init__(sender, event)
+        self.router = router
+
+    @property
+    def name(self) -> str | None:
+        """The event's name or pattern; `None` for any event."""
+        return self._event
+
+    @property
+    def sender(self) -> Sender | None:
+        """The sender it belongs to; `None` for one that belongs to many."""
+        return None if self._sender is None else self.router.get_sender(self._sender)
+
+    @property
+    def listeners(self) -> tuple[object, ...]:
+        """The callbacks, in order of registration."""
+        return tuple(subscription.callback for subscription in self.subscriptions.values())
+
+    @property
+    def is_channel(self) -> bool:
+        """Whether the name says that many senders share it: it begins with `#`."""
+        return self._event is not None and is_channel_name(self._event)
+
+    def __repr__(self) -> str:
+        return f"<Event {self._event!r} of {self._sender!r}, {len(self.subscriptions)} listeners>"
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    def getName(self) -> str | None:
+        return self.name
+
+    def getSender(self) -> Sender | None:
+        return self.sender
+
+    def getListeners(self) -> tuple[object, ...]:
+        return self.listeners
+
+    def isChannel(self) -> bool:
+        return self.is_channel
+
+
+class SenderView(OldNames):
+    """A sender as seen by others: a name at a router, whether or not somebody holds it now. Making one does no I/O."""
+
+    def __init__(self, router: Router, name: str) -> None:
+        self._router = router
+        self._name = check_sender(name)
+
+    @property
+    def name(self) -> str:
+        """The sender's name."""
+        return self._name
+
+    @property
+    def router(self) -> Router:
+        """The router it is seen from."""
+        return self._router
+
+    @property
+    def connected(self) -> bool:
+        """Whether somebody holds the name now, as far as this router knows."""
+        return self._router._knows(self._name)
+
+    def on(self, event: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Decorator: register a listener for one event of this sender, or for all; see `Router.on`."""
+        return self._router.on(self._name, event, **options)
+
+    def listen(self, callback: Callback, event: str | None = None, **options: Any) -> Subscription:
+        """Register a listener for one event of this sender, or for all; see `Router.listen`."""
+        return self._router.listen(callback, self._name, event, **options)
+
+    def request(self, method: str, params: object = None, *, type: Any = None, timeout: float | None = None) -> Any:
+        """Ask this sender and wait for its answer; see `Router.request`."""
+        return self._router.request(self._name, method, params, type=type, timeout=timeout)
+
+    def last(self, event: str) -> Received | None:
+        """The retained value of an event; see `Router.last`."""
+        return self._router.last(self._name, event)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the sender is connected: true, or false after `timeout` seconds."""
+        flag = self._router._runtime.flag()
+
+        def appeared(info: Info, data: object) -> None:
+            flag.set()
+
+        with self._router.listen(appeared, self._name, EVENT_CONNECT):
+            return bool(self._router.senders(self._name)) or flag.wait(timeout)
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "not connected"
+        return f"<{type(self).__name__} {self._name!r}, {state}>"
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    def getName(self) -> str:
+        return self.name
+
+    def getRouter(self) -> Router:
+        return self.router
+
+    def isConnected(self) -> bool:
+        return self.connected
+
+    @property
+    def connected_sender(self) -> bool:
+        return self.connected
+
+    @property
+    def objrouter(self) -> Router:
+        return self.router
+
+
+class Sender(SenderView):
+    """A sender held by this process; as a context manager it leaves at the end of the block. Made by `add_sender`.
+
+    Also what `get_sender` returns for a name that has only listeners: then it is not connected and has no signals.
+    """
+
+    class_signal: type[Signal] | None = None
+    """The class of this sender's signals; `None` for that of the router."""
+
+    def __init__(self, router: Router, name: str) -> None:
+        super().__init__(router, name)
+        self._signals: dict[str, Signal] = {}
+        self._handlers = Handlers(None, router._runtime)
+        self._held = False
+        self._since = 0.0
+        self._incarnation = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether this very object holds the name."""
+        return self._held
+
+    @property
+    def requests(self) -> dict[str | None, Callable[..., object]] | None:
+        """The request handlers by method; the key `None` is the default handler."""
+        table = self._handlers.table
+        return None if table is None else dict(table)
+
+    def set_requests(self, requests: Requests | None) -> None:
+        """Replace the request handlers; requests that are running end with the old ones."""
+        self._handlers = Handlers(requests, self._router._runtime)
+
+    def signal(self, event: str) -> Signal:
+        """The signal of an event: `trigger` on it is the fast way. Raises `UnknownEvent` for one not declared."""
+        try:
+            return self._signals[event]
+        except KeyError:
+            raise UnknownEvent(self._name, event) from None
+
+    def get_signal(self, event: str) -> Signal | None:
+        """The signal of an event, or `None` for one not declared."""
+        return self._signals.get(event)
+
+    def trigger(self, event: str, data: object = None) -> None:
+        """Trigger an event; see `Signal.trigger`.
+
+        Raises `UnknownEvent` for one not declared, `SenderNotConnected` after the sender has left.
+        """
+        signal = self._signals.get(event)
+        if signal is None:
+            if not self._held:
+                raise SenderNotConnected(self._name)
+            raise UnknownEvent(self._name, event)
+        signal.trigger(data)
+
+    def remove(self) -> bool:
+        """Leave; true if the sender was connected. Listeners stay registered for the next one of this name."""
+        return self._router.remove_sender(self)
+
+    def __enter__(self) -> Sender:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    def get_event(self, event: str, create: bool = False) -> Event | None:
+        """The listeners registered for exactly this event of this sender; `None` without any, unless `create`."""
+        return self._router._event(self._name, event, create)
+
+    def get_events(self) -> list[Event]:
+        """One `Event` for each event of this sender that somebody registered for by its name."""
+        return self._router._events_of(self._name)
+
+    def add_listener(self, listener: Callback, event: str | None = None) -> bool:
+        """Register a listener; see `Router.add_listener`."""
+        return self._router.add_listener(listener, self._name, event)
+
+    def remove_listener(self, listener: Callback, event: str | None = None) -> bool:
+        """Take a listener out; see `Router.remove_listener`."""
+        return self._router.remove_listener(listener, self._name, event)
+
+    def count_listeners(self) -> int:
+        """How many listeners are registered for this sender by its name."""
+        return sum(len(event.subscriptions) for event in self.get_events())
+
+    def has_listeners(self) -> bool:
+        """Whether anybody is registered for this sender by its name."""
+        return self.count_listeners() > 0
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    getSignal = alias(get_signal)
+    getEvent = alias(get_event)
+    getEvents = alias(get_events)
+    addListener = alias(add_listener)
+    removeListener = alias(remove_listener)
+    setRequests = alias(set_requests)
+    hasListeners = alias(has_listeners)
+    countListeners = alias(count_listeners)

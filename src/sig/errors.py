@@ -99,7 +99,8 @@ class UnknownEvent(SigError, LookupError):
 
     def __init__(self, sender: str, event: str) -> None:
         super().__init__(f"sender {sender!r} has no event {event!r}")
-        self.sender, self.event = sender, event
+        self.sender = sender
+        self.event = event
 
 
 class WouldDeadlock(SigError):
@@ -150,7 +151,8 @@ class MethodNotFound(SigError, LookupError):
 
     def __init__(self, sender: str, method: str) -> None:
         super().__init__(f"sender {sender!r} has no request {method!r}")
-        self.sender, self.method = sender, method
+        self.sender = sender
+        self.method = method
 
 
 class RequestsNotSupported(SigError, LookupError):
@@ -179,7 +181,8 @@ class RequestFailed(SigError):
 
     def __init__(self, message: str, *, code: str = "", data: object = None) -> None:
         super().__init__(message)
-        self.code, self.data = code, data
+        self.code = code
+        self.data = data
 
     def _write_fields(self) -> dict[str, object]:
         return {"failure": {"code": _text(self.code), "data": self.data}}
@@ -207,7 +210,8 @@ class RemoteError(RequestFailed):
         self, message: str, *, type: str, traceback: str | None = None, code: str = "", data: object = None
     ) -> None:
         super().__init__(message, code=code, data=data)
-        self.type, self.traceback = type, traceback
+        self.type = type
+        self.traceback = traceback
 
     def __str__(self) -> str:
         # As in the last line of a traceback: the message of a KeyError alone says nothing.
@@ -233,7 +237,9 @@ class RequestTimeout(SigError, TimeoutError):
 
     def __init__(self, sender: str, method: str, timeout: float) -> None:
         super().__init__(f"sender {sender!r} has not answered {method!r} within {timeout:g} s")
-        self.sender, self.method, self.timeout = sender, method, timeout
+        self.sender = sender
+        self.method = method
+        self.timeout = timeout
 
 
 class RequestCancelled(SigError):

@@ -48,7 +48,11 @@ class NullLogger:
     def debug(self, text: object, *args: object) -> None:
         """Ignore it."""
 
-    info = warning = error = critical = exception = debug
+    info = debug
+    warning = debug
+    error = debug
+    critical = debug
+    exception = debug
 
 
 class SimpleLogger:
@@ -58,7 +62,8 @@ class SimpleLogger:
     """
 
     def __init__(self, tag: str = "[sig]", level: int = LOG_LEVELS.LEVEL_INFO) -> None:
-        self.tag, self.level = tag, level
+        self.tag = tag
+        self.level = level
 
     def debug(self, text: object, *args: object) -> None:
         """Print at level DEBUG; `args` are put into the text as `logging` does."""

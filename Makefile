@@ -1,0 +1,87 @@
+# The two commands are `make test` and `make demo`. Both make what they need, in .venv; a second run is quick.
+# Needed: Python 3.11 or later with pip. Elsewhere than on the path: make PYTHON=/where/python test
+
+VENV ?= .venv
+GROUP ?= dev
+DEMO_SECONDS ?= 20
+# The suite runs on these too, where they start.
+OTHER_PYTHONS ?= 3.12 3.13
+
+# The first that starts and is new enough: a command of that name may be a shim with nothing behind it.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: test demo lint format types suite own-coverage docs versions clean
+# The steps of `test` are in the order in which one wants to hear of them.
+.NOTPARALLEL:
+
+test: lint types suite own-coverage docs versions
+
+demo: $(VENV)/.demo
+	$(BIN)/sig demo --seconds $(DEMO_SECONDS)
+
+lint: $(VENV)/.$(GROUP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(VENV)/.$(GROUP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# The last one fails if a public name has no complete type: users' editors see what we see. It looks for the
+# package where `python` on the path would.
+types: $(VENV)/.$(GROUP)
+	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/basedpyright --ignoreexternal --verifytypes sig
+
+suite: $(VENV)/.$(GROUP)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --fail-under=95
+
+own-coverage: $(VENV)/.$(GROUP)
+	$(BIN)/python tests/own_coverage.py
+
+docs: $(VENV)/.$(GROUP)
+	if [ -f docs/conf.py ]; then $(BIN)/sphinx-build -W --keep-going -q docs docs/_build; fi
+
+versions:
+	@for version in $(OTHER_PYTHONS); do \
+		found=; \
+		for python in python$$version "$$(pyenv prefix $$version 2>/dev/null)/bin/python"; do \
+			"$$python" -c "import sys; sys.exit(sys.version_info[:2] != ($$(echo $$version | tr . ,)))" 2>/dev/null \
+				&& found=$$python && break; \
+		done; \
+		if [ -z "$$found" ]; then echo "Python $$version does not start here: left out"; continue; fi; \
+		$(MAKE) --no-print-directory PYTHON="$$found" VENV=$(VENV)-$$version GROUP=test plain-suite || exit 1; \
+	done
+
+.PHONY: plain-suite
+plain-suite: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) $(addprefix $(VENV)-,$(OTHER_PYTHONS)) docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# -- environments ---------------------------------------------------------------------------------
+
+# Some systems keep apart what a new environment needs for its own pip: then the system's pip puts it there.
+# Dependency groups need pip 25.1.
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or later was found: make PYTHON=/where/python" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV) || { "$(PYTHON)" -m venv --clear --without-pip $(VENV) \
+		&& "$(PYTHON)" -m pip --python $@ install --quiet pip; }
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+
+# What is installed is remembered by a file, newer than what asked for it.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]' --group $*
+	@touch $@

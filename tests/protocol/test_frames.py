@@ -1,0 +1,357 @@
+"""Frames: the recorded bytes, however they are cut up, and whatever else may arrive."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import pickle
+import struct
+import tracemalloc
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol import recorded
+
+from sig.errors import MessageTooBig, RemoteProtocolError
+from sig.protocol.frames import (
+    EVENT_LENS,
+    FRAMING_ROOM_BYTES,
+    HEADER,
+    PREFACE,
+    REPLY_ERR,
+    RESULT_ERR,
+    Frame,
+    FrameReader,
+    FramingError,
+    Kind,
+    check_payload,
+    pack,
+    parse_preface,
+)
+
+LIMIT = 1024
+
+
+def one_by_one(data: bytes) -> list[bytes]:
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+def read(
+    parts: Iterable[bytes], *, limit: int = LIMIT, preface: bool = False
+) -> tuple[list[Frame], FramingError | None]:
+    """All that a reader finds, asked as it wants to be asked."""
+    reader = FrameReader(limit, preface=preface)
+    found: list[Frame] = []
+    for part in parts:
+        frames = reader.feed(part)
+        while frames:
+            found += frames
+            frames = reader.feed()
+    return found, reader.error
+
+
+# -- the recorded bytes --------------------------------------------------------------------------
+
+
+def test_every_kind_is_recorded() -> None:
+    assert sorted({data[4] for data in recorded.FRAMES.values()}) == sorted(Kind)
+
+
+@pytest.mark.parametrize("data", recorded.FRAMES.values(), ids=recorded.FRAMES)
+def test_a_frame_is_read_whole_byte_by_byte_and_with_trailing_bytes(data: bytes) -> None:
+    length, kind, flags, count, route = struct.unpack("<IBBHI", data[:12])
+    frame = Frame(kind, flags, count, route, data)
+    assert length == len(data) - 12
+    assert read([data]) == ([frame], None)
+    assert read(one_by_one(data)) == ([frame], None)
+    assert read([data + data[:5], data[5:]]) == ([frame, frame], None)
+
+
+@pytest.mark.parametrize("data", recorded.FRAMES.values(), ids=recorded.FRAMES)
+def test_a_frame_is_packed_to_the_same_bytes(data: bytes) -> None:
+    frame = Frame.of(data)
+    assert read([data]) == ([frame], None)
+    assert pack(frame.kind, frame.body, flags=frame.flags, count=frame.count, route=frame.route) == data
+
+
+def test_a_frame_without_anything_is_a_header() -> None:
+    assert pack(Kind.CALL) == bytes.fromhex("00000000 10 00 0000 00000000")
+    assert read([pack(Kind.CALL)]) == ([Frame(0x10, 0, 0, 0, pack(Kind.CALL))], None)
+
+
+def test_a_frame_shows_its_header_and_keeps_its_body_to_itself() -> None:
+    frame = Frame.of(pack(Kind.EVENT, b"S3CR3T--1", flags=EVENT_LENS, count=2, route=5))
+    assert repr(frame) == "<Frame EVENT flags=0x1 count=2 route=5, 9 bytes>"
+    assert repr(Frame.of(pack(0x99))) == "<Frame kind 0x99 flags=0x0 count=0 route=0, 0 bytes>"
+
+
+# -- the preface ---------------------------------------------------------------------------------
+
+
+def test_the_preface_is_as_recorded() -> None:
+    assert PREFACE == recorded.PREFACE == b"PSIG\x01\x00\x00\x00"
+
+
+def test_the_preface_is_read_whole_byte_by_byte_and_with_trailing_bytes() -> None:
+    frame = pack(Kind.PING, bytes(8))
+    for parts in ([PREFACE + frame], one_by_one(PREFACE + frame), [PREFACE, frame], [PREFACE[:3], PREFACE[3:] + frame]):
+        assert read(parts, preface=True) == ([Frame.of(frame)], None)
+    assert read([PREFACE], preface=True) == ([], None)
+
+
+def test_a_preface_is_complete_or_may_become_so() -> None:
+    assert [parse_preface(PREFACE[:size]) for size in range(9)] == [False] * 8 + [True]
+    assert parse_preface(memoryview(PREFACE + b"more"))
+
+
+def test_a_later_minor_version_is_understood_and_what_is_reserved_ignored() -> None:
+    assert parse_preface(b"PSIG\x01\x07\xff\xff")
+
+
+@pytest.mark.parametrize(
+    ("preface", "sentence"),
+    [
+        (b"PSIG\x02\x03\0\0", "speaks version 2.3 of the protocol, and we speak 1.0: update the program on this side"),
+        (b"PSIG\x00\x09\0\0", "speaks version 0.9 of the protocol, and we speak 1.0: update the peer"),
+    ],
+)
+def test_another_major_version_is_told_what_both_sides_speak(preface: bytes, sentence: str) -> None:
+    frames, error = read([preface], preface=True)
+    assert frames == []
+    assert error is not None
+    assert error.code == "version"
+    assert sentence in str(error)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "spoken"),
+    [
+        (b"GET / HTTP/1.1\r\n", "HTTP; a browser or WebSocket"),
+        (b"POST /x HTTP/1.1\r\n", "speaks HTTP"),
+        (b"PUT / HTTP/1.1\r\n", "speaks HTTP"),
+        (b"PRI * HTTP/2.0\r\n", "speaks HTTP"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "speaks HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "speaks TLS"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "speaks SSH"),
+        (b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03", "speaks ZeroMQ"),
+        (b'INFO {"server_id"', "speaks NATS"),
+        (b'{"method": "addSender"}', "pysig 0.7"),
+        (b"EHLO there", r"began with b'EHLO the'"),
+        (b"\x00" * 20, "does not speak the protocol of sig"),
+        (b"PSIX", "does not speak"),
+    ],
+)
+def test_another_protocol_is_recognised_within_one_read(greeting: bytes, spoken: str) -> None:
+    frames, error = read([greeting], preface=True)
+    assert frames == []
+    assert error is not None
+    assert error.code == "not_sig"
+    assert spoken in str(error)
+    assert read(one_by_one(greeting), preface=True)[1] is not None
+
+
+# -- limits --------------------------------------------------------------------------------------
+
+
+def test_the_limit_is_the_largest_body() -> None:
+    for size in (LIMIT - 1, LIMIT):
+        frame = pack(Kind.EVENT, bytes(size), count=1)
+        assert read([frame]) == read(one_by_one(frame)) == ([Frame.of(frame)], None)
+    frames, error = read([pack(Kind.EVENT, bytes(LIMIT + 1), count=1)])
+    assert frames == []
+    assert error is not None
+    assert error.code == "too_large"
+    assert "(EVENT) of 1025 bytes, over the limit of 1024" in str(error)
+
+
+def test_a_length_is_judged_before_the_body_is_waited_for() -> None:
+    header = HEADER.pack(2**32 - 1, 0x99, 0, 0, 0)
+    assert read([header[:11]]) == ([], None)
+    tracemalloc.start()
+    _, error = read([header])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert error is not None
+    assert error.code == "too_large"
+    assert peak < 16 * 1024
+
+
+def test_a_large_frame_in_many_reads_costs_a_few_times_its_size() -> None:
+    size = 1024 * 1024
+    frame = pack(Kind.EVENT, bytes(size), count=1)
+    parts = [frame[i : i + 50] for i in range(0, len(frame), 50)]
+    reader = FrameReader(size)
+    tracemalloc.start()
+    frames = [found for part in parts for found in reader.feed(part)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert frames == [Frame.of(frame)]
+    assert peak < 4 * size
+
+
+def test_a_frame_may_raise_the_limit_for_the_next_in_the_same_read() -> None:
+    welcome, large = pack(Kind.WELCOME, b"{}"), pack(Kind.EVENT, bytes(LIMIT + 1), count=1)
+    reader = FrameReader(LIMIT)
+    assert reader.feed(welcome + large) == [Frame.of(welcome)]
+    assert reader.error is None
+    reader.max_frame_bytes = LIMIT + 1
+    assert reader.feed() == [Frame.of(large)]
+    assert reader.feed() == []
+    assert reader.error is None
+
+
+@pytest.mark.parametrize("more", [b"", b"x", pack(Kind.PING, bytes(8))])
+def test_a_frame_over_the_limit_is_judged_once_nothing_precedes_it(more: bytes) -> None:
+    good, large = pack(Kind.PING, bytes(8)), pack(Kind.EVENT, bytes(LIMIT + 1), count=1)
+    reader = FrameReader(LIMIT)
+    assert reader.feed(good + large) == [Frame.of(good)]
+    assert reader.feed(more) == []
+    assert reader.error is not None
+    assert reader.error.code == "too_large"
+
+
+def test_a_payload_must_leave_room_for_the_frame_around_it() -> None:
+    room = LIMIT - FRAMING_ROOM_BYTES
+    for size in (0, room - 1, room):
+        check_payload(bytes(size), LIMIT)
+    with pytest.raises(MessageTooBig, match=rf"takes {room + 1} bytes, and the limit is {room}: 1024 for a frame"):
+        check_payload(bytes(room + 1), LIMIT)
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [1, None])
+def test_what_came_before_an_error_is_delivered_and_nothing_after_it(parts: int | None) -> None:
+    good = pack(Kind.PING, bytes(8))
+    stream = good + good + pack(0x77) + good
+    frames, error = read([stream] if parts else one_by_one(stream))
+    assert frames == [Frame.of(good)] * 2
+    assert error is not None
+    assert (error.code, str(error)) == ("protocol", "the peer sent a frame of an unknown kind, 0x77")
+
+
+def test_after_an_error_everything_is_discarded() -> None:
+    reader = FrameReader(LIMIT)
+    reader.feed(pack(0x77))
+    error = reader.error
+    assert reader.feed(pack(Kind.PING, bytes(8))) == []
+    assert reader.error is error
+
+
+@pytest.mark.parametrize("kind", [0x80, 0x99, 0xFF])
+def test_an_optional_kind_is_skipped_whatever_its_flags(kind: int) -> None:
+    good = pack(Kind.PING, bytes(8))
+    stream = good + pack(kind, b"later", flags=0xFF, count=3, route=9) + good
+    assert read([stream]) == read(one_by_one(stream)) == ([Frame.of(good)] * 2, None)
+
+
+def test_an_optional_kind_is_held_to_the_limit_too() -> None:
+    _, error = read([pack(0x99, bytes(LIMIT + 1))])
+    assert error is not None
+    assert "(kind 0x99) of 1025 bytes" in str(error)
+
+
+@pytest.mark.parametrize("kind", [0x00, 0x09, 0x0F, 0x16, 0x21, 0x34, 0x44, 0x7F])
+def test_any_other_unknown_kind_is_an_error_at_its_header(kind: int) -> None:
+    frames, error = read([HEADER.pack(100, kind, 0, 0, 0)])
+    assert frames == []
+    assert error is not None
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_only_the_flags_of_a_kind_may_be_set(kind: Kind) -> None:
+    allowed = {Kind.EVENT: 0x0F, Kind.REPLY: 0x07, Kind.RESULT: 0x01}.get(kind, 0)
+    for bit in range(8):
+        _, error = read([pack(kind, bytes(20), flags=1 << bit)])
+        assert (error is None) == bool(allowed & 1 << bit)
+        if error is not None:
+            assert str(error) == f"the peer sent a frame ({kind.name}) with unknown flags, {1 << bit:#x}"
+    assert RESULT_ERR == REPLY_ERR == 1
+
+
+def test_a_framing_error_can_be_copied_and_pickled() -> None:
+    error = FramingError("no", "too_large")
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(twin), str(twin), twin.code) == (FramingError, "no", "too_large")
+    assert isinstance(error, RemoteProtocolError)
+
+
+def test_a_body_is_held_to_its_layout() -> None:
+    frame = Frame.of(pack(Kind.ACK, b"12345678"))
+    frame.need(8)
+    assert frame.fields(struct.Struct("<8s")) == (b"12345678",)
+    with pytest.raises(RemoteProtocolError, match=r"\(ACK\) of 8 bytes, and it must have at least 9"):
+        frame.need(9)
+    for layout in ("<7s", "<9s"):
+        with pytest.raises(RemoteProtocolError, match=r"\(ACK\) of 8 bytes, not of the . it must have"):
+            frame.fields(struct.Struct(layout))
+
+
+# -- time ----------------------------------------------------------------------------------------
+
+
+def test_the_time_is_written_into_events_and_nothing_else() -> None:
+    event = pack(Kind.EVENT, bytes(8) + b"[1]", count=1, route=5)
+    stamped = pack(Kind.EVENT, (7).to_bytes(8, "little") + b"[1]", count=1, route=5)
+    ping = pack(Kind.PING, bytes(8))
+    assert FrameReader(LIMIT).feed(event + ping + event, 7) == list(map(Frame.of, (stamped, ping, stamped)))
+    reader = FrameReader(LIMIT)
+    frames = [frame for part in one_by_one(event + ping) for frame in reader.feed(part, 7)]
+    assert frames == [Frame.of(stamped), Frame.of(ping)]
+
+
+def test_an_event_too_short_for_a_time_leaves_its_neighbour_alone() -> None:
+    short, ping = pack(Kind.EVENT, bytes(7), count=1), pack(Kind.PING, bytes(8))
+    assert FrameReader(LIMIT).feed(short + ping, 2**64 - 1) == [Frame.of(short), Frame.of(ping)]
+
+
+@pytest.mark.parametrize("wrap", [bytearray, lambda data: memoryview(bytearray(data))])
+def test_the_callers_buffer_is_neither_changed_nor_kept(wrap: type[bytearray]) -> None:
+    event = pack(Kind.EVENT, bytes(8) + b"[1]", count=1)
+    buffer = wrap(event)
+    (frame,) = FrameReader(LIMIT).feed(buffer, 7)
+    assert bytes(buffer) == event
+    buffer[:] = b"\xff" * len(buffer)
+    assert frame.body == (7).to_bytes(8, "little") + b"[1]"
+
+
+# -- properties ----------------------------------------------------------------------------------
+
+some_frames = st.lists(
+    st.builds(
+        lambda kind, body, count, route: pack(kind, body, count=count, route=route),
+        st.sampled_from([*Kind, 0x80, 0xFE]),
+        st.binary(max_size=40),
+        st.integers(0, 2**16 - 1),
+        st.integers(0, 2**32 - 1),
+    ),
+    max_size=12,
+)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    ends = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(ends)]
+
+
+@given(some_frames, st.lists(st.integers(0, 10_000), max_size=30), st.booleans())
+def test_any_cutting_gives_the_same_frames(frames: list[bytes], places: list[int], preface: bool) -> None:
+    stream = (PREFACE if preface else b"") + b"".join(frames)
+    expected = [Frame.of(frame) for frame in frames if frame[4] < 0x80]
+    assert read(cut(stream, places), preface=preface) == (expected, None)
+
+
+@given(some_frames, st.binary(max_size=60), st.lists(st.integers(0, 10_000), max_size=10), st.booleans())
+def test_garbage_ends_in_an_error_or_waits_and_is_never_larger_than_the_limit(
+    frames: list[bytes], garbage: bytes, places: list[int], preface: bool
+) -> None:
+    stream = b"".join(frames) + garbage
+    whole = read([stream], limit=32, preface=preface)
+    for found, error in (whole, read(cut(stream, places), limit=32, preface=preface)):
+        assert all(len(frame.data) <= HEADER.size + 32 for frame in found)
+        assert found == whole[0]
+        assert getattr(error, "code", None) == getattr(whole[1], "code", None)

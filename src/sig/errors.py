@@ -36,6 +36,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, TypeVar
 
+# The tree alone, for users; `to_wire` and `from_wire` are for protocols, by name.
+__all__ = [
+    "Closed",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Denied",
+    "HandshakeRefused",
+    "InvalidArgument",
+    "InvalidData",
+    "InvalidName",
+    "LocalProtocolError",
+    "LoopDetected",
+    "MessageTooBig",
+    "MethodNotFound",
+    "Overloaded",
+    "ProtocolError",
+    "RemoteError",
+    "RemoteProtocolError",
+    "RequestCancelled",
+    "RequestFailed",
+    "RequestTimeout",
+    "RequestsNotSupported",
+    "SenderAlreadyConnected",
+    "SenderNotConnected",
+    "SigError",
+    "UnknownEvent",
+    "WouldDeadlock",
+]
+
 _E = TypeVar("_E", bound="SigError")
 
 
@@ -307,37 +336,8 @@ class RemoteProtocolError(ProtocolError):
 
 # -- over the wire -------------------------------------------------------------------------------
 
-# Written out: a subclass made by a user travels as the class of ours that it extends.
-_BY_CODE: dict[object, type[SigError]] = {
-    error.wire_code: error
-    for error in (
-        SigError,
-        InvalidArgument,
-        InvalidName,
-        InvalidData,
-        MessageTooBig,
-        UnknownEvent,
-        SenderAlreadyConnected,
-        SenderNotConnected,
-        MethodNotFound,
-        RequestsNotSupported,
-        RequestFailed,
-        RemoteError,
-        RequestTimeout,
-        RequestCancelled,
-        LoopDetected,
-        Overloaded,
-        Denied,
-        WouldDeadlock,
-        Closed,
-        ConnectionLost,
-        ConnectFailed,
-        HandshakeRefused,
-        ProtocolError,
-        LocalProtocolError,
-        RemoteProtocolError,
-    )
-}
+# Ours only: a subclass made by a user travels as the class of ours that it extends.
+_BY_CODE: dict[object, type[SigError]] = {error.wire_code: error for error in map(globals().__getitem__, __all__)}
 
 
 # Of a message that is none, enough is shown to see what it was; a frame can be megabytes.

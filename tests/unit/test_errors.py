@@ -84,6 +84,7 @@ def same(one: SigError, other: SigError) -> bool:
 def test_the_examples_are_the_whole_tree() -> None:
     ours = {cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, SigError)}
     assert ours == {type(error) for error, _, _ in EXAMPLES}
+    assert sorted(errors.__all__) == sorted(cls.__name__ for cls in ours)
 
 
 def test_the_docstring_draws_the_tree() -> None:

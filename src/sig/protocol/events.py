@@ -1,0 +1,253 @@
+"""EVENT: many events in one frame, whose payloads nobody looks into on the way.
+
+    u64 time_us  [u64 first_seq if SEQ]  [u64 producer_seq if DURABLE]
+    [u32 routes[count] if MIXED]  [u32 lens[count] if LENS]  payloads
+
+The header's route is the route of all events, and 0 if MIXED. A client sends 0 for the time, and the server
+writes its own there. The payloads of a codec with `lines` are joined by newlines, LENS or not, so that a
+batch is decoded in one call; under LENS each length counts the newline after its payload, and there may be
+one after the last, so that parts of a batch are plain slices of it. The payloads of any other codec follow
+each other directly, always under LENS.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from sig.errors import LocalProtocolError, RemoteProtocolError
+from sig.protocol.frames import (
+    EVENT_DURABLE,
+    EVENT_LENS,
+    EVENT_MIXED,
+    EVENT_SEQ,
+    FRAMING_ROOM_BYTES,
+    HEADER,
+    Frame,
+    Kind,
+    check_payload,
+    pack,
+)
+
+_U64: Final = struct.Struct("<Q")
+_EVENT: Final = Kind.EVENT.value
+
+# `count` is a u16.
+MAX_EVENTS: Final = 0xFFFF
+
+_EVENT_HEAD: Final = HEADER.size + _U64.size
+
+
+class EventBatch(msgspec.Struct, frozen=True, gc=False):
+    """The body of an EVENT, taken apart; the payloads are still one piece, see `codecs.batch_decode`."""
+
+    time_us: int
+    first_seq: int | None
+    producer_seq: int | None
+    routes: tuple[int, ...] | None
+    lens: tuple[int, ...] | None
+    payloads: bytes
+
+
+def pack_events(
+    items: Sequence[tuple[int, bytes]], *, lens: bool, lines: bool, max_frame_bytes: int, time_us: int = 0
+) -> list[bytes]:
+    """The fewest frames that carry the `(route, payload)` pairs in their order.
+
+    Events of one route make a plain batch, of several a MIXED one. If one cannot be packed, none is.
+
+    Args:
+        lens: whether plain batches tell the lengths too, even where they can do without.
+        lines: whether the codec's payloads are joined by newlines (`Codec.lines`).
+
+    Raises:
+        MessageTooBig: a payload is larger than a frame may be.
+    """
+    if not items:
+        return []
+    if len(items) <= MAX_EVENTS:
+        frame = _pack_some(items, lens, lines, time_us)
+        # So much fits whatever it is; with more, one payload may be too big although the frame is not.
+        if len(frame) <= max_frame_bytes - FRAMING_ROOM_BYTES:
+            return [frame]
+    for _, payload in items:
+        check_payload(payload, max_frame_bytes)
+    cuts = _cuts(items, lens or not lines, lines, max_frame_bytes)
+    return [_pack_some(items[start:end], lens, lines, time_us) for start, end in cuts]
+
+
+def pack_batch(
+    route: int,
+    payloads: Sequence[bytes],
+    *,
+    lens: bool,
+    lines: bool,
+    routes: Sequence[int] | None = None,
+    time_us: int = 0,
+    first_seq: int | None = None,
+    producer_seq: int | None = None,
+) -> bytes:
+    """One EVENT frame, as large as it gets; with `routes` it is MIXED, and `route` must be 0."""
+    count = len(payloads)
+    if not 0 < count <= MAX_EVENTS:
+        raise LocalProtocolError(f"an EVENT carries 1 to {MAX_EVENTS} events, not {count}")
+    flags = 0
+    parts = [_U64.pack(time_us)]
+    if first_seq is not None:
+        flags |= EVENT_SEQ
+        parts.append(_U64.pack(first_seq))
+    if producer_seq is not None:
+        flags |= EVENT_DURABLE
+        parts.append(_U64.pack(producer_seq))
+    if routes is not None:
+        if flags or route or len(routes) != count:
+            raise LocalProtocolError("a mixed batch has a route for each event, none of its own, and no numbers")
+        flags = EVENT_MIXED
+        parts.append(struct.pack(f"<{count}I", *routes))
+    if lens or routes is not None or not lines:
+        flags |= EVENT_LENS
+        newline = 1 if lines else 0
+        sizes = [len(payload) + newline for payload in payloads]
+        sizes[-1] -= newline
+        parts.append(struct.pack(f"<{count}I", *sizes))
+    parts.append((b"\n" if lines else b"").join(payloads))
+    return pack(_EVENT, b"".join(parts), flags=flags, count=count, route=route)
+
+
+def _pack_some(items: Sequence[tuple[int, bytes]], lens: bool, lines: bool, time_us: int) -> bytes:
+    # Twice over the pairs is faster than zip(*items) once.
+    routes = [route for route, _ in items]
+    payloads = [payload for _, payload in items]
+    if routes.count(routes[0]) == len(routes):
+        return pack_batch(routes[0], payloads, lens=lens, lines=lines, time_us=time_us)
+    return pack_batch(0, payloads, lens=lens, lines=lines, routes=routes, time_us=time_us)
+
+
+def _cuts(
+    items: Sequence[tuple[int, bytes]], lens: bool, lines: bool, max_frame_bytes: int
+) -> Iterator[tuple[int, int]]:
+    """Where to cut: each frame takes all that it can.
+
+    No other way makes fewer frames, since part of what fits fits too.
+    """
+    start = total = 0
+    mixed = False
+    for index, (route, payload) in enumerate(items):
+        mixed = mixed or route != items[start][0]
+        count = index - start + 1
+        tables = 2 if mixed else 1 if lens else 0
+        newlines = count - 1 if lines else 0
+        size = _U64.size + 4 * tables * count + total + len(payload) + newlines
+        if size > max_frame_bytes or count > MAX_EVENTS:
+            yield start, index
+            start, total, mixed = index, 0, False
+        total += len(payload)
+    yield start, len(items)
+
+
+def unpack_events(frame: Frame) -> EventBatch:
+    """Take an EVENT apart, with every bound checked.
+
+    Raises:
+        RemoteProtocolError: it is malformed. A server that passes frames on calls this or `check_events`
+            first; a client that meets one all the same loses this frame, not the link.
+    """
+    data, flags = frame.data, frame.flags
+    routes, lens, start = _tables(frame)
+    (time_us,) = _U64.unpack_from(data, HEADER.size)
+    first_seq = _U64.unpack_from(data, _EVENT_HEAD)[0] if flags & EVENT_SEQ else None
+    at = _EVENT_HEAD if first_seq is None else _EVENT_HEAD + _U64.size
+    producer_seq = _U64.unpack_from(data, at)[0] if flags & EVENT_DURABLE else None
+    return EventBatch(time_us, first_seq, producer_seq, routes, lens, data[start:])
+
+
+def check_events(frame: Frame) -> None:
+    """Raise what `unpack_events` would, without copying the payloads."""
+    _tables(frame)
+
+
+def _tables(frame: Frame) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None, int]:
+    """Routes, lengths, and where the payloads begin."""
+    data, flags, count = frame.data, frame.flags, frame.count
+    if not count:
+        raise RemoteProtocolError("the peer sent an EVENT without events")
+    start = _EVENT_HEAD
+    if not flags:
+        frame.need(_U64.size)
+        return None, None, start
+    if flags & EVENT_SEQ:
+        start += _U64.size
+    if flags & EVENT_DURABLE:
+        start += _U64.size
+    mixed, measured = bool(flags & EVENT_MIXED), bool(flags & EVENT_LENS)
+    if mixed and flags != EVENT_MIXED | EVENT_LENS:
+        raise RemoteProtocolError("the peer sent a mixed EVENT without lengths, or with numbers")
+    frame.need(start - HEADER.size + 4 * count * (mixed + measured))
+    routes = lens = None
+    if mixed:
+        routes = struct.unpack_from(f"<{count}I", data, start)
+        start += 4 * count
+    if measured:
+        lens = struct.unpack_from(f"<{count}I", data, start)
+        start += 4 * count
+        if sum(lens) != len(data) - start:
+            raise RemoteProtocolError(
+                f"the peer sent an EVENT with {len(data) - start} bytes of payloads, and lengths of {sum(lens)}"
+            )
+    return routes, lens, start
+
+
+def count_events(frame: Frame) -> tuple[tuple[int, int], ...]:
+    """How many events of which route are in an EVENT that has been checked; for whoever must tell of its loss."""
+    if not frame.flags & EVENT_MIXED:
+        return ((frame.route, frame.count),)
+    return tuple(Counter(struct.unpack_from(f"<{frame.count}I", frame.data, _EVENT_HEAD)).items())
+
+
+def stamp(frame: Frame, time_us: int) -> Frame:
+    """The EVENT with another time. `FrameReader.feed` does the same in place, without copying the payloads."""
+    data = b"".join((frame.data[: HEADER.size], _U64.pack(time_us), frame.data[_EVENT_HEAD:]))
+    return Frame(frame.kind, frame.flags, frame.count, frame.route, data)
+
+
+def split_events(frame: Frame, wanted: Container[int]) -> bytes | None:
+    """The EVENT reduced to the routes in `wanted`: itself if that is all of it, `None` if nothing.
+
+    What remains of a MIXED frame is MIXED unless it is of one route, and has LENS. Raises as `unpack_events`.
+    """
+    routes, lens, start = _tables(frame)
+    data = frame.data
+    if routes is None or lens is None:
+        return data if frame.route in wanted else None
+    kept: list[int] = []
+    sizes: list[int] = []
+    parts: list[bytes] = []
+    # Neighbours that are wanted are cut out together: `run` is where the present run of them began.
+    run = at = start
+    for route, size in zip(routes, lens, strict=True):
+        if route in wanted:
+            kept.append(route)
+            sizes.append(size)
+        else:
+            if run < at:
+                parts.append(data[run:at])
+            run = at + size
+        at += size
+    if len(kept) == len(routes):
+        return data
+    if not kept:
+        return None
+    if run < at:
+        parts.append(data[run:at])
+    count = len(kept)
+    mixed = kept.count(kept[0]) != count
+    head = [data[HEADER.size : _EVENT_HEAD]]
+    if mixed:
+        head.append(struct.pack(f"<{count}I", *kept))
+    head.append(struct.pack(f"<{count}I", *sizes))
+    flags = EVENT_MIXED | EVENT_LENS if mixed else EVENT_LENS
+    return pack(_EVENT, b"".join(head + parts), flags=flags, count=count, route=0 if mixed else kept[0])

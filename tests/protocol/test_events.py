@@ -253,7 +253,7 @@ def event(flags: int, count: int, *fields: int, payloads: bytes = b"") -> Frame:
     ],
 )
 def test_a_malformed_event_is_the_peers_mistake(frame: Frame, sentence: str) -> None:
-    for take in (unpack_events, check_events, lambda frame: split_events(frame, {5})):
+    for take in (unpack_events, check_events, count_events, lambda frame: split_events(frame, {5})):
         with pytest.raises(RemoteProtocolError, match=sentence):
             take(frame)
 
@@ -274,7 +274,7 @@ def test_an_event_cut_short_is_refused_or_has_shorter_payloads(name: str) -> Non
 @given(st.integers(0, 15), st.integers(0, 4), st.binary(max_size=60))
 def test_garbage_raises_nothing_but_a_protocol_error(flags: int, count: int, body: bytes) -> None:
     frame = Frame.of(pack(Kind.EVENT, body, flags=flags, count=count, route=5))
-    for take in (unpack_events, check_events, lambda frame: split_events(frame, {0})):
+    for take in (unpack_events, check_events, count_events, lambda frame: split_events(frame, {0})):
         with contextlib.suppress(RemoteProtocolError):
             take(frame)
 

@@ -15,6 +15,21 @@ from hypothesis import strategies as st
 from protocol import recorded
 
 from sig.errors import MessageTooBig, RemoteProtocolError
+from sig.messages import (
+    Bye,
+    Error,
+    Hello,
+    Interest,
+    Listen,
+    Message,
+    Presence,
+    Result,
+    Route,
+    RouteGone,
+    Welcome,
+    decode_control,
+    encode_control,
+)
 from sig.protocol.frames import (
     EVENT_LENS,
     FRAMING_ROOM_BYTES,
@@ -74,6 +89,28 @@ def test_a_frame_is_packed_to_the_same_bytes(data: bytes) -> None:
     frame = Frame.of(data)
     assert read([data]) == ([frame], None)
     assert pack(frame.kind, frame.body, flags=frame.flags, count=frame.count, route=frame.route) == data
+
+
+CONTROL: dict[str, tuple[int, Message]] = {
+    "hello": (0, Hello([1], ["json"], name="hall 2", heartbeat_s=10.0)),
+    "welcome": (0, Welcome(1, ["json"], "n1", 3, 9, "token", 2**24, 2**20, 10.0)),
+    "bye": (0, Bye("shutdown", retry_after_s=2.5)),
+    "error": (0, Error("too_large", "no", fatal=True)),
+    "call": (7, Listen(1, "lab/*")),
+    "result": (7, Result(None)),
+    "route": (5, Route("wärme", "changed", incarnation=2**64 - 1)),
+    "route gone": (5, RouteGone("closed")),
+    "interest": (5, Interest("grouped")),
+    "presence": (0, Presence("thermo", 1, "#connect", {"events": ["changed"], "requests": None})),
+}
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_control_is_packed_to_the_recorded_bytes_and_read_from_them(name: str) -> None:
+    route, message = CONTROL[name]
+    frame = Frame.of(recorded.FRAMES[name])
+    assert pack(frame.kind, encode_control(message), route=route) == recorded.FRAMES[name]
+    assert decode_control(type(message), frame.body) == message
 
 
 def test_a_frame_without_anything_is_a_header() -> None:

@@ -170,6 +170,12 @@ def check_events(frame: Frame) -> None:
     _tables(frame)
 
 
+def count_events(frame: Frame) -> tuple[tuple[int, int], ...]:
+    """How many events of which route the EVENT holds. Raises as `unpack_events`."""
+    routes, _, _ = _tables(frame)
+    return ((frame.route, frame.count),) if routes is None else tuple(Counter(routes).items())
+
+
 def _tables(frame: Frame) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None, int]:
     """Routes, lengths, and where the payloads begin."""
     data, flags, count = frame.data, frame.flags, frame.count
@@ -199,13 +205,6 @@ def _tables(frame: Frame) -> tuple[tuple[int, ...] | None, tuple[int, ...] | Non
                 f"the peer sent an EVENT with {len(data) - start} bytes of payloads, and lengths of {sum(lens)}"
             )
     return routes, lens, start
-
-
-def count_events(frame: Frame) -> tuple[tuple[int, int], ...]:
-    """How many events of which route are in an EVENT that has been checked; for whoever must tell of its loss."""
-    if not frame.flags & EVENT_MIXED:
-        return ((frame.route, frame.count),)
-    return tuple(Counter(struct.unpack_from(f"<{frame.count}I", frame.data, _EVENT_HEAD)).items())
 
 
 def stamp(frame: Frame, time_us: int) -> Frame:

@@ -1,11 +1,10 @@
 """Events between endpoints: in one process, between processes, between machines.
 
-with sig.Router() as router:
-    @router.on("thermostat", "changed")
-    def show(info, data): ...
+The names here are all that a program needs; `sig.carriers` has the carriers by name.
 """
 
-from .constants import (
+from sig.carriers.base import Carrier
+from sig.constants import (
     CHANNEL_DECORATOR,
     DEFAULT_PORT,
     EVENT_CONNECT,
@@ -13,16 +12,111 @@ from .constants import (
     RESERVED_EVENTS,
     VERSION,
 )
-from .drivers.local import LocalRuntime
-from .errors import *  # noqa: F403
-from .info import Gap, Info, ListenerError, Received, SenderInfo
-from .log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, stringify_object
-from .names import is_builtin_event, is_channel_name
-from .router import Router
-from .sender import Event, Sender, SenderView
-from .signal import Signal
-from .subscription import Subscription
+from sig.drivers.local import LocalRuntime
+from sig.errors import (
+    Closed,
+    ConnectFailed,
+    ConnectionLost,
+    Denied,
+    HandshakeRefused,
+    InvalidArgument,
+    InvalidData,
+    InvalidName,
+    LocalProtocolError,
+    LoopDetected,
+    MessageTooBig,
+    MethodNotFound,
+    Overloaded,
+    ProtocolError,
+    RemoteError,
+    RemoteProtocolError,
+    RequestCancelled,
+    RequestFailed,
+    RequestsNotSupported,
+    RequestTimeout,
+    SenderAlreadyConnected,
+    SenderNotConnected,
+    SigError,
+    UnknownEvent,
+    WouldDeadlock,
+)
+from sig.info import Gap, Info, ListenerError, Received, SenderInfo
+from sig.log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, stringify_object
+from sig.names import is_builtin_event, is_channel_name
+from sig.network import ClientRouter, ServerRouter, connect, serve
+from sig.router import Router
+from sig.sender import Event, Sender, SenderView
+from sig.signal import Signal
+from sig.subscription import Subscription
 
 __version__ = VERSION
 
+# Layer 1 knows no clock, thread or loop; this is where it is given some.
 Router.runtime_class = LocalRuntime
+
+# The names of pysig 0.7. Kept for good; see docs/reference/names.
+Listener = Subscription
+hasChannelDecorator = is_channel_name
+isBuiltinEvent = is_builtin_event
+
+__all__ = [
+    "CHANNEL_DECORATOR",
+    "DEFAULT_PORT",
+    "EVENT_CONNECT",
+    "EVENT_DISCONNECT",
+    "LOG_LEVELS",
+    "RESERVED_EVENTS",
+    "VERSION",
+    "Carrier",
+    "ClientRouter",
+    "Closed",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Denied",
+    "Event",
+    "Gap",
+    "HandshakeRefused",
+    "Info",
+    "InvalidArgument",
+    "InvalidData",
+    "InvalidName",
+    "Listener",
+    "ListenerError",
+    "LocalProtocolError",
+    "LoopDetected",
+    "MessageTooBig",
+    "MethodNotFound",
+    "NullLogger",
+    "Overloaded",
+    "ProtocolError",
+    "Received",
+    "RemoteError",
+    "RemoteProtocolError",
+    "RequestCancelled",
+    "RequestFailed",
+    "RequestTimeout",
+    "RequestsNotSupported",
+    "Router",
+    "Sender",
+    "SenderAlreadyConnected",
+    "SenderInfo",
+    "SenderNotConnected",
+    "SenderView",
+    "ServerRouter",
+    "SigError",
+    "Signal",
+    "SimpleLogger",
+    "Subscription",
+    "UnknownEvent",
+    "WouldDeadlock",
+    "__version__",
+    "connect",
+    "hasChannelDecorator",
+    "isBuiltinEvent",
+    "is_builtin_event",
+    "is_channel_name",
+    "logger",
+    "serve",
+    "setup_logger",
+    "stringify_object",
+]

@@ -160,7 +160,7 @@ class Plan:
         with self._lock:
             self._seq += 1
             numbered = Info(
-                self.event_info, seq=self._seq, time=self._router._runtime.wall(), incarnation=self.incarnation
+                self.event_info, seq=self._seq, time=self._wall(), incarnation=self.incarnation
             )
             if self.retains:
                 self.last = Received(numbered, data)
@@ -170,6 +170,10 @@ class Plan:
             listener = member.pick() if isinstance(member, Group) else member
             if listener is not None and not listener.closed:
                 guarded(listener.call, numbered if listener.options.meta else info, data, listener)
+
+    def _wall(self) -> float:
+        """When the event under way was accepted: seconds since the epoch."""
+        return self._router._runtime.wall()
 
     def _failed(self, call: Callback, error: Exception) -> None:
         if getattr(call, "_raises_to_trigger", False):

@@ -10,9 +10,10 @@ from collections.abc import Callable, Coroutine
 from concurrent import futures
 from typing import Any, Protocol
 
-from ..constants import Limits
-from ..errors import InvalidArgument, RequestCancelled
-from ..runtime import Expired, Flag
+from sig.constants import Limits
+from sig.errors import InvalidArgument, RequestCancelled
+from sig.runtime import Expired, Flag
+
 from .pool import Pool
 
 

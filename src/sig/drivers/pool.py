@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from ..errors import Closed
-from ..log import logger
+from sig.errors import Closed
+from sig.log import logger
 
 
 class Pool:

@@ -1,0 +1,3 @@
+"""The import paths of pysig 0.7: thin names for what is in `sig.carriers`."""
+
+__all__ = ["tcpclient", "tcpserver"]

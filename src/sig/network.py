@@ -1,0 +1,260 @@
+"""Routers with links, in the blocking face: `serve` and `connect`."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sig.alias import alias
+from sig.carriers.address import default_url
+from sig.carriers.tcp import TCPClient, TCPServer
+from sig.constants import Limits
+from sig.drivers.aio import LocalWire, LoopThread, ServerDriver
+from sig.errors import Closed, ConnectFailed, InvalidArgument, SigError
+from sig.linked import LinkedRouter
+from sig.protocol.server import ServerCore
+from sig.router import Name
+from sig.sender import Event, Sender
+from sig.signal import Signal
+
+
+class ServerRouter(LinkedRouter):
+    """A router for this process and every client that connects. Runs its own thread; every method from any thread.
+
+    Args:
+        carriers_or_urls: `tcp://host:port` (port 0 takes a free one), or carriers.
+        insecure_public: allow addresses that other machines can reach, although everybody may do everything.
+        executor: runs request handlers and queued listeners; by default eight threads.
+        limits: rows of the table of limits, by name: `max_frame_bytes=...`.
+    """
+
+    def __init__(
+        self,
+        *carriers_or_urls: TCPServer | str,
+        insecure_public: bool = False,
+        executor: Any = None,
+        class_sender: type[Sender] = Sender,
+        class_event: type[Event] = Event,
+        class_signal: type[Signal] = Signal,
+        **limits: float,
+    ) -> None:
+        super().__init__(
+            Limits.of(**limits),
+            executor=executor,
+            class_sender=class_sender,
+            class_event=class_event,
+            class_signal=class_signal,
+        )
+        self._insecure_public = insecure_public
+        self._carriers: list[TCPServer] = [TCPServer(c) if isinstance(c, str) else c for c in carriers_or_urls]
+        for carrier in self._carriers:
+            carrier.router = self
+        self._loop: LoopThread | None = None
+        self._server: ServerDriver | None = None
+        self._urls: list[str] = []
+
+    @property
+    def urls(self) -> list[str]:
+        """The addresses as bound, in the order given."""
+        return list(self._urls)
+
+    def start(self) -> None:
+        """Begin to serve. Raises `ConnectFailed` when a port cannot be had, `InvalidArgument` for a public address."""
+        self._check_open()
+        if self._loop is not None:
+            raise InvalidArgument("this server runs already")
+        for carrier in self._carriers:
+            self._check_public(carrier)
+        codec = self._carriers[0].codec() if self._carriers else TCPServer().codec()
+        for carrier in self._carriers:
+            if carrier.codec().name != codec.name:
+                raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
+        self._loop = LoopThread("sig-server")
+        now = time.monotonic()
+        core = ServerCore(
+            self.limits,
+            node=socket.gethostname(),
+            epoch=secrets.randbits(64),
+            wall_offset=time.time() - now,
+            random64=lambda: secrets.randbits(64) or 1,
+            codec=codec.name,
+        )
+        try:
+            self._server = server = ServerDriver(core, self.limits, self._loop.loop)
+            self._connect(LocalWire(server), codec, self.limits.handshake_timeout_s, "server")
+            for carrier in self._carriers:
+                self._urls.append(self._loop.run(carrier.open(server), self.limits.connect_timeout_s))
+        except BaseException:
+            self.close(0)
+            raise
+
+    def add_carrier(self, carrier_or_url: TCPServer | str) -> str:
+        """Serve on one more address; returns it as bound."""
+        self._check_open()
+        carrier = TCPServer(carrier_or_url) if isinstance(carrier_or_url, str) else carrier_or_url
+        if self._loop is None or self._server is None:
+            raise InvalidArgument("this server does not run yet: start it first")
+        self._check_public(carrier)
+        if carrier.codec().name != self._codec.name:
+            raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
+        carrier.router = self
+        url = self._loop.run(carrier.open(self._server), self.limits.connect_timeout_s)
+        self._carriers.append(carrier)
+        self._urls.append(url)
+        return url
+
+    def remove_carrier(self, carrier_or_url: TCPServer | str) -> bool:
+        """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
+        for position, carrier in enumerate(self._carriers):
+            if carrier is carrier_or_url or self._urls[position : position + 1] == [carrier_or_url]:
+                if self._loop is not None:
+                    self._loop.run(carrier.close(), self.limits.close_timeout_s)
+                del self._carriers[position], self._urls[position]
+                return True
+        return False
+
+    def _check_public(self, carrier: TCPServer) -> None:
+        if carrier.public and not self._insecure_public:
+            raise InvalidArgument(
+                f"{carrier.address} can be reached from other machines, and anybody there may do everything: "
+                "serve on 127.0.0.1, or say insecure_public=True (--insecure-public)"
+            )
+
+    def _close_server(self, timeout: float) -> None:
+        if self._loop is None:
+            return
+        if self._server is not None:
+            for carrier in self._carriers:
+                self._run_quietly(carrier.close, timeout)
+            server = self._server
+            self._run_quietly(lambda: server.close(timeout), timeout + 1)
+        self._loop.stop(max(1.0, timeout))
+
+    def _run_quietly(self, step: Callable[[], Any], timeout: float) -> None:
+        try:
+            assert self._loop is not None  # checked by the caller
+            self._loop.run(step(), timeout + 1)
+        except TimeoutError:
+            pass  # what does not end in time ends with its loop
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    stop = alias(LinkedRouter.close)
+
+
+class ClientRouter(LinkedRouter):
+    """The server's world, seen from here. Every method from any thread.
+
+    Args:
+        carrier_or_url: where the server is; a carrier of pysig 0.7's form is connected by its `connect(host, port)`.
+        codec: `"json"`, or an object with `encode` and `decode`; the same as the server's.
+        timeout: seconds to connect.
+        send_timeout: seconds that `trigger` waits for room.
+        name: for the server's logs and lists.
+        executor: runs request handlers and queued listeners; by default eight threads.
+        limits: rows of the table of limits, by name.
+    """
+
+    def __init__(
+        self,
+        carrier_or_url: TCPClient | str | None = None,
+        *,
+        codec: Any = "json",
+        timeout: float | None = None,
+        send_timeout: float | None = None,
+        name: str = "",
+        executor: Any = None,
+        class_sender: type[Sender] = Sender,
+        class_event: type[Event] = Event,
+        class_signal: type[Signal] = Signal,
+        **limits: float,
+    ) -> None:
+        if send_timeout is not None:
+            limits["send_timeout_s"] = send_timeout
+        if timeout is not None:
+            limits["connect_timeout_s"] = timeout
+        super().__init__(
+            Limits.of(**limits),
+            executor=executor,
+            class_sender=class_sender,
+            class_event=class_event,
+            class_signal=class_signal,
+        )
+        self.on_connected: Callable[[], object] | None = None
+        """Called when the link has come up."""
+        self.on_disconnected: Callable[[], object] | None = None
+        """Called when the link has gone, on the thread that noticed."""
+        self._name = name
+        self._wanted_codec = codec
+        self._carrier = (
+            carrier_or_url if isinstance(carrier_or_url, TCPClient) else TCPClient(carrier_or_url or default_url())
+        )
+        self._carrier.router = self
+
+    @property
+    def state(self) -> str:
+        """`connecting` (not connected yet), `connected`, `away` (the link was lost), or `closed`."""
+        if self._closed.is_set():
+            return "closed"
+        if self._driver is None:
+            return "connecting"
+        return "away" if self._driver.core.closed else "connected"
+
+    def open(self) -> None:
+        """Connect. Raises `ConnectFailed` (`HandshakeRefused` where the server said why)."""
+        self._check_open()
+        if self._driver is not None:
+            raise InvalidArgument("this client is connected already")
+        timeout = self.limits.connect_timeout_s
+        link = self._carrier.open(self.limits, timeout)
+        try:
+            self._connect(link, self._carrier.codec(self._wanted_codec), self.limits.handshake_timeout_s, self._name)
+        except Closed:
+            raise
+        except SigError as error:
+            if isinstance(error, ConnectFailed):
+                raise
+            raise ConnectFailed(f"cannot connect to {self._carrier.address}: {error}") from error
+        if self.on_connected is not None:
+            self.on_connected()
+
+    def wait_connected(self, timeout: float | None = None) -> bool:
+        """Whether the link is up."""
+        return self.state == "connected"
+
+    def _ended(self) -> None:
+        super()._ended()
+        if self.on_disconnected is not None:
+            self.on_disconnected()
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    addRemoteSender = alias(LinkedRouter.add_sender)
+    removeRemoteSender = alias(LinkedRouter.remove_sender)
+    addRemoteListener = alias(LinkedRouter.add_listener)
+    removeRemoteListener = alias(LinkedRouter.remove_listener)
+
+    def remoteRequest(self, sender: Name, method: str, params: object = None) -> Any:
+        """As in pysig 0.7: `None` where it fails. `request` raises instead."""
+        try:
+            return self.request(sender, method, params)
+        except SigError:
+            return None
+
+
+def serve(*urls: TCPServer | str, insecure_public: bool = False, executor: Any = None, **limits: Any) -> ServerRouter:
+    """A running server: `sig.serve("tcp://127.0.0.1:3000")`. Arguments and errors as `ServerRouter` and its `start`."""
+    server = ServerRouter(*urls, insecure_public=insecure_public, executor=executor, **limits)
+    server.start()
+    return server
+
+
+def connect(url: TCPClient | str | None = None, **options: Any) -> ClientRouter:
+    """A connected client: `sig.connect("tcp://127.0.0.1:3000")`; without a URL, `$SIG_URL` or the default port here.
+
+    Options and errors as `ClientRouter` and its `open`.
+    """
+    client = ClientRouter(url, **options)
+    client.open()
+    return client

@@ -1,0 +1,137 @@
+"""What a server knows of one client: its link, the names it holds, what it listens to.
+
+Sans-I/O: no socket, no thread, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sig.errors import Overloaded, SigError
+from sig.messages import AddSender, Result, encode_control
+from sig.protocol.bodies import Lost, pack_lost
+from sig.protocol.frames import Frame, Kind, pack
+from sig.protocol.outbox import Counts, Outbox
+from sig.protocol.peer import Peer
+
+if TYPE_CHECKING:
+    from sig.protocol.server import ServerCore
+
+
+class Held:
+    """A name that a connection holds."""
+
+    __slots__ = ("events", "incarnation", "name", "owner", "requests", "requests_route", "routes", "since_us")
+
+    def __init__(self, name: str, owner: Connection, call: AddSender, incarnation: int, since_us: int) -> None:
+        self.name = name
+        self.owner = owner
+        self.events = list(dict.fromkeys(call.events))
+        self.requests = call.requests
+        self.incarnation = incarnation
+        self.since_us = since_us
+        self.routes: list[Route] = []
+        self.requests_route: Route
+
+    def presence(self) -> dict[str, object]:
+        return {"events": self.events, "requests": self.requests}
+
+
+class Route:
+    """One event of a sender, or its requests: a number that all connections share."""
+
+    __slots__ = ("event", "held", "id", "known_by", "next_seq", "receivers")
+
+    def __init__(self, number: int, held: Held, event: str) -> None:
+        self.id = number
+        self.held = held
+        self.event = event  # "" for the sender's requests: no event has that name
+        self.next_seq = 1
+        self.known_by: dict[Connection, None] = {}
+        # Who hears it; `None` when somebody has come or gone since.
+        self.receivers: tuple[Connection, ...] | None = None
+
+    @property
+    def sender(self) -> str:
+        return self.held.name
+
+
+class LinkSubscription:
+    """What a connection listens to, under the number it chose."""
+
+    __slots__ = ("connection", "event", "sender", "serial")
+
+    def __init__(self, connection: Connection, sender: str | None, event: str | None, serial: int) -> None:
+        self.connection = connection
+        self.sender = sender
+        self.event = event
+        self.serial = serial
+
+
+class Connection(Peer):
+    """The server's end of one link."""
+
+    def __init__(self, server: ServerCore, number: int, address: str, deadline: float) -> None:
+        super().__init__(server.limits)
+        self.server = server
+        self.number = number
+        self.address = address
+        self.deadline = deadline
+        self.name = ""
+        self.identity: object = None
+        self.held: dict[str, Held] = {}
+        self.subscriptions: dict[int, LinkSubscription] = {}
+        self.called: dict[Connection, None] = {}  # owners that this one has asked something
+        self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
+        self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
+
+    def put_events(self, frame: bytes, counts: Counts) -> None:
+        """Append a frame of events; the oldest are shed where there are too many."""
+        self.outbox.put_events(frame, len(frame), counts)
+        self._touch()
+
+    def put(self, frame: bytes) -> None:
+        """Append what may not be dropped. Somebody who lets it pile up is cut off."""
+        self._put(frame)
+        if self.outbox.other_bytes > self.limits.link_control_bytes and not self.closed:
+            self.cut(
+                Overloaded(f"client {self.address} did not read {self.limits.link_control_bytes} bytes of control")
+            )
+
+    def cut(self, error: SigError) -> None:
+        super().cut(error)
+        self.outbox.clear()
+
+    def result(self, call: int, value: object) -> None:
+        self.put(pack(Kind.RESULT, encode_control(Result(value)), route=call))
+
+    def _put(self, frame: bytes) -> None:
+        self.outbox.put(frame, len(frame))
+        self._touch()
+
+    def _ordered(self, limit: int) -> Sequence[bytes]:
+        frames: list[bytes] = []
+        size = 0
+        while size < limit and (entry := self.outbox.take()) is not None:
+            if entry.lost is not None:
+                found = [pack_lost(Lost(route, missed, "slow")) for route, missed in entry.lost.items()]
+            else:
+                assert entry.item is not None  # an entry is one or the other
+                found = [entry.item]
+            frames.extend(found)
+            size += sum(map(len, found))
+        return frames
+
+    def _touch(self) -> None:
+        self.server.dirty[self] = None
+
+    def _receive(self, frame: Frame) -> None:
+        if frame.kind == Kind.EVENT and self.opened:
+            self.server.forward(self, frame)
+        else:
+            handler = self.server.handlers.get(frame.kind)
+            if handler is None or self.opened is (frame.kind == Kind.HELLO):
+                super()._receive(frame)
+            else:
+                handler(self, frame)

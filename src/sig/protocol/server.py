@@ -1,0 +1,467 @@
+"""The server: who holds which name, who listens, and where each frame goes.
+
+Sans-I/O: no socket, no thread, no clock; `now` is passed in. One thread. A driver makes a `Connection` for each link
+with `accept`, hands it what arrives, and sends what the connections in `dirty` have to say.
+
+The data goes one way: frame -> route -> the connections that hear it -> their outboxes. A payload is never decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, Final, Literal
+
+from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from sig.errors import (
+    Denied,
+    HandshakeRefused,
+    Overloaded,
+    RemoteProtocolError,
+    SenderAlreadyConnected,
+    SenderNotConnected,
+    SigError,
+    to_wire,
+)
+from sig.index import Bucket, Index
+from sig.messages import (
+    AddSender,
+    Bye,
+    Close,
+    Flush,
+    Hello,
+    Listen,
+    OpenRequests,
+    Presence,
+    RemoveSender,
+    RouteGone,
+    Senders,
+    Welcome,
+    decode_call,
+    decode_control,
+    encode_control,
+)
+from sig.messages import Route as RouteMessage
+from sig.names import check_method, check_own_event, check_selector, check_sender, matches
+from sig.protocol.bodies import (
+    Cancel,
+    Lost,
+    Reply,
+    pack_cancel,
+    pack_lost,
+    pack_peer_gone,
+    pack_reply,
+    pack_request,
+    unpack_cancel,
+    unpack_reply,
+    unpack_request,
+)
+from sig.protocol.connection import Connection, Held, LinkSubscription, Route
+from sig.protocol.events import count_events, split_events
+from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, REPLY_ERR, RESULT_ERR, Frame, Kind, pack
+from sig.protocol.outbox import Counts
+
+VERSION: Final = 1
+
+
+class ServerCore:
+    """Everything a server knows.
+
+    Args:
+        limits: what it allows.
+        node: its name, for people.
+        epoch: a random number, new at each start.
+        wall_offset: seconds since the epoch minus `now`, fixed at the start.
+        random64: a source of random numbers of 64 bits.
+        codec: the name of the codec whose payloads it passes on.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        node: str,
+        epoch: int,
+        wall_offset: float,
+        random64: Callable[[], int],
+        codec: str = "json",
+    ) -> None:
+        self.limits = limits
+        self.codec = codec
+        self.dirty: dict[Connection, None] = {}
+        """Connections with something to send, or to close."""
+        self.connections: dict[int, Connection] = {}
+        self.refused = 0
+        """Links turned away: too many, or a handshake that failed."""
+        self._node = node
+        self._epoch = epoch
+        self._wall_offset = wall_offset
+        self._random64 = random64
+        self._now = 0.0
+        self._numbers = count(1)
+        self._serials = count(1)
+        self._pending: dict[Connection, None] = {}  # in order of their deadlines
+        self._senders: dict[str, Held] = {}
+        self._routes: dict[int, Route] = {}
+        self._index: Index[Bucket[LinkSubscription], LinkSubscription, Route] = Index(Bucket)
+        self.handlers: dict[int, Callable[[Connection, Frame], None]] = {
+            Kind.HELLO: self._hello,
+            Kind.CALL: self._call,
+            Kind.REQUEST: self._request,
+            Kind.REPLY: self._reply,
+            Kind.CANCEL: self._cancel,
+        }
+        self._calls: dict[type, Callable[[Connection, Any, int], object]] = {
+            AddSender: self._add_sender,
+            RemoveSender: self._remove_sender,
+            Listen: self._listen,
+            Close: self._close_listener,
+            Senders: self._list_senders,
+            OpenRequests: self._open_requests,
+            Flush: self._flush,
+        }
+
+    # Links
+
+    def accept(self, now: float, address: str) -> Connection:
+        """A link has come up."""
+        self._now = now
+        connection = Connection(self, next(self._numbers), address, now + self.limits.handshake_timeout_s)
+        self.connections[connection.number] = connection
+        connection._touch()
+        if len(self.connections) > self.limits.max_connections:
+            self.refused += 1
+            message = f"this server has its {self.limits.max_connections} connections: come back later"
+            connection._hasten(pack(Kind.BYE, encode_control(Bye("overloaded", message, 1.0))))
+            connection.closed = True
+            return connection
+        self._pending[connection] = None
+        if len(self._pending) > self.limits.max_pending_handshakes:
+            self._refuse(next(iter(self._pending)), "too many handshakes are under way: come back later")
+        return connection
+
+    def receive_data(self, connection: Connection, data: bytes | memoryview, now: float) -> None:
+        """Bytes from a link."""
+        self._now = now
+        connection.receive_data(data, self._time_us())
+        if connection.closed:
+            connection._touch()
+
+    def disconnected(self, connection: Connection, now: float) -> None:
+        """A link is down, by whatever cause: what it held is given up."""
+        self._now = now
+        connection.receive_eof()
+        if self.connections.pop(connection.number, None) is None:
+            return
+        self._pending.pop(connection, None)
+        self.dirty.pop(connection, None)
+        for subscription in connection.subscriptions.values():
+            for route in self._index.remove(subscription):
+                route.receivers = None
+        connection.subscriptions.clear()
+        reason = "closed" if connection.farewell is not None else "lost"
+        for held in list(connection.held.values()):
+            self._release(held, reason)
+        for owner in connection.called:
+            owner.asked_by.pop(connection, None)
+            owner.put(pack_peer_gone(connection.number))
+        for requester in connection.asked_by:
+            requester.called.pop(connection, None)
+
+    def close(self) -> None:
+        """Tell every client that this is the end."""
+        for connection in self.connections.values():
+            connection.say_bye("shutdown", "the server is closing")
+            connection._touch()
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` has something to do."""
+        return next(iter(self._pending)).deadline if self._pending else None
+
+    def handle_timeout(self, now: float) -> None:
+        """Time has passed."""
+        self._now = now
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            self._refuse(
+                next(iter(self._pending)),
+                f"no handshake within {self.limits.handshake_timeout_s:g} s: send HELLO first",
+            )
+
+    def allowed(self, identity: object, action: str, sender: str, name: str) -> bool:
+        """Whether that client may do that: `own`, `trigger`, `listen`, `request` or `list`.
+
+        Asked wherever a concrete route meets a connection. There is no policy yet: everybody may everything.
+        """
+        return True
+
+    def _refuse(self, connection: Connection, message: str) -> None:
+        self.refused += 1
+        self._pending.pop(connection, None)
+        connection.fail(HandshakeRefused(message))
+
+    def _hello(self, connection: Connection, frame: Frame) -> None:
+        hello = decode_control(Hello, frame.body)
+        if VERSION not in hello.versions:
+            newer = all(version > VERSION for version in hello.versions)
+            who = "the server" if newer else "the client"
+            self._refuse(
+                connection,
+                f"the client speaks protocol versions {hello.versions}, this server {VERSION}: update {who}",
+            )
+        elif self.codec not in hello.codecs:
+            self._refuse(
+                connection,
+                f"the client encodes with {' or '.join(map(repr, hello.codecs))}, this server with {self.codec!r}: "
+                "give both ends the same codec (codec=..., or the same pack and unpack)",
+            )
+        elif hello.session is not None and hello.received:
+            self._refuse(connection, "this server does not resume sessions: connect anew")
+        else:
+            self._pending.pop(connection, None)
+            connection.name = hello.name
+            connection.opened = True
+            connection._reader.max_frame_bytes = self.limits.max_frame_bytes
+            if hello.max_frame_bytes is not None:
+                connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
+            welcome = Welcome(
+                version=VERSION,
+                codecs=[self.codec],
+                node=self._node,
+                epoch=self._epoch,
+                client=connection.number,
+                session=f"{self._random64():016x}{self._random64():016x}{self._random64():016x}{self._random64():016x}",
+                max_frame_bytes=self.limits.max_frame_bytes,
+                window_bytes=self.limits.send_window_bytes,
+                heartbeat_s=0.0,
+            )
+            connection.put(pack(Kind.WELCOME, encode_control(welcome)))
+
+    # Events
+
+    def forward(self, connection: Connection, frame: Frame) -> None:
+        """Pass events on to all who hear them, byte for byte."""
+        counts = count_events(frame)
+        if frame.flags & (EVENT_SEQ | EVENT_DURABLE):
+            raise RemoteProtocolError("numbered events belong to sessions and stores, which this server does not have")
+        # Everything is checked before anything is passed on.
+        routes = [self._owned(connection, number) for number, _ in counts]
+        hearing = [self._receivers(route) for route in routes]
+        for route, (_, events) in zip(routes, counts, strict=True):
+            route.next_seq += events
+        if hearing.count(hearing[0]) == len(hearing):
+            self._spread(hearing[0], frame, counts)
+            return
+        wanted: dict[Connection, dict[int, int]] = {}
+        for receivers, (number, events) in zip(hearing, counts, strict=True):
+            for receiver in receivers:
+                wanted.setdefault(receiver, {})[number] = events
+        parts: dict[tuple[int, ...], Frame] = {}
+        for receiver, heard in wanted.items():
+            key = tuple(heard)
+            if key not in parts:
+                part = split_events(frame, heard)
+                assert part is not None  # each of its routes has events in the frame
+                parts[key] = Frame.of(part)
+            self._spread((receiver,), parts[key], tuple(heard.items()))
+
+    def _spread(self, receivers: Sequence[Connection], frame: Frame, counts: Counts) -> None:
+        for receiver in receivers:
+            if len(frame.data) - 12 > receiver.max_frame_bytes:
+                for number, missed in counts:
+                    receiver.put(pack_lost(Lost(number, missed, "too_big")))
+            else:
+                receiver.put_events(frame.data, counts)
+
+    def _owned(self, connection: Connection, number: int) -> Route:
+        route = self._routes.get(number)
+        if route is None or route.held.owner is not connection or not route.event:
+            raise RemoteProtocolError(f"the client sent on route {number}, which is not its own")
+        return route
+
+    def _receivers(self, route: Route) -> tuple[Connection, ...]:
+        """Who hears this route; each of them knows it by then."""
+        if route.receivers is None:
+            found = dict.fromkeys(s.connection for s in self._index.matching(route.sender, route.event))
+            allowed = [c for c in found if self.allowed(c.identity, "listen", route.sender, route.event)]
+            for connection in allowed:
+                self._introduce(connection, route)
+            route.receivers = tuple(allowed)
+        return route.receivers
+
+    def _introduce(self, connection: Connection, route: Route) -> None:
+        if connection in route.known_by:
+            return
+        route.known_by[connection] = None
+        held = route.held
+        message = RouteMessage(
+            sender=held.name,
+            event=route.event or None,
+            codec=self.codec,
+            node=self._node,
+            incarnation=held.incarnation,
+            next_seq=route.next_seq,
+            since_us=held.since_us,
+            owner=held.owner is connection,
+        )
+        connection.put(pack(Kind.ROUTE, encode_control(message), route=route.id))
+
+    # Calls
+
+    def _call(self, connection: Connection, frame: Frame) -> None:
+        call = decode_call(frame.body)
+        try:
+            value = self._calls[type(call)](connection, call, frame.route)
+        except SigError as error:
+            if isinstance(error, RemoteProtocolError):
+                raise
+            connection.put(pack(Kind.RESULT, encode_control(to_wire(error)), flags=RESULT_ERR, route=frame.route))
+        else:
+            connection.result(frame.route, value)
+
+    def _add_sender(self, connection: Connection, call: AddSender, number: int) -> object:
+        name = check_sender(call.name)
+        events = [check_own_event(event) for event in call.events]
+        for method in call.requests or ():
+            if method is not None:
+                check_method(method)
+        if not self.allowed(connection.identity, "own", name, ""):
+            raise Denied(f"you may not register sender {name!r}")
+        if name in self._senders:
+            raise SenderAlreadyConnected(name)
+        if len(connection.held) >= self.limits.max_names:
+            raise Overloaded(f"a client may hold {self.limits.max_names} senders: remove one first")
+        held = Held(name, connection, call, self._random64(), self._time_us())
+        for event in dict.fromkeys(events):
+            route = self._make_route(held, event)
+            held.routes.append(route)
+            self._index.add_target(route)
+            self._introduce(connection, route)
+        held.requests_route = self._make_route(held, "")
+        self._introduce(connection, held.requests_route)
+        self._senders[name] = connection.held[name] = held
+        self._tell_presence(held, EVENT_CONNECT, held.presence())
+        return held.incarnation
+
+    def _make_route(self, held: Held, event: str) -> Route:
+        number = next(self._numbers)
+        route = self._routes[number] = Route(number, held, event)
+        return route
+
+    def _remove_sender(self, connection: Connection, call: RemoveSender, number: int) -> object:
+        held = self._senders.get(call.name)
+        if held is None:
+            return False
+        if held.owner is not connection:
+            raise Denied(f"sender {call.name!r} is held by another client: only its owner may remove it")
+        self._release(held, "closed")
+        return True
+
+    def _release(self, held: Held, reason: str) -> None:
+        del self._senders[held.name]
+        held.owner.held.pop(held.name, None)
+        self._tell_presence(held, EVENT_DISCONNECT, {**held.presence(), "reason": reason})
+        gone = encode_control(RouteGone(reason))
+        for route in held.routes:
+            self._index.remove_target(route)
+        for route in (*held.routes, held.requests_route):
+            del self._routes[route.id]
+            for connection in route.known_by:
+                if not connection.closed:
+                    connection.put(pack(Kind.ROUTE_GONE, gone, route=route.id))
+
+    def _tell_presence(self, held: Held, event: Literal["#connect", "#disconnect"], data: dict[str, object]) -> None:
+        found = dict.fromkeys(s.connection for s in self._index.matching(held.name, event))
+        if not found:
+            return
+        message = Presence(
+            sender=held.name, incarnation=held.incarnation, event=event, data=data, time_us=self._time_us()
+        )
+        frame = pack(Kind.PRESENCE, encode_control(message))
+        for connection in found:
+            if self.allowed(connection.identity, "listen", held.name, event) and not connection.closed:
+                connection.put(frame)
+
+    def _listen(self, connection: Connection, call: Listen, number: int) -> object:
+        check_selector(call.sender, call.event)
+        if call.id in connection.subscriptions:
+            raise RemoteProtocolError(f"subscription {call.id} exists already")
+        if len(connection.subscriptions) >= self.limits.max_subscriptions:
+            raise Overloaded(f"a client may have {self.limits.max_subscriptions} subscriptions: use a pattern")
+        if self._index.count >= self.limits.max_subscriptions_total:
+            raise Overloaded(f"this server has its {self.limits.max_subscriptions_total} subscriptions")
+        subscription = LinkSubscription(connection, call.sender, call.event, next(self._serials))
+        connection.subscriptions[call.id] = subscription
+        for route in self._index.add(subscription):
+            route.receivers = None
+        return None
+
+    def _close_listener(self, connection: Connection, call: Close, number: int) -> object:
+        subscription = connection.subscriptions.pop(call.id, None)
+        if subscription is not None:
+            for route in self._index.remove(subscription):
+                route.receivers = None
+        return subscription is not None
+
+    def _list_senders(self, connection: Connection, call: Senders, number: int) -> object:
+        check_selector(call.pattern, None)
+        return [
+            {
+                "name": held.name,
+                "events": held.events,
+                "requests": held.requests,
+                "since": held.since_us / 1e6,
+                "address": held.owner.address,
+                "instance": held.incarnation,
+            }
+            for held in self._senders.values()
+            if matches(call.pattern, held.name) and self.allowed(connection.identity, "list", held.name, "")
+        ]
+
+    def _open_requests(self, connection: Connection, call: OpenRequests, number: int) -> object:
+        held = self._senders.get(check_sender(call.sender))
+        if held is None:
+            raise SenderNotConnected(call.sender)
+        self._introduce(connection, held.requests_route)
+        return held.requests_route.id
+
+    def _flush(self, connection: Connection, call: Flush, number: int) -> object:
+        return None
+
+    # Requests
+
+    def _request(self, connection: Connection, frame: Frame) -> None:
+        request = unpack_request(frame)
+        route = self._routes.get(frame.route)
+        error: SigError | None = None
+        if route is None or route.event:
+            error = SenderNotConnected("(gone)")
+        elif not self.allowed(connection.identity, "request", route.sender, request.method):
+            error = Denied(f"you may not request {request.method!r} of {route.sender!r}")
+        if error is not None or route is None:
+            payload = encode_control(to_wire(error or SenderNotConnected("(gone)")))
+            connection._hasten(pack_reply(Reply(0, request.corr, payload), route=frame.route, flags=REPLY_ERR))
+            return
+        owner = route.held.owner
+        connection.called[owner] = None
+        owner.asked_by[connection] = None
+        owner.put(pack_request(request._replace(peer=connection.number), route=frame.route))
+
+    def _reply(self, connection: Connection, frame: Frame) -> None:
+        reply = unpack_reply(frame)
+        route = self._routes.get(frame.route)
+        if route is None:
+            return  # the sender has left, and whoever asked has been told so
+        if route.event or route.held.owner is not connection:
+            raise RemoteProtocolError(f"the client replied on route {frame.route}, which is not its own")
+        requester = self.connections.get(reply.peer)
+        if requester is not None and not requester.closed and connection in requester.called:
+            requester._hasten(frame.data)
+
+    def _cancel(self, connection: Connection, frame: Frame) -> None:
+        cancel = unpack_cancel(frame)
+        route = self._routes.get(frame.route)
+        if route is not None and not route.event and route.held.owner in connection.called:
+            route.held.owner.put(pack_cancel(Cancel(connection.number, cancel.corr), route=frame.route))
+
+    def _time_us(self) -> int:
+        return int((self._now + self._wall_offset) * 1e6)

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from sig.alias import alias
+from sig.callables import describe
 from sig.carriers.address import default_url
 from sig.carriers.tcp import TCPClient, TCPServer
 from sig.constants import Limits
 from sig.drivers.aio import LocalWire, LoopThread, ServerDriver
 from sig.errors import Closed, ConnectFailed, InvalidArgument, SigError
 from sig.linked import LinkedRouter
+from sig.log import logger
 from sig.protocol.server import ServerCore
 from sig.router import Name
 from sig.sender import Event, Sender
@@ -217,8 +219,7 @@ class ClientRouter(LinkedRouter):
             if isinstance(error, ConnectFailed):
                 raise
             raise ConnectFailed(f"cannot connect to {self._carrier.address}: {error}") from error
-        if self.on_connected is not None:
-            self.on_connected()
+        self._tell(self.on_connected, self._carrier.on_connected)
 
     def wait_connected(self, timeout: float | None = None) -> bool:
         """Whether the link is up."""
@@ -226,8 +227,18 @@ class ClientRouter(LinkedRouter):
 
     def _ended(self) -> None:
         super()._ended()
-        if self.on_disconnected is not None:
-            self.on_disconnected()
+        if self._driver is not None:  # else it never was connected
+            self._tell(self.on_disconnected, self._carrier.on_disconnected)
+
+    def _tell(self, *callbacks: Callable[[], object] | None) -> None:
+        """Call what the user has set, at this router or, as in pysig 0.7, at its carrier."""
+        for callback in callbacks:
+            if callback is None:
+                continue
+            try:
+                callback()
+            except Exception as error:  # the reading thread has a link to close
+                logger.error(f"{describe(callback)} failed: {type(error).__name__}: {error}")
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
     addRemoteSender = alias(LinkedRouter.add_sender)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from typing import Any
+from collections.abc import Callable
 
 from sig.carriers.address import Address, is_loopback, parse
 from sig.carriers.base import Carrier
@@ -55,15 +55,16 @@ class TCPServer(Carrier):
 
     # The form of pysig 0.7
 
-    def start(self, host: str, port: int, **options: Any) -> bool:
+    def start(self, host: str, port: int) -> bool:
         """Start serving the router that was made with this carrier; false, with a log line, if that fails."""
         if self.router is None:
             raise InvalidArgument("this carrier has no router yet: make ServerRouter(carrier) first")
-        self.address = Address(host, port)
+        before, self.address = self.address, Address(host, port)
         try:
-            self.router.start(**options)  # type: ignore[attr-defined]  # a ServerRouter, which is above this layer
+            self.router.start()  # type: ignore[attr-defined]  # a ServerRouter, which is above this layer
         except SigError as error:
             logger.error(f"cannot serve on {self.address}: {error}")
+            self.address = before
             return False
         return True
 
@@ -79,6 +80,13 @@ class TCPClient(Carrier):
     `sig.connect("tcp://127.0.0.1:3000")` makes one; the form of pysig 0.7 is
     `carrier = TCPClient(); router = ClientRouter(carrier); carrier.connect(host, port)`.
     """
+
+    on_connected: Callable[[], object] | None = None
+    """Called when the link has come up, as `ClientRouter.on_connected`."""
+    on_disconnected: Callable[[], object] | None = None
+    """Called when the link has gone, as `ClientRouter.on_disconnected`."""
+    auto_reconnect = False
+    """Of pysig 0.7. Without an effect yet: a lost link is final."""
 
     def __init__(self, url: str | None = None) -> None:
         self.address = None if url is None else parse(url)
@@ -101,11 +109,12 @@ class TCPClient(Carrier):
         """Connect the router that was made with this carrier; false, with a log line, if that fails."""
         if self.router is None:
             raise InvalidArgument("this carrier has no router yet: make ClientRouter(carrier) first")
-        self.address = Address(host, port)
+        before, self.address = self.address, Address(host, port)
         try:
             self.router.open()  # type: ignore[attr-defined]  # a ClientRouter, which is above this layer
         except SigError as error:
             logger.error(f"cannot connect to {self.address}: {error}")
+            self.address = before
             return False
         return True
 

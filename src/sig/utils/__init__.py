@@ -1,0 +1,3 @@
+"""The import paths of pysig 0.7: `sig.utils.replyqueue`."""
+
+__all__ = ["replyqueue"]

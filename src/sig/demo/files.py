@@ -16,6 +16,7 @@ import sig
 def main(url: str, folder: str) -> None:
     """Trigger `changed` for each change until the server has gone."""
     stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     with sig.connect(url, name="demo files") as router:
         router.on_disconnected = stop.set
         sender = router.add_sender("machine/files", "changed", {"list": lambda params: sorted(_names(folder))})
@@ -35,5 +36,4 @@ def _names(folder: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     main(sys.argv[1], sys.argv[2])

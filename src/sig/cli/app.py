@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
@@ -215,14 +216,11 @@ def demo(
     url: Annotated[str, Parameter(help="where its server listens")] = "tcp://127.0.0.1:0",
 ) -> int:
     """See it run: a server, two sender processes with real data, and a listener that shows it all."""
-    try:
-        from sig.demo.run import run as run_demo
-    except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.split(".")[0] == "sig":
-            raise
-        raise sig.InvalidArgument(
-            f"the demo needs {missing.name!r}, which is not here: pip install 'pysig[demo]'"
-        ) from None
+    for name in ("psutil", "watchfiles"):
+        if importlib.util.find_spec(name) is None:
+            raise sig.InvalidArgument(f"the demo needs {name!r}, which is not here: pip install 'pysig[demo]'")
+    from sig.demo.run import run as run_demo
+
     return run_demo(seconds=seconds, folder=folder, json=json, url=url)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 
 import msgspec
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from sig.info import SenderInfo
@@ -41,7 +43,7 @@ class Output:
         event = str(record["event"])
         colour = "yellow" if event.startswith("#") else "green"
         self.console.print(
-            f"[cyan]{_plain(record['sender'])}[/] [{colour}]{_plain(event)}[/] {_plain(as_json(record['data']))}"
+            f"[cyan]{escape(str(record['sender']))}[/] [{colour}]{escape(event)}[/] {escape(as_json(record['data']))}"
         )
 
     def senders(self, senders: list[SenderInfo]) -> None:
@@ -53,7 +55,8 @@ class Output:
         table = Table("sender", "events", "requests", "since", "address")
         for sender in senders:
             methods = ", ".join("(any)" if m is None else m for m in sender.requests or ())
-            table.add_row(sender.name, ", ".join(sender.events), methods, _clock(sender.since), sender.address)
+            cells = (sender.name, ", ".join(sender.events), methods, _clock(sender.since), sender.address)
+            table.add_row(*map(escape, cells))
         self.console.print(table if senders else "nobody is connected")
 
 
@@ -64,7 +67,7 @@ def as_json(value: object) -> str:
 
 def complain(sentence: str) -> None:
     """Say what is wrong, on standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]sig:[/] {_plain(sentence)}")
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]sig:[/] {escape(sentence)}")
 
 
 def log_to_stderr() -> None:
@@ -74,12 +77,5 @@ def log_to_stderr() -> None:
         logger.addHandler(RichHandler(console=Console(stderr=True), show_path=False))
 
 
-def _plain(value: object) -> str:
-    """Text in which rich sees no markup: names are other people's."""
-    return str(value).replace("[", r"\[")
-
-
 def _clock(seconds: float) -> str:
-    import time
-
     return time.strftime("%H:%M:%S", time.localtime(seconds))

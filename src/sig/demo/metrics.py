@@ -56,15 +56,14 @@ def disk_usage(params: object) -> dict[str, object]:
 def main(url: str) -> None:
     """Trigger a sample every second until the server has gone."""
     psutil.cpu_percent(percpu=True)  # the first answer of psutil means nothing
-    with sig.connect(url, name="demo metrics") as router:
-        sender = router.add_sender("machine/metrics", "sample", [processes, disk_usage])
-        try:
-            while True:
+    try:
+        with sig.connect(url, name="demo metrics") as router:
+            sender = router.add_sender("machine/metrics", "sample", [processes, disk_usage])
+            sender.trigger("sample", sample())
+            while not router.wait(PERIOD_S):
                 sender.trigger("sample", sample())
-                if router.wait(PERIOD_S):
-                    return
-        except sig.ConnectionLost:
-            return
+    except sig.ConnectionLost:
+        pass  # the server has gone, and nobody is left to tell
 
 
 if __name__ == "__main__":

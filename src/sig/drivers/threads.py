@@ -317,7 +317,8 @@ class ClientDriver:
             self._arrived.notify_all()
         dispatcher = self._dispatcher
         if dispatcher is not None and dispatcher is not threading.current_thread():
-            dispatcher.join(max(0.0, deadline - time.monotonic()))
+            # Idle, it ends at once; only user code can take its time.
+            dispatcher.join(max(1.0 if self._idle else 0.0, deadline - time.monotonic()))
             if dispatcher.is_alive():
                 logger.warning(f"a listener is still busy after {timeout:g} s; its thread is left to itself")
 

@@ -50,9 +50,17 @@ def is_async(function: Callable[..., object]) -> bool:
     )
 
 
+def is_generator(function: object) -> bool:
+    """Whether calling `function` only makes a generator, and runs nothing of its body."""
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
 def describe(function: object) -> str:
-    """A name for log lines and sentences: `module.qualname` where there is one."""
-    target = getattr(function, "func", function)  # functools.partial
-    name = getattr(target, "__qualname__", None) or type(target).__qualname__
-    module = getattr(target, "__module__", None)
-    return f"{module}.{name}" if module else str(name)
+    """A name for log lines and sentences: `module.qualname` where there is one. Never raises."""
+    try:
+        target = getattr(function, "func", function)  # functools.partial
+        name = getattr(target, "__qualname__", None) or type(target).__qualname__
+        module = getattr(target, "__module__", None)
+        return f"{module}.{name}" if module else str(name)
+    except Exception:  # any at all: attributes may be code of the user's
+        return type(function).__qualname__

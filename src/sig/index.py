@@ -76,7 +76,7 @@ class _ByEvent(Generic[B]):
 
     def covering(self, event: str) -> list[B]:
         found = self.tree.covering(event)
-        return found if self.any is None else [self.any, *found]
+        return found if self.any is None or not matches(None, event) else [self.any, *found]
 
 
 class Index(Generic[B, S, T]):
@@ -152,7 +152,10 @@ class Index(Generic[B, S, T]):
         """Who hears this event: broadcasts first, specific last, each in order of registration."""
         plain = self._plain
         found: list[B] = []
-        for selector in ((None, None), (sender, None), (None, event), (sender, event)):
+        selectors: list[tuple[str | None, str | None]] = [(None, event), (sender, event)]
+        if matches(None, event):  # not a reserved event that is heard by its exact name only
+            selectors += (None, None), (sender, None)
+        for selector in selectors:
             bucket = plain.get(selector)
             if bucket is not None:
                 found.append(bucket)
@@ -206,14 +209,16 @@ class Index(Generic[B, S, T]):
             table[inner] = target
 
     def remove_target(self, target: T) -> None:
-        """Take it out."""
+        """Take it out, unless another has taken its place meanwhile."""
         for tree, outer, inner in (
             (self._senders, target.sender, target.event),
             (self._events, target.event, target.sender),
         ):
             table = tree.get(outer)
-            if table is not None and table.pop(inner, None) is not None and not table:
-                tree.discard(outer)
+            if table is not None and table.get(inner) is target:
+                del table[inner]
+                if not table:
+                    tree.discard(outer)
 
     def target(self, sender: str, event: str) -> T | None:
         """The target of that name."""
@@ -226,9 +231,7 @@ class Index(Generic[B, S, T]):
             tables = self._events.matching(event)
             return [target for table in tables for target in table.values()]
         tables = self._senders.matching("**" if sender is None else sender)
-        if event is None:
-            return [target for table in tables for target in table.values()]
-        if is_pattern(event):
+        if event is None or is_pattern(event):
             return [target for table in tables for name, target in table.items() if matches(event, name)]
         return [table[event] for table in tables if event in table]
 

@@ -6,16 +6,17 @@ What was lost is told in the place where it would have come.
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from threading import Lock
-from typing import NamedTuple
+from threading import Lock, RLock
+from typing import Final, NamedTuple, TypeAlias
 
 from .constants import Limits
 from .errors import InvalidArgument
 from .info import Gap, Info
 
-POLICIES = ("drop_oldest", "drop_newest", "latest", "block", "disconnect")
+POLICIES: Final = ("drop_oldest", "drop_newest", "latest", "block", "disconnect")
 
 
 class Entry(NamedTuple):
@@ -26,25 +27,43 @@ class Entry(NamedTuple):
     gap: Gap | None = None
 
 
+# Sender and event; of a gap its reason too.
+_Key: TypeAlias = tuple[str, str, str | None]
+
+
+class _Latest(OrderedDict[_Key, Entry]):
+    """The queue of the policy `latest`, with one place for each event of each sender, found without a walk."""
+
+    def append(self, entry: Entry) -> None:
+        # Only a gap can be there already: what it tells joins it, else they would pile up between the events.
+        before = self.get(_key(entry))
+        self[_key(entry)] = entry if before is None else _joined(before, entry)
+
+    def popleft(self) -> Entry:
+        return self.popitem(last=False)[1]
+
+
 class Mailbox:
     """One listener's queue.
 
-    `wake()` is called, on the thread that puts, when a consumer should start; it takes until `take` answers `None`
-    and is then forgotten. `overflow()` is called when the queue is full and the policy is `disconnect`.
+    `wake()` is called, on the thread that puts, when a consumer should start: it takes until `take` answers `None`, and
+    is then forgotten. One that ends before that says so with `rest`. `overflow()` is called when the queue is full and
+    the policy is `disconnect`.
     """
 
     __slots__ = (
         "_armed",
+        "_before",
+        "_behind",
         "_closed",
         "_entries",
-        "_gaps",
         "_lock",
         "_max_wait",
         "_overflow",
         "_pending",
         "_policy",
         "_size",
-        "_waiters",
+        "_waiting",
         "_wake",
         "missed",
         "received",
@@ -63,17 +82,25 @@ class Mailbox:
             raise InvalidArgument(f"when_full={policy!r} is unknown: choose one of {', '.join(POLICIES)}")
         if size is not None and size < 1:
             raise InvalidArgument(f"queue={size!r} has no room for a single event: give at least 1")
+        if not 0 <= max_wait < math.inf:
+            raise InvalidArgument(f"max_wait={max_wait!r} is no time to wait: give seconds")
         self._wake = wake
         self._size = Limits().listener_queue_events if size is None else size
         self._policy = policy
         self._max_wait = max_wait
         self._overflow = overflow
-        self._lock = Lock()  # guards all below; never held while anything of others is called
-        self._entries: deque[Entry] = deque()
-        # Lost where the queue has no entry to stand for it: before the oldest (`drop_oldest`), after the newest (else).
-        self._gaps: dict[tuple[str, str, str], Entry] = {}
+        # Guards all below; never held while anything of others is called. But the garbage collector may call a
+        # `__del__` at any time, on this very thread, and that may come back to us: hence an RLock.
+        self._lock = RLock()
+        self._entries: deque[Entry] | _Latest = _Latest() if policy == "latest" else deque()
+        # Gaps that have no entry to stand behind: told before the oldest (lost there by `drop_oldest` and `latest`),
+        # or after the newest (lost there by the others, or before they came here).
+        self._before: dict[_Key, Entry] = {}
+        self._behind: dict[_Key, Entry] = {}
         self._pending = 0
-        self._waiters: deque[Lock] = deque()
+        # Threads under the policy `block`, with their events. Whoever takes lets the first in, so that nobody can get
+        # in front of it; there is no room while one waits.
+        self._waiting: dict[Lock, Entry] = {}
         self._armed = False
         self._closed = False
         self.missed = 0
@@ -83,122 +110,159 @@ class Mailbox:
         """Events that wait."""
         return self._pending
 
-    def put(self, info: Info, data: object) -> None:
-        """Enter an event. Any thread; waits only under the policy `block`, and at most `max_wait` seconds."""
+    @property
+    def load(self) -> float:
+        """How full it is, from 0 to 1."""
+        return self._pending / self._size
+
+    def put(self, info: Info, data: object, may_wait: bool = True) -> bool:
+        """Enter an event; false if it is closed. Any thread; waits only under `block`, at most `max_wait` seconds."""
         entry = Entry(info, data)
-        room = self._enter(entry, may_wait=self._policy == "block")
+        room: Lock | None = None
+        overflow = False
+        with self._lock:
+            if self._closed:
+                return False
+            if self._policy == "latest":
+                self._replace(entry)
+            if self._pending < self._size:
+                self._append(entry)
+            elif self._policy in ("drop_oldest", "latest"):
+                self._lose_oldest()
+                self._append(entry)
+            elif self._policy == "block" and may_wait:
+                room = Lock()
+                room.acquire()
+                self._waiting[room] = entry
+            else:
+                self._lose(entry, self._behind)
+                overflow = self._policy == "disconnect"
+            wake, self._armed = not self._armed, True
+        if wake:
+            self.start()
         if room is not None:
-            if not room.acquire(timeout=self._max_wait):
-                with self._lock:
-                    if room in self._waiters:
-                        self._waiters.remove(room)  # else it would take the room meant for another
-            self._enter(entry, may_wait=False)
+            self._wait(room)
+        if overflow:
+            self._overflow()
+        return True
 
     def put_gap(self, info: Info, gap: Gap) -> None:
         """Enter the news that events were lost on their way here."""
         with self._lock:
             if self._closed:
                 return
-            if self._policy != "drop_oldest":
-                self._settle_gaps()
-            self._entries.append(Entry(info, None, gap))
+            self._lose(Entry(info, None, gap), self._behind)
             self.missed += gap.missed or 0
             wake, self._armed = not self._armed, True
         if wake:
-            self._wake()
+            self.start()
 
     def take(self) -> Entry | None:
         """The next entry for the consumer; `None` ends its round."""
         with self._lock:
-            if self._policy == "drop_oldest" and self._gaps:
-                return self._gaps.pop(next(iter(self._gaps)))
+            if self._before:
+                return _first(self._before)
             if not self._entries:
-                self._settle_gaps()
-            if not self._entries:
+                if self._behind:
+                    return _first(self._behind)
                 self._armed = False
                 return None
             entry = self._entries.popleft()
             if entry.gap is None:
                 self._pending -= 1
                 self.received += 1
-                if self._waiters:
-                    self._waiters.popleft().release()
+                if self._waiting:
+                    room = next(iter(self._waiting))
+                    self._append(self._waiting.pop(room))
+                    room.release()
             return entry
+
+    def start(self) -> None:
+        """Start a consumer; one that has not come to the end of the queue may so go on in another turn."""
+        try:
+            self._wake()
+        except BaseException:
+            self.rest()
+            raise
+
+    def rest(self) -> None:
+        """The consumer has ended before `take` answered `None`; the next event starts another."""
+        with self._lock:
+            self._armed = False
 
     def close(self) -> list[Entry]:
         """Refuse all that comes; returns the events that nobody will take any more."""
         with self._lock:
             self._closed = True
-            rest = [entry for entry in self._entries if entry.gap is None]
+            queued = self._entries.values() if isinstance(self._entries, _Latest) else self._entries
+            rest = [entry for entry in (*queued, *self._waiting.values()) if entry.gap is None]
             self._entries.clear()
-            self._gaps.clear()
+            self._before.clear()
+            self._behind.clear()
             self._pending = 0
-            for waiter in self._waiters:
-                waiter.release()
-            self._waiters.clear()
+            for room in self._waiting:
+                room.release()
+            self._waiting.clear()
             return rest
 
-    def _enter(self, entry: Entry, *, may_wait: bool) -> Lock | None:
-        """Put, or lose by policy; a held lock is returned where one should wait for room and come again."""
-        overflow = False
-        with self._lock:
-            if self._closed:
-                return None
-            if self._policy == "latest":
-                self._replace(entry)
-            if self._pending < self._size:
-                if self._policy != "drop_oldest":
-                    self._settle_gaps()
-                self._entries.append(entry)
-                self._pending += 1
-            elif self._policy in ("drop_oldest", "latest"):
-                self._lose_oldest()
-                self._entries.append(entry)
-            elif may_wait:
-                room = Lock()
-                room.acquire()
-                self._waiters.append(room)
-                return room
-            else:
-                self._lose(entry)
-                overflow = self._policy == "disconnect"
-            wake, self._armed = not self._armed, True
-        if wake:
-            self._wake()
-        if overflow:
-            self._overflow()
-        return None
+    def _wait(self, room: Lock) -> None:
+        """Until a consumer has let the event in; if none does in time, the event is lost."""
+        try:
+            room.acquire(timeout=self._max_wait)
+        finally:
+            with self._lock:
+                entry = self._waiting.pop(room, None)
+                if entry is not None:
+                    self._lose(entry, self._behind)
+
+    # The lock is held
+
+    def _append(self, entry: Entry) -> None:
+        """Enter an event behind all that is queued, and behind what was lost meanwhile."""
+        if self._behind:
+            for gap in self._behind.values():
+                self._entries.append(gap)
+            self._behind.clear()
+        self._entries.append(entry)
+        self._pending += 1
 
     def _replace(self, entry: Entry) -> None:
         """`latest`: an older event of the same sender and event makes room; the new one stands last."""
-        for position, old in enumerate(self._entries):
-            if old.gap is None and old.info.sender == entry.info.sender and old.info.event == entry.info.event:
-                del self._entries[position]
-                self._pending -= 1
-                self._lose(old)
-                return
+        assert isinstance(self._entries, _Latest)
+        old = self._entries.pop(_key(entry), None)
+        if old is not None:
+            self._pending -= 1
+            self._lose(old, self._before)
 
     def _lose_oldest(self) -> None:
         while True:
             oldest = self._entries.popleft()
-            self._lose(oldest)
+            self._lose(oldest, self._before)
             if oldest.gap is None:
+                self._pending -= 1
                 return
 
-    def _lose(self, entry: Entry) -> None:
-        """Count an event as missed, or keep a gap that had to leave its place."""
+    def _lose(self, entry: Entry, gaps: dict[_Key, Entry]) -> None:
+        """Count an event as missed, or keep a gap that has no place in the queue; one for each event and reason."""
         gap = entry.gap or Gap(1, "slow")
         if entry.gap is None:
             self.missed += 1
-        key = (entry.info.sender, entry.info.event, gap.reason)
-        before = self._gaps.get(key)
-        if before is not None:
-            assert before.gap is not None  # only gaps stand there
-            known = gap.missed is not None and before.gap.missed is not None
-            gap = Gap((gap.missed or 0) + (before.gap.missed or 0) if known else None, gap.reason)
-        self._gaps[key] = Entry(entry.info, None, gap)
+        lost = Entry(entry.info, None, gap)
+        before = gaps.get(_key(lost))
+        gaps[_key(lost)] = lost if before is None else _joined(before, lost)
 
-    def _settle_gaps(self) -> None:
-        """Give the lost their place behind all that is queued."""
-        self._entries.extend(self._gaps.values())
-        self._gaps.clear()
+
+def _key(entry: Entry) -> _Key:
+    return entry.info.sender, entry.info.event, None if entry.gap is None else entry.gap.reason
+
+
+def _first(gaps: dict[_Key, Entry]) -> Entry:
+    return gaps.pop(next(iter(gaps)))
+
+
+def _joined(first: Entry, second: Entry) -> Entry:
+    """Two gaps of one event and reason as one."""
+    assert first.gap is not None
+    assert second.gap is not None
+    missed, more = first.gap.missed, second.gap.missed
+    return Entry(second.info, None, Gap(None if missed is None or more is None else missed + more, second.gap.reason))

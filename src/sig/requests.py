@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from .callables import check_callable, describe, is_async
 from .constants import Limits
@@ -20,7 +20,12 @@ from .errors import (
 from .names import check_method
 from .runtime import Expired, Runtime
 
-Requests: TypeAlias = Mapping[str | None, Callable[..., object]] | Iterable[Callable[..., object]]
+_LIMITS: Final = Limits()
+
+# The first two differ for type checkers: a `dict[str, ...]` is no `Mapping[str | None, ...]` to them.
+Requests: TypeAlias = (
+    Mapping[str, Callable[..., object]] | Mapping[str | None, Callable[..., object]] | Iterable[Callable[..., object]]
+)
 
 
 class Trail(NamedTuple):
@@ -39,16 +44,15 @@ def next_hop(now: float, timeout: float, sender: str, method: str) -> Trail:
     Raises `LoopDetected` after too many hops, `RequestTimeout` when no time is left, `InvalidArgument` for a timeout
     out of bounds.
     """
-    limits = Limits()
-    if not 0 < timeout <= limits.request_timeout_max_s:
+    if not 0 < timeout <= _LIMITS.request_timeout_max_s:
         raise InvalidArgument(
             f"timeout={timeout!r} of request {method!r} is out of bounds: "
-            f"above 0 and at most {limits.request_timeout_max_s:g} seconds"
+            f"above 0 and at most {_LIMITS.request_timeout_max_s:g} seconds"
         )
     outer = _trail.get()
     if outer is None:
         return Trail(1, now + timeout)
-    if outer.hops >= limits.request_hops:
+    if outer.hops >= _LIMITS.request_hops:
         raise LoopDetected(
             f"request {method!r} of sender {sender!r} was passed on {outer.hops} times: it goes in circles"
         )
@@ -73,30 +77,34 @@ class Handlers:
 
     def __init__(self, requests: Requests | None, runtime: Runtime, loop: object = None) -> None:
         self._runtime = runtime
-        self._loop = loop
+        self.loop = loop
+        """Where `async def` handlers run; `None` as long as nobody asked for one."""
         self.table: dict[str | None, Callable[..., object]] | None = None
+        """The handlers by method, `None` for the default handler; `None` instead of it for no requests at all."""
+        self._awaited: dict[str | None, bool] = {}
         if requests is None:
             return
         if callable(requests):
             raise InvalidArgument(f"requests={describe(requests)} is one function: give a list, or a dict of names")
-        named: Mapping[Any, Callable[..., object]] = (
-            requests if isinstance(requests, Mapping) else {_name_of(function): function for function in requests}
-        )
         self.table = {}
-        for method, function in named.items():
-            if method is None:
-                check_callable(function, "method", "params")
-            else:
-                check_method(method)
-                check_callable(function, "params")
-            if is_async(function) and self._loop is None:
-                self._loop = runtime.running_loop()
-                if self._loop is None:
-                    raise InvalidArgument(
-                        f"handler {describe(function)} is `async def` and no loop runs here: "
-                        "register it inside one, or give loop="
-                    )
-            self.table[method] = function
+        for method, function in requests.items() if isinstance(requests, Mapping) else map(_named, requests):
+            self._enter(method, function)
+
+    def _enter(self, method: object, function: Callable[..., object]) -> None:
+        assert self.table is not None  # made by the constructor
+        name = None if method is None else check_method(method)
+        if name in self.table:
+            raise InvalidArgument(f"two handlers are named {name!r}: give requests as a dict of names")
+        check_callable(function, *(("method", "params") if name is None else ("params",)))
+        self._awaited[name] = is_async(function)
+        if self._awaited[name] and self.loop is None:
+            self.loop = self._runtime.running_loop()
+            if self.loop is None:
+                raise InvalidArgument(
+                    f"handler {describe(function)} is `async def` and no loop runs here: "
+                    "register it inside one, or give loop="
+                )
+        self.table[name] = function
 
     def __bool__(self) -> bool:
         return bool(self.table)
@@ -110,31 +118,28 @@ class Handlers:
         """Call the handler and return what it returns; raises what it raises, and the errors of `Router.request`."""
         if not self.table:
             raise RequestsNotSupported(sender)
-        handler = self.table.get(method)
-        arguments: tuple[object, ...] = (params,)
-        if handler is None:
-            handler = self.table.get(None)
-            arguments = (method, params)
+        entry, arguments = (method, (params,)) if method in self.table else (None, (method, params))
+        handler = self.table.get(entry)
         if handler is None:
             raise MethodNotFound(sender, method)
         with on_trail(trail):
-            if not is_async(handler):
+            if not self._awaited[entry]:
                 return handler(*arguments)
-            if self._runtime.running_loop() is self._loop:
+            if self._runtime.running_loop() is self.loop:
                 raise WouldDeadlock(
                     f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
                     "make it from another thread, or await it"
                 )
             timeout = trail.deadline - self._runtime.now()
+            coroutine: Any = handler(*arguments)
             try:
-                coroutine: Any = handler(*arguments)
-                return self._runtime.run(self._loop, coroutine, timeout)
+                return self._runtime.run(self.loop, coroutine, timeout)
             except Expired:
                 raise RequestTimeout(sender, method, round(timeout, 3)) from None
 
 
-def _name_of(function: Callable[..., object]) -> str:
+def _named(function: Callable[..., object]) -> tuple[str, Callable[..., object]]:
     name = getattr(function, "__name__", None)
-    if not isinstance(name, str):
-        raise InvalidArgument(f"{describe(function)} has no __name__: give requests as a dict of names")
-    return name
+    if not isinstance(name, str) or name == "<lambda>":
+        raise InvalidArgument(f"{describe(function)} has no name of its own: give requests as a dict of names")
+    return name, function

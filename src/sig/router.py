@@ -5,18 +5,22 @@ Routers with links extend it (`network.py`): they override the methods of the se
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import count
 from threading import RLock
-from typing import Any, TypeVar
+from traceback import format_exception_only
+from types import FrameType
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from .alias import OldNames, alias
 from .callables import describe
 from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
-from .errors import Closed, InvalidArgument, InvalidData, SenderAlreadyConnected, SenderNotConnected
+from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
 from .log import logger
@@ -24,18 +28,27 @@ from .names import check_event, check_method, check_own_event, check_selector, c
 from .requests import Handlers, Requests, next_hop
 from .runtime import Runtime
 from .sender import Event, Sender, SenderView
-from .signal import Plan, Signal
-from .subscription import DEFAULTS, Callback, Gate, Options, Subscription
+from .signal import Group, Plan, Signal, Turn
+from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
 
 F = TypeVar("F", bound=Callback)
 Name = str | SenderView
+
+_LIMITS: Final = Limits()
+
+
+class Rounds(deque[Callable[[], object]]):
+    """What is to be told of one sender, in order."""
+
+    running = False
 
 
 class Router(OldNames):
     """Ties senders and listeners of this process together; every method may be called from any thread.
 
     A trigger calls the listeners on the triggering thread, before it returns. What a listener does in turn (trigger,
-    register, remove, close) happens at once, before the listeners behind it are called.
+    register, remove, close) happens at once, before the listeners behind it are called. One thing waits: what concerns
+    a sender whose `#connect` or `#disconnect` is being told follows behind it, on the thread that tells.
 
     `executor` runs listeners with a `queue=` (default: eight threads, made when needed); `clock` is an object with
     `now() -> float` and `wall() -> float`, for tests. The three classes are the extension points of pysig 0.7.
@@ -62,10 +75,13 @@ class Router(OldNames):
         self._index: Index[Event, Subscription, Plan] = Index(lambda s, e: class_event(self, s, e))
         self._senders: dict[str, Sender] = {}
         self._serials = count(1)
-        self._turns: dict[str, count[int]] = {}
-        # What waits behind a `#connect` or `#disconnect` that is being told, by sender: each sender's in order.
-        self._rounds: dict[str, deque[Callable[[], object]]] = {}
+        self._turns: dict[str, Turn] = {}  # by group, as long as it has members
+        # What is to be told of a sender while its `#connect` or `#disconnect` is, by sender: each sender's in order.
+        self._rounds: dict[str, Rounds] = {}
+        self._departed: list[Plan] = []  # plans that have left the index while a round was walking them
+        self._closing = False
         self._closed = self._runtime.flag()
+        self._gone: deque[Subscription] = deque()  # weak ones whose object has gone, to be closed; needs no lock
 
     # Listening
 
@@ -140,12 +156,11 @@ class Router(OldNames):
 
     def remove_listener(self, listener: Callback, sender: Name | None = None, event: str | None = None) -> bool:
         """Take out a listener registered for exactly this sender and event; false if there is none."""
-        with self._lock:
-            bucket = self._index.bucket(_name(sender), event)
-            found = [s for s in bucket.subscriptions.values() if s.callback == listener] if bucket else []
-        if found:
-            found[0].close()
-        return bool(found)
+        for subscription in self._registered(_name(sender), event):
+            if subscription.callback == listener:
+                subscription.close()
+                return True
+        return False
 
     # Sending
 
@@ -194,11 +209,12 @@ class Router(OldNames):
         return made
 
     def remove_sender(self, sender: Name) -> bool:
-        """Let a sender of this router leave; false if it is not connected. Its listeners stay registered."""
-        held = self._senders.get(sender) if isinstance(sender, str) else sender
-        if not isinstance(held, Sender) or self._senders.get(held.name) is not held:
-            return False
-        return self._release(held, "closed")
+        """Let a sender of this router leave; false if it is not connected. Its listeners stay registered.
+
+        A `Sender` that has left does not take another of its name with it.
+        """
+        held = sender if isinstance(sender, Sender) else self._senders.get(_name(sender))
+        return held is not None and self._release(held, "closed")
 
     def sender(self, name: str) -> SenderView:
         """A view of a sender by its name, whether or not it is there. No I/O."""
@@ -217,6 +233,7 @@ class Router(OldNames):
     def senders(self, pattern: str | None = None) -> list[SenderInfo]:
         """The senders that are connected, in order of their arrival; only those that match, with a pattern or name."""
         check_selector(pattern, None)
+        self._check_open()
         with self._lock:
             held = [s for s in self._senders.values() if matches(pattern, s.name)]
         return [
@@ -227,9 +244,10 @@ class Router(OldNames):
         """The last value of a retained event; `None` if there is none (yet, or because nobody retains it)."""
         name = check_sender(_name(sender))
         check_event(event)
+        self._check_open()
         with self._lock:
             plan = self._index.target(name, event)
-            return plan.snapshot() if plan is not None else None
+            return plan.last if plan is not None else None
 
     # Requests
 
@@ -254,38 +272,46 @@ class Router(OldNames):
             Exception: whatever the handler raised.
         """
         name, check = check_sender(_name(sender)), check_method(method)
-        answer = self._ask(name, check, params, Limits().request_timeout_s if timeout is None else timeout)
+        answer = self._ask(name, check, params, _LIMITS.request_timeout_s if timeout is None else timeout)
         return answer if type is None else _converted(answer, type, name, check)
 
     # Life
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when everything triggered so far has been routed; in one process that is at once."""
+        self._check_open()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the router is closed: true, or false after `timeout` seconds. The loop of a service."""
         return self._closed.wait(timeout)
 
     def close(self, timeout: float | None = None) -> None:
-        """Let all senders leave, let listeners finish what is queued (at most `timeout` seconds, 5 by default), and end.
+        """Let all senders leave and listeners finish what is queued (for `timeout` seconds, 5 by default), and end.
 
         Idempotent; may be called from any thread, from inside a listener too. Afterwards every verb raises `Closed`.
         """
-        limit = Limits().close_timeout_s if timeout is None else timeout
+        limit = _LIMITS.close_timeout_s if timeout is None else timeout
         with self._lock:
-            if self._closed.is_set():
+            if self._closing:
                 return
+            self._closing = True  # from here on nobody comes
             held = list(self._senders.values())
-        for sender in held:
-            self._release(sender, "closed")
-        subscriptions = self._index.all()
-        self._runtime.settle(lambda: any(s.pending for s in subscriptions), limit)
-        self._closed.set()
-        for subscription in subscriptions:
-            subscription.close()
-        self._runtime.close(limit)
+        deadline = self._runtime.now() + limit
+        try:
+            for sender in held:
+                self._release(sender, "closed")
+            with self._lock:
+                subscriptions = self._index.all()
+            self._runtime.settle(lambda: any(s.pending for s in subscriptions), limit)
+        finally:
+            with self._lock:
+                self._closed.set()
+                subscriptions = self._index.all()
+            for subscription in subscriptions:
+                subscription.close()
+            self._runtime.close(max(0.0, deadline - self._runtime.now()))
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -296,7 +322,7 @@ class Router(OldNames):
     def _claim(self, sender: Sender) -> None:
         """Take the name for a sender and tell its presence."""
         with self._lock:
-            self._check_open()
+            self._check_open(self._closing)
             if sender.name in self._senders:
                 raise SenderAlreadyConnected(sender.name)
             sender._incarnation = self._runtime.random64()
@@ -306,11 +332,11 @@ class Router(OldNames):
             for signal in sender._signals.values():
                 signal.incarnation = sender._incarnation
                 self._index.add_target(signal)
-            told = self._tell_presence(sender, EVENT_CONNECT, presence(sender))
-        self._run_rounds(sender.name, told)
+            self._tell_presence(sender, EVENT_CONNECT, presence(sender))
+        self._run_rounds(sender.name)
 
     def _release(self, sender: Sender, reason: str) -> bool:
-        """Give the name up and tell its absence."""
+        """Give the name up and tell its absence; false if it is another's, or nobody's."""
         with self._lock:
             if self._senders.get(sender.name) is not sender:
                 return False
@@ -319,9 +345,14 @@ class Router(OldNames):
             for signal in sender._signals.values():
                 self._index.remove_target(signal)
                 signal.mark_stale()
-            told = self._tell_presence(sender, EVENT_DISCONNECT, {**presence(sender), "reason": reason})
-        self._run_rounds(sender.name, told)
+                self._depart(signal)
+            self._tell_presence(sender, EVENT_DISCONNECT, {**presence(sender), "reason": reason})
+        self._run_rounds(sender.name)
         return True
+
+    def _depart(self, plan: Plan) -> None:
+        """A plan is out of the index; but a round may be walking it, and listeners may close meanwhile."""
+        self._departed = [other for other in (*self._departed, plan) if other.under_way]
 
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> object:
         trail = next_hop(self._runtime.now(), timeout, sender, method)
@@ -337,7 +368,7 @@ class Router(OldNames):
     def _offers(self, sender: str | None, event: str | None) -> bool:
         """False if a connected sender is known not to offer this event."""
         held = self._senders.get(sender) if sender is not None else None
-        return held is None or event is None or event in held._signals or event in (EVENT_CONNECT, EVENT_DISCONNECT)
+        return held is None or any(matches(event, name) for name in (*held._signals, EVENT_CONNECT, EVENT_DISCONNECT))
 
     def _refresh(self, plan: Plan, data: object) -> bool:
         """Rebuild a stale plan; false if the event was taken here, to be told behind a presence under way."""
@@ -346,19 +377,27 @@ class Router(OldNames):
             if self._index.target(plan.sender, plan.event) is not plan:
                 raise SenderNotConnected(plan.sender)
             rounds = self._rounds.get(plan.sender)
-            if rounds is not None:
-                rounds.append(lambda: self._after_presence(plan, data))
-                return False
-            plan.rebuild(self._index.matching(plan.sender, plan.event))
-            return True
+            if rounds is None:
+                plan.rebuild(self._index.matching(plan.sender, plan.event))
+                return True
+            if len(rounds) >= _LIMITS.listener_queue_events:
+                raise Overloaded(f"{len(rounds)} events of {plan.sender!r} wait behind a listener of its presence")
+            rounds.append(lambda: self._walk_late(plan, data))
+        self._run_rounds(plan.sender)
+        return False
 
     # Registration
 
     def _subscribe(self, callback: Callback, sender: Name | None, event: str | None, options: Options) -> Subscription:
+        self._bury()
         name = _name(sender)
         check_selector(name, event)
-        subscription = Subscription(self, callback, name, event, options, next(self._serials))
-        self._attach(subscription)
+        subscription = Subscription(self, callback, _plain(name), _plain(event), options, next(self._serials))
+        try:
+            self._attach(subscription)
+        except BaseException:
+            subscription.closed = subscription.detached = True
+            raise
         return subscription
 
     def _attach(self, subscription: Subscription) -> None:
@@ -366,140 +405,200 @@ class Router(OldNames):
         past: list[tuple[Info, object]] = []
         with self._lock:
             self._check_open()
+            if subscription.options.group is not None:
+                self._turns.setdefault(subscription.options.group, Turn()).members += 1
             if subscription.options.initial:
-                subscription.call = gate = Gate(subscription.call)
+                subscription.call = gate = Gate(subscription)
             plans = self._index.add(subscription)
             for plan in plans:
                 plan.mark_stale()
             if gate is not None:
                 past = self._past(subscription, plans)
-        if gate is not None:
-            gate.open(past, lambda call, info, data: self._guarded(call, info, data, subscription))
+        if gate is None:
+            return
+        try:
+            gate.open(past)
+        except BaseException:  # KeyboardInterrupt: nobody will ever have this subscription to close it
+            subscription.close()
+            raise
+        with self._lock:
+            subscription.call = gate.call
+            for plan in self._index.targets(subscription.sender, subscription.event):
+                plan.mark_stale()
 
     def _past(self, subscription: Subscription, plans: list[Plan]) -> list[tuple[Info, object]]:
-        """What an `initial=True` listener is told first. The plans are rebuilt here, so that each event is either in a
-        retained value or reaches the listener, never both."""
+        """What an `initial=True` listener is told first. Plans that retain are rebuilt here, so that each event is
+        either in a retained value or reaches the listener, never both."""
         told: list[tuple[Info, object]] = []
         by_sender: dict[str, list[Plan]] = {}
         for plan in plans:
-            by_sender.setdefault(plan.sender, []).append(plan)
+            if plan.retains:
+                by_sender.setdefault(plan.sender, []).append(plan)
         for name, sender in self._senders.items():
             if matches(subscription.sender, name) and matches(subscription.event, EVENT_CONNECT):
                 info = info_of(name, EVENT_CONNECT, incarnation=sender._incarnation, time=sender._since, initial=True)
                 told.append((info, presence(sender)))
             for plan in by_sender.get(name, ()):
-                plan.rebuild(self._index.matching(plan.sender, plan.event))
-                value = plan.snapshot()
+                value = plan.rebuild(self._index.matching(plan.sender, plan.event))
+                if name in self._rounds:
+                    plan.mark_stale()  # what is triggered now has to wait behind the presence
                 if value is not None:
-                    info = Info(
-                        plan.event_info,
-                        seq=value.info.seq,
-                        time=value.info.time,
-                        incarnation=value.info.incarnation,
-                        initial=True,
-                    )
+                    seq, time, incarnation = value.info.seq, value.info.time, value.info.incarnation
+                    info = Info(plan.event_info, seq=seq, time=time, incarnation=incarnation, initial=True)
                     told.append((info, value.data))
         return told
 
     def _detach(self, subscription: Subscription) -> bool:
         """Take a subscription out of every plan, those being walked included; false if it was out already."""
         with self._lock:
-            if subscription.closed:
+            if subscription.detached:
                 return False
-            subscription.closed = True
+            subscription.detached = subscription.closed = True
             for plan in self._index.remove(subscription):
                 plan.mark_stale()
                 plan.blank(subscription)
+            for plan in self._departed:
+                plan.blank(subscription)
+            group = subscription.options.group
+            if group is not None:
+                self._turns[group].members -= 1
+                if not self._turns[group].members:
+                    del self._turns[group]
             return True
 
-    def _give_back(self, subscription: Subscription, received: Received) -> None:
+    def _bury(self) -> None:
+        """Close the weak ones whose object has gone."""
+        while self._gone:
+            try:
+                subscription = self._gone.popleft()
+            except IndexError:  # another thread was faster
+                return
+            subscription.close()
+
+    def _registered(self, sender: str | None, event: str | None) -> list[Subscription]:
+        """Who listens to exactly this, in order of registration."""
+        self._bury()
+        with self._lock:
+            bucket = self._index.bucket(sender, event)
+            return list(bucket.subscriptions.values()) if bucket is not None else []
+
+    # Dispatch
+
+    def _grouped(self, subscriptions: Iterable[Subscription]) -> list[Subscription | Group]:
+        """Listeners in their order, each group in the place of its first member. The lock is held."""
+        members: list[Subscription | Group] = []
+        groups: dict[str, Group] = {}
+        for subscription in subscriptions:
+            name = subscription.options.group
+            if name is None:
+                members.append(subscription)
+                continue
+            if name not in groups:
+                groups[name] = Group(self._turns.get(name) or Turn())  # none: the last member has just left
+                members.append(groups[name])
+            groups[name].members.append(subscription)
+        return members
+
+    def _give(self, member: Subscription | Group, info: Info, data: object, numbered: Info | None = None) -> None:
+        """Give an event to one listener, or to one of a group: the first who takes it."""
+        for listener in member.queue() if isinstance(member, Group) else (member,):
+            own = numbered if numbered is not None and listener.options.meta else info
+            if not listener.closed and self._guarded(listener.call, own, data, listener) is not REFUSED:
+                return
+
+    def _give_back(self, subscription: Subscription, info: Info, data: object) -> None:
         """An event that a leaving member of a group has not begun goes to another member."""
-        if subscription.options.group is None:
+        name = subscription.options.group
+        if name is None:
             return
         with self._lock:
-            members = [
-                s
-                for s in self._index.matching(received.info.sender, received.info.event)
-                if s.options.group == subscription.options.group
-            ]
-        if members:
-            taker = min(members, key=lambda member: member.pending)
-            self._guarded(taker.call, received.info, received.data, taker)
+            matching = self._index.matching(info.sender, info.event)
+            groups = self._grouped(s for s in matching if s.options.group == name)
+        for group in groups:  # the one, or none when all have left
+            self._give(group, info, data)
 
-    def _group_turn(self, group: str) -> count[int]:
-        return self._turns.setdefault(group, count())
+    def _call_each(self, listeners: list[Subscription], info: Info, data: object) -> None:
+        with self._lock:
+            members = self._grouped(listeners)
+        for member in members:
+            self._give(member, info, data)
 
     # Presence
 
-    def _tell_presence(self, sender: Sender, event: str, data: dict[str, object]) -> bool:
-        """Queue the news for those who listen now; true if the caller must run the queue. The lock is held."""
+    def _tell_presence(self, sender: Sender, event: str, data: dict[str, object]) -> None:
+        """Queue the news for those who listen now; `_run_rounds` tells it. The lock is held."""
         info = info_of(sender.name, event, incarnation=sender._incarnation, time=self._runtime.wall())
-        listeners = self._index.matching(sender.name, event)
-        mine = sender.name not in self._rounds
-        self._rounds.setdefault(sender.name, deque()).append(lambda: self._call_each(listeners, info, data))
-        return mine
+        rounds = self._rounds.setdefault(sender.name, Rounds())
+        for member in self._grouped(self._index.matching(sender.name, event)):
+            rounds.append(partial(self._give, member, info, data))
 
-    def _run_rounds(self, sender: str, mine: bool) -> None:
+    def _run_rounds(self, sender: str) -> None:
         """Tell what is queued for a sender, in order, unless somebody else is at it."""
-        while mine:
-            with self._lock:
-                rounds = self._rounds.get(sender)
-                if not rounds:
-                    self._rounds.pop(sender, None)
-                    return
-                tell = rounds.popleft()
-            try:
-                tell()
-            except BaseException:  # KeyboardInterrupt: the rest must not be stuck behind it
-                with self._lock:
-                    self._rounds.pop(sender, None)
-                raise
-
-    def _after_presence(self, plan: Plan, data: object) -> None:
         with self._lock:
-            listeners = self._index.matching(plan.sender, plan.event)
-            plan.rebuild(listeners)
-        plan.walk(data)
+            rounds = self._rounds.get(sender)
+            if rounds is None or rounds.running:
+                return
+            rounds.running = True
+        try:
+            while (tell := self._next_round(sender, rounds)) is not None:
+                tell()
+        finally:  # after a KeyboardInterrupt the rest is told by whoever comes next
+            rounds.running = False
 
-    def _call_each(self, listeners: list[Subscription], info: Info, data: object) -> None:
-        for listener in listeners:
-            if not listener.closed:
-                self._guarded(listener.call, info, data, listener)
+    def _next_round(self, sender: str, rounds: Rounds) -> Callable[[], object] | None:
+        with self._lock:
+            if rounds:
+                return rounds.popleft()
+            del self._rounds[sender]
+            return None
+
+    def _walk_late(self, plan: Plan, data: object) -> None:
+        """Tell an event that had to wait behind a presence. Its sender may have left meanwhile, behind it."""
+        with self._lock:
+            plan.rebuild(self._index.matching(plan.sender, plan.event))
+            calls = plan._calls
+            plan.mark_stale()  # more may wait behind it, which the next must not overtake
+            if self._index.target(plan.sender, plan.event) is not plan:
+                self._depart(plan)
+        plan.walk(data, calls)
 
     # Errors
 
-    def _guarded(self, call: Callback, info: Info, data: object, listener: object) -> None:
+    def _guarded(self, call: Callback, info: Info, data: object, listener: Subscription) -> object:
         """Call, and report what it raises."""
         try:
-            call(info, data)
+            return call(info, data)
         except Exception as error:
             self._listener_failed(listener, error, info)
+            return None
 
-    def _listener_failed(self, listener: object, error: Exception, info: Info) -> None:
-        callback = listener.callback if isinstance(listener, Subscription) else listener
+    def _listener_failed(self, listener: Subscription, error: BaseException, info: Info) -> None:
+        callback = listener.callback
         logger.error(
-            f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: "
-            f"{type(error).__name__}: {_text(error)}\n{_where(error)}"
+            f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: {_text(error)}"
+            f"{_raised_at(error)}{_triggered_at()}"
         )
         if self.on_error is not None:
             try:
                 self.on_error(ListenerError(error, callback, info))
             except Exception as second:
-                logger.error(f"on_error itself failed: {type(second).__name__}: {_text(second)}")
+                logger.error(f"on_error itself failed: {_text(second)}{_raised_at(second)}")
 
-    def _check_open(self) -> None:
-        if self._closed.is_set():
+    def _check_open(self, closing: bool = False) -> None:
+        if closing or self._closed.is_set():
             raise Closed(f"this {type(self).__name__} has been closed: make another")
 
     # Introspection of 0.7
 
     def _event(self, sender: str, event: str, create: bool) -> Event | None:
+        check_selector(sender, event)
+        self._bury()
         with self._lock:
-            check_selector(sender, event)
             found = self._index.bucket(sender, event)
             return found if found is not None or not create else self._index.make(sender, event)
 
     def _events_of(self, sender: str) -> list[Event]:
+        self._bury()
         with self._lock:
             return self._index.buckets(sender)
 
@@ -520,6 +619,11 @@ def _name(sender: Name | None) -> Any:
     return sender.name if isinstance(sender, SenderView) else sender
 
 
+def _plain(text: str | None) -> str | None:
+    """A member of an enumeration may compare and print as it likes: we keep the text itself."""
+    return text if text is None or type(text) is str else str.__str__(text)
+
+
 def _converted(answer: object, wanted: Any, sender: str, method: str) -> object:
     try:
         return msgspec.convert(answer, wanted)
@@ -528,17 +632,27 @@ def _converted(answer: object, wanted: Any, sender: str, method: str) -> object:
 
 
 def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:
-        return "(its text cannot be shown)"
+    """Type and message, as in the last line of a traceback. Never raises: `__str__` is code of the user's."""
+    return "".join(format_exception_only(error)).rstrip()
 
 
-def _where(error: BaseException) -> str:
-    """File and line where it was raised: the innermost place of the traceback."""
+def _raised_at(error: BaseException) -> str:
+    """A line that says where it was raised: the innermost place of the traceback."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f"  at {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}, in {trace.tb_frame.f_code.co_name}"
+    return "" if trace is None else _place("at", trace.tb_frame, trace.tb_lineno)
+
+
+def _triggered_at() -> str:
+    """A line that says where the event under way was triggered: the first place outside of this package."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "sig":
+        frame = frame.f_back
+    if frame is None or frame.f_globals.get("__name__", "").split(".")[0] in ("threading", "asyncio", "concurrent"):
+        return ""  # taken from a queue: whoever triggered has gone on
+    return _place("triggered at", frame, frame.f_lineno)
+
+
+def _place(what: str, frame: FrameType, line: int) -> str:
+    return f"\n  {what} {frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}"

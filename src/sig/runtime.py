@@ -51,6 +51,14 @@ class Runtime(Protocol):
         """Start `function()` as a task on `loop`. Raises `RuntimeError` when the loop is closed."""
         ...
 
+    def ended(self, loop: object) -> bool:
+        """Whether `loop` is closed: then nothing that was started on it will go on."""
+        ...
+
+    def cancelling(self) -> bool:
+        """Whether the task that runs here has been told to end."""
+        ...
+
     def run(self, loop: object, coroutine: Coroutine[object, object, object], timeout: float) -> object:
         """Run `coroutine` on `loop`, which runs on another thread, and wait for its result.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .alias import OldNames, alias
 from .constants import EVENT_CONNECT
 from .errors import SenderNotConnected, UnknownEvent
 from .index import Bucket
-from .info import Info, Received
+from .info import Received
 from .names import check_sender, is_channel_name
 from .requests import Handlers, Requests
 from .signal import Signal
-from .subscription import Callback, Subscription
+from .subscription import DEFAULTS, Callback, Subscription
 
 if TYPE_CHECKING:
     from .router import Router
@@ -43,7 +43,7 @@ class Event(Bucket[Subscription], OldNames):
     @property
     def listeners(self) -> tuple[object, ...]:
         """The callbacks, in order of registration."""
-        return tuple(subscription.callback for subscription in self.subscriptions.values())
+        return tuple(subscription.callback for subscription in self.router._registered(self._sender, self._event))
 
     @property
     def is_channel(self) -> bool:
@@ -51,7 +51,7 @@ class Event(Bucket[Subscription], OldNames):
         return self._event is not None and is_channel_name(self._event)
 
     def __repr__(self) -> str:
-        return f"<Event {self._event!r} of {self._sender!r}, {len(self.subscriptions)} listeners>"
+        return f"<Event {self._event!r} of {self._sender!r}, {len(self.listeners)} listeners>"
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
     def getName(self) -> str | None:
@@ -106,14 +106,17 @@ class SenderView(OldNames):
         return self._router.last(self._name, event)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the sender is connected: true, or false after `timeout` seconds."""
-        flag = self._router._runtime.flag()
+        """Block until the sender is connected: true, or false after `timeout` seconds.
 
-        def appeared(info: Info, data: object) -> None:
-            flag.set()
-
-        with self._router.listen(appeared, self._name, EVENT_CONNECT):
-            return bool(self._router.senders(self._name)) or flag.wait(timeout)
+        Raises `Closed` when the router is closed meanwhile.
+        """
+        router = self._router
+        appeared = router._runtime.flag()
+        with router._subscribe(lambda info, data: appeared.set(), self._name, EVENT_CONNECT, DEFAULTS) as awaited:
+            awaited.on_close = appeared.set
+            found = bool(router.senders(self._name)) or appeared.wait(timeout)
+        router._check_open()
+        return found
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "not connected"
@@ -167,8 +170,11 @@ class Sender(SenderView):
         return None if table is None else dict(table)
 
     def set_requests(self, requests: Requests | None) -> None:
-        """Replace the request handlers; requests that are running end with the old ones."""
-        self._handlers = Handlers(requests, self._router._runtime)
+        """Replace the request handlers; requests that are running end with the old ones.
+
+        Raises as `Router.add_sender`; the loop of `async def` handlers stays the same.
+        """
+        self._handlers = Handlers(requests, self._router._runtime, self._handlers.loop)
 
     def signal(self, event: str) -> Signal:
         """The signal of an event: `trigger` on it is the fast way. Raises `UnknownEvent` for one not declared."""
@@ -197,7 +203,7 @@ class Sender(SenderView):
         """Leave; true if the sender was connected. Listeners stay registered for the next one of this name."""
         return self._router.remove_sender(self)
 
-    def __enter__(self) -> Sender:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -221,7 +227,7 @@ class Sender(SenderView):
 
     def count_listeners(self) -> int:
         """How many listeners are registered for this sender by its name."""
-        return sum(len(event.subscriptions) for event in self.get_events())
+        return sum(len(event.listeners) for event in self.get_events())
 
     def has_listeners(self) -> bool:
         """Whether anybody is registered for this sender by its name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from .info import Info, Received
@@ -22,8 +22,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def raises_to_trigger(function: F) -> F:
-    """Mark an entry of a plan that is ours: what it raises is the caller's business, no listener's mistake."""
-    function._raises_to_trigger = True  # type: ignore[attr-defined]
+    """Says that an entry of a plan is ours and no listener: what it raises is the business of whoever triggers."""
     return function
 
 
@@ -42,27 +41,33 @@ class Calls(list[Callback]):
         self.subscriptions = subscriptions
 
 
+class Turn:
+    """Whose turn it is in one group; shared by all plans, so that a group shares the first events of many too."""
+
+    __slots__ = ("members", "numbers")
+
+    def __init__(self) -> None:
+        self.numbers = count()
+        self.members = 0
+
+
 class Group:
     """The members of one listener group on one plan: each event goes to exactly one of them."""
 
     __slots__ = ("_turn", "members")
 
-    def __init__(self, members: list[Subscription], turn: count[int]) -> None:
-        self.members = members
+    def __init__(self, turn: Turn) -> None:
+        self.members: list[Subscription] = []
         self._turn = turn
 
-    def pick(self) -> Subscription | None:
-        """Who is next: in turn among those with the shortest queue. `None` when all have closed."""
-        start = next(self._turn)
-        live = [m for m in self.members if not m.closed]
-        if not live:
-            return None
-        start %= len(live)
-        return min(live[start:] + live[:start], key=_pending)
+    def queue(self) -> list[Subscription]:
+        """Who is asked first: in turn among those whose queues are the emptiest."""
+        start = next(self._turn.numbers) % len(self.members)
+        return sorted(self.members[start:] + self.members[:start], key=_load)
 
 
-def _pending(member: Subscription) -> int:
-    return member.pending
+def _load(member: Subscription) -> float:
+    return member.load
 
 
 def _nothing(info: Info, data: object) -> None:
@@ -82,7 +87,9 @@ class Plan:
         self.retains = False
         self.last: Received | None = None
         self._seq = 0
-        self._lock: Lock | None = None  # guards last, _seq and _members of a plan that retains, numbers or groups
+        # Guards last, _seq and _members, where they are used. An RLock, because the garbage collector may call a
+        # `__del__` while it is held, and that may trigger.
+        self._lock: RLock | None = None
         self._members: Sequence[Subscription | Group] = ()
         self._calls = Calls((self._refresh,))
         self._walked: list[weakref.ref[Calls]] = []  # lists that a round may still be walking
@@ -95,53 +102,40 @@ class Plan:
 
     def blank(self, subscription: Subscription) -> None:
         """Take a closed listener out of the rounds that are under way."""
-        for reference in self._walked:
-            calls = reference()
-            if calls is not None:
-                for position, other in enumerate(calls.subscriptions):
-                    if other is subscription:
-                        calls[position] = _nothing
+        for calls in self._under_way():
+            for position, other in enumerate(calls.subscriptions):
+                if other is subscription:
+                    calls[position] = _nothing
 
-    def rebuild(self, subscriptions: list[Subscription]) -> None:
-        """Flatten: these listeners, in this order."""
+    @property
+    def under_way(self) -> bool:
+        """Whether a round may still be walking what was built here."""
+        return bool(self._under_way())
+
+    def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
+        """Flatten: these listeners, in this order. Returns the retained value, which is what they have missed: each
+        event is either in it, or before it, or reaches them."""
         self._walked = [reference for reference in self._walked if reference() is not None]
         if self.retains or any(s.options.meta or s.options.group is not None for s in subscriptions):
             if self._lock is None:
-                self._lock = Lock()
+                self._lock = RLock()
             with self._lock:
-                self._members = self._grouped(subscriptions)
-            self._calls = Calls((self._walk_numbered,))
-            return
+                self._members = self._router._grouped(subscriptions)
+                self._calls = Calls((self._walk_numbered,))
+                return self.last
         self._calls = calls = Calls((s.call for s in subscriptions), subscriptions)
         self._walked.append(weakref.ref(calls))
+        return None
 
-    def snapshot(self) -> Received | None:
-        """The retained value, so that what follows it reaches exactly the listeners of the last `rebuild`."""
-        if self._lock is None:
-            return None
-        with self._lock:
-            return self.last
-
-    def _grouped(self, subscriptions: list[Subscription]) -> list[Subscription | Group]:
-        members: list[Subscription | Group] = []
-        groups: dict[str, Group] = {}
-        for subscription in subscriptions:
-            name = subscription.options.group
-            if name is None:
-                members.append(subscription)
-            elif name in groups:
-                groups[name].members.append(subscription)
-            else:
-                groups[name] = group = Group([subscription], self._router._group_turn(name))
-                members.append(group)
-        return members
+    def _under_way(self) -> list[Calls]:
+        return [calls for reference in self._walked if (calls := reference()) is not None]
 
     # Dispatch; no lock is held
 
-    def walk(self, data: object) -> None:
-        """Call everybody on the plan."""
+    def walk(self, data: object, calls: Calls | None = None) -> None:
+        """Call everybody on the plan, or in an older list of it."""
         info = self.info
-        for call in self._calls:
+        for call in self._calls if calls is None else calls:
             try:
                 call(info, data)
             except Exception as error:
@@ -159,32 +153,24 @@ class Plan:
         assert self._lock is not None  # made by the rebuild that put us here
         with self._lock:
             self._seq += 1
-            numbered = Info(
-                self.event_info, seq=self._seq, time=self._wall(), incarnation=self.incarnation
-            )
+            numbered = Info(self.event_info, seq=self._seq, time=self._wall(), incarnation=self.incarnation)
             if self.retains:
                 self.last = Received(numbered, data)
             members = self._members
-        guarded = self._router._guarded
         for member in members:
-            listener = member.pick() if isinstance(member, Group) else member
-            if listener is not None and not listener.closed:
-                guarded(listener.call, numbered if listener.options.meta else info, data, listener)
+            self._router._give(member, info, data, numbered)
 
     def _wall(self) -> float:
         """When the event under way was accepted: seconds since the epoch."""
         return self._router._runtime.wall()
 
     def _failed(self, call: Callback, error: Exception) -> None:
-        if getattr(call, "_raises_to_trigger", False):
-            raise error
-        for reference in self._walked:
-            calls = reference()
-            for other, subscription in zip(calls or (), calls.subscriptions if calls else (), strict=False):
-                if other is call:
+        for calls in self._under_way():
+            for subscription in calls.subscriptions:
+                if subscription.call is call:
                     self._router._listener_failed(subscription, error, self.info)
                     return
-        self._router._listener_failed(call, error, self.info)
+        raise error  # of an entry that is ours
 
 
 class Signal(Plan):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from threading import Lock
-from types import MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Generator
+from threading import RLock
+from types import MethodType, coroutine
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 import msgspec
 
-from .callables import check_callable, describe, is_async
+from .callables import check_callable, describe, is_async, is_generator
 from .errors import InvalidArgument, InvalidData
-from .info import Gap, Info, Received
+from .info import Gap, Info
 from .log import logger
 from .mailbox import POLICIES, Mailbox
 
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from .router import Router
 
 Callback: TypeAlias = Callable[..., object]
+
+# What `Subscription.call` returns when it can take no event any more: then another member of its group gets it.
+REFUSED: Final = object()
+
+# How many events one consumer hands over before it goes to the end of its queue: executors and loops have others to
+# serve, and a listener that never catches up must not keep a thread for itself.
+_TURN: Final = 100
 
 
 class Options(NamedTuple):
@@ -39,7 +46,7 @@ class Options(NamedTuple):
     on_gap: Callable[[Info, Gap], object] | None = None
 
 
-DEFAULTS = Options()
+DEFAULTS: Final = Options()
 
 
 class Subscription:
@@ -53,11 +60,14 @@ class Subscription:
         "_callback",
         "_mailbox",
         "_missed",
+        "_owner",
         "_received",
         "_router",
         "call",
         "closed",
+        "detached",
         "event",
+        "on_close",
         "options",
         "sender",
         "serial",
@@ -67,8 +77,11 @@ class Subscription:
         self, router: Router, callback: Callback, sender: str | None, event: str | None, options: Options, serial: int
     ) -> None:
         check_callable(callback, "info", "data")
+        if is_generator(callback):
+            raise TypeError(f"{describe(callback)} is a generator: as a listener, nothing of it would ever run")
         self._router = router
-        self._callback: object = callback
+        self._callback: Callback = callback
+        self._owner: weakref.ref[object] | None = None  # of a weak one: whose method it is
         self._mailbox: Mailbox | None = None
         self._missed = 0
         self._received: int | None = 0 if router._counts else None
@@ -77,14 +90,17 @@ class Subscription:
         self.options = options
         self.serial = serial
         self.closed = False
+        self.detached = False  # out of every plan; of a weak one a moment later than `closed`
+        self.on_close: Callable[[], object] | None = None  # for our own use; may be called more than once
         self.call: Callback = callback  # what plans call: the callback itself where nothing stands between
         if options is not DEFAULTS or is_async(callback):
             self.call = self._chain(callback)
 
     @property
-    def callback(self) -> object:
-        """The callback as it was registered (of a weak one: its function)."""
-        return self._callback
+    def callback(self) -> Callback:
+        """The callback as it was registered (of a weak one whose object has gone: its function)."""
+        owner = None if self._owner is None else self._owner()
+        return self._callback if owner is None else MethodType(self._callback, owner)
 
     @property
     def received(self) -> int | None:
@@ -102,14 +118,21 @@ class Subscription:
         """Events that wait in this listener's own queue."""
         return len(self._mailbox) if self._mailbox is not None else 0
 
+    @property
+    def load(self) -> float:
+        """How full its queue is, from 0 to 1; without one it is always ready."""
+        return self._mailbox.load if self._mailbox is not None else 0.0
+
     def close(self) -> None:
         """End it. No call begins after this has returned (from another thread, at most the one already chosen)."""
         self._router._detach(self)
         if self._mailbox is not None:
             for entry in self._mailbox.close():
-                self._router._give_back(self, Received(entry.info, entry.data))
+                self._router._give_back(self, entry.info, entry.data)
+        if self.on_close is not None:
+            self.on_close()
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -141,45 +164,75 @@ class Subscription:
         o = self.options
         if o.when_full not in POLICIES:
             raise InvalidArgument(f"when_full={o.when_full!r} is unknown: choose one of {', '.join(POLICIES)}")
+        if o.on_gap is not None:
+            check_callable(o.on_gap, "info", "gap")
         call = self._weak(callback) if o.weak else callback
         if o.type is not None:
             call = self._typed(call)
-        post = self._poster(callback, call)
-        if post is not None:
+        if o.once:
+            call = self._closing(call)
+        loop = self._loop(callback) if is_async(callback) else None
+        start = self._consumer(call, loop)
+        if start is not None:
             self._mailbox = Mailbox(
-                lambda: self._wake(post), size=o.queue, policy=o.when_full, max_wait=o.max_wait, overflow=self._overflow
+                lambda: self._wake(start),
+                size=o.queue,
+                policy=o.when_full,
+                max_wait=o.max_wait,
+                overflow=lambda: self._end("its queue was full (when_full='disconnect')"),
             )
-            call = self._mailbox.put
-        return self._once(call) if o.once else call
+            call = self._entering(self._mailbox, loop)
+        return self._first(call) if o.once else call
 
-    def _poster(self, callback: Callback, call: Callback) -> Callable[[], object] | None:
+    def _loop(self, callback: Callback) -> object:
+        loop = self.options.loop if self.options.loop is not None else self._router._runtime.running_loop()
+        if loop is None:
+            raise InvalidArgument(
+                f"{describe(callback)} is `async def` and no loop runs here: register it inside one, or give loop="
+            )
+        return loop
+
+    def _consumer(self, call: Callback, loop: object) -> Callable[[], object] | None:
         """What starts a consumer of this listener's queue; `None` for one that needs no queue."""
-        o = self.options
-        runtime = self._router._runtime
-        if is_async(callback):
-            loop = o.loop if o.loop is not None else runtime.running_loop()
-            if loop is None:
-                raise InvalidArgument(
-                    f"{describe(callback)} is `async def` and no loop runs here: register it inside one, or give loop="
-                )
+        runtime, executor = self._router._runtime, self.options.executor
+        if loop is not None:
             return lambda: runtime.spawn(loop, lambda: self._consume_async(call))
-        if o.executor is not None:
-            post: object = getattr(o.executor, "submit", o.executor)
+        if executor is not None:
+            post: object = getattr(executor, "submit", executor)
             if not callable(post):
-                raise InvalidArgument(f"executor={o.executor!r} is neither an executor nor a function that posts one")
-            return lambda: post(lambda: self._consume(call))
-        return (lambda: runtime.submit(lambda: self._consume(call))) if o.queue is not None else None
+                raise InvalidArgument(f"executor={executor!r} is neither an executor nor a function that posts one")
+            return lambda: self._posted(post(lambda: self._consume(call)))
+        return (lambda: runtime.submit(lambda: self._consume(call))) if self.options.queue is not None else None
+
+    def _posted(self, future: Any) -> None:
+        """An executor that is shut down may forget what it has: then the next event must find that out."""
+        if hasattr(future, "add_done_callback"):
+            future.add_done_callback(self._forgotten)
+
+    def _forgotten(self, future: Any) -> None:
+        if future.cancelled() and self._mailbox is not None:
+            self._mailbox.rest()
 
     def _weak(self, callback: Callback) -> Callback:
         if not isinstance(callback, MethodType):
             raise InvalidArgument(f"weak=True takes a bound method, not {describe(callback)}")
         function: Callback = callback.__func__
-        owner = weakref.ref(callback.__self__, lambda _: self.close())
+
+        def gone(reference: object) -> None:
+            # The garbage collector may be here at any time, while this very thread holds a lock of ours and walks what
+            # `close` changes: so the rest is left to the next event, or the next who registers.
+            self.closed = True
+            self._router._gone.append(self)
+
+        owner = self._owner = weakref.ref(callback.__self__, gone)
         self._callback = function  # the subscription itself must not keep the object
 
         def alive(info: Info, data: object) -> object:
             target = owner()
-            return None if target is None else function(target, info, data)
+            if target is None:
+                self.close()
+                return REFUSED
+            return function(target, info, data)
 
         return alive
 
@@ -195,52 +248,104 @@ class Subscription:
 
         return convert
 
-    def _once(self, call: Callback) -> Callback:
+    def _closing(self, call: Callback) -> Callback:
+        """`once`: out of every plan when the event comes to its call, and not before, so that `Router.close` waits."""
+
+        def last(info: Info, data: object) -> object:
+            self._router._detach(self)
+            return call(info, data)
+
+        return last
+
+    def _first(self, call: Callback) -> Callback:
+        """`once`: let a single event through."""
         token = [None]
 
-        def first(info: Info, data: object) -> None:
+        def first(info: Info, data: object) -> object:
             try:
                 token.pop()  # of several threads, one gets it
             except IndexError:
-                return
-            self._router._detach(self)
-            call(info, data)
+                return REFUSED
+            return call(info, data)
 
         return first
 
-    def _wake(self, post: Callable[[], object]) -> None:
-        try:
-            post()
-        except RuntimeError as error:  # the loop or the executor has closed: nobody will ever take
-            logger.warning(f"{self!r} is closed, as what runs it has ended: {error}")
-            self.close()
+    def _entering(self, mailbox: Mailbox, loop: object) -> Callback:
+        """Into the queue; says so if the queue or the loop behind it has closed."""
+        if loop is None and self.options.group is None:
+            return mailbox.put
+        runtime, blocks = self._router._runtime, self.options.when_full == "block"
 
-    def _overflow(self) -> None:
-        logger.warning(f"{self!r} is closed: its queue was full (when_full='disconnect')")
+        def enter(info: Info, data: object) -> object:
+            if loop is not None and runtime.ended(loop):
+                self._end("its event loop has closed")
+            # On its own loop nobody makes room while we wait.
+            may_wait = blocks and (loop is None or runtime.running_loop() is not loop)
+            return None if mailbox.put(info, data, may_wait) else REFUSED
+
+        return enter
+
+    def _wake(self, start: Callable[[], object]) -> None:
+        try:
+            start()
+        except RuntimeError as error:  # the loop or the executor has closed: nobody will ever take
+            self._end(f"what runs it has ended: {error}")
+
+    def _end(self, reason: str) -> None:
+        if not self.closed:
+            logger.warning(f"{self!r} is closed: {reason}")
         self.close()
 
     # Consumers of the queue: one runs at a time
 
     def _consume(self, call: Callback) -> None:
         assert self._mailbox is not None  # only a queue starts a consumer
-        while (entry := self._mailbox.take()) is not None:
-            if entry.gap is None:
-                self._router._guarded(call, entry.info, entry.data, self)
-            else:
-                self._tell_gap(entry.info, entry.gap)
+        try:
+            for _ in range(_TURN):
+                entry = self._mailbox.take()
+                if entry is None:
+                    return
+                if entry.gap is not None:
+                    self._tell_gap(entry.info, entry.gap)
+                elif self._router._guarded(call, entry.info, entry.data, self) is REFUSED:
+                    self._router._give_back(self, entry.info, entry.data)
+        except BaseException:  # KeyboardInterrupt or SystemExit: not ours, but no reason to become deaf
+            self._mailbox.start()
+            raise
+        self._mailbox.start()
 
     async def _consume_async(self, call: Callback) -> None:
         assert self._mailbox is not None
-        while (entry := self._mailbox.take()) is not None:
-            if entry.gap is not None:
-                self._tell_gap(entry.info, entry.gap)
-                continue
-            try:
-                result: Any = call(entry.info, entry.data)
-                if result is not None:  # None: a weak one whose object has gone
-                    await result
-            except Exception as error:
-                self._router._listener_failed(self, error, entry.info)
+        done = 0
+        try:
+            while (entry := self._mailbox.take()) is not None:
+                if entry.gap is not None:
+                    self._tell_gap(entry.info, entry.gap)
+                else:
+                    await self._await(call, entry.info, entry.data)
+                done += 1
+                if done % _TURN == 0:
+                    await _pause()
+        except BaseException:  # cancelled, most likely because the loop is about to close
+            self._mailbox.rest()
+            raise
+
+    async def _await(self, call: Callback, info: Info, data: object) -> None:
+        router = self._router
+        try:
+            result: Any = call(info, data)
+            if result is REFUSED:
+                router._give_back(self, info, data)
+            else:
+                await result
+        except Exception as error:
+            router._listener_failed(self, error, info)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # CancelledError: of this task, or of something that the listener awaited?
+            if router._runtime.cancelling():
+                raise
+            router._listener_failed(self, error, info)
 
     def _tell_gap(self, info: Info, gap: Gap) -> None:
         if self.options.on_gap is not None:
@@ -250,32 +355,45 @@ class Subscription:
             logger.warning(f"{self!r} missed {missed} events ({gap.reason}) of {info.sender!r}, {info.event!r}")
 
 
+@coroutine
+def _pause() -> Generator[None, None, None]:
+    """Let others on the loop run: what `asyncio.sleep(0)` does."""
+    yield
+
+
 class Gate:
     """Stands before a listener with `initial=True`: holds back what comes until the past has been told."""
 
-    __slots__ = ("_call", "_held", "_lock")
+    __slots__ = ("_held", "_lock", "_subscription", "call")
 
-    def __init__(self, call: Callback) -> None:
-        self._call = call
-        self._lock = Lock()  # guards _held
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self.call = subscription.call
+        self._lock = RLock()  # guards _held
         self._held: list[tuple[Info, object]] | None = []
 
-    def __call__(self, info: Info, data: object) -> None:
+    def __call__(self, info: Info, data: object) -> object:
         with self._lock:
             if self._held is not None:
                 self._held.append((info, data))
-                return
-        self._call(info, data)
+                return None
+        return self._subscription._router._guarded(self.call, info, data, self._subscription)
 
-    def open(self, past: list[tuple[Info, object]], guarded: Callable[[Callback, Info, object], object]) -> None:
+    def open(self, past: list[tuple[Info, object]]) -> None:
         """Tell the past, then what came meanwhile, then let everything through."""
         told = past
         while True:
             for info, data in told:
-                guarded(self._call, info, data)
+                self._tell(info, data)
             with self._lock:
-                assert self._held is not None  # opened once
-                told, self._held = self._held, []
-                if not told:
+                if not self._held:
                     self._held = None
                     return
+                told, self._held = self._held, []
+
+    def _tell(self, info: Info, data: object) -> None:
+        subscription = self._subscription
+        router = subscription._router
+        refused = subscription.closed or router._guarded(self.call, info, data, subscription) is REFUSED
+        if refused and not info.initial:
+            router._give_back(subscription, info, data)

@@ -34,6 +34,7 @@ class LocalRuntime:
     """Implements `sig.runtime.Runtime`; its pool is made when it is first needed."""
 
     SETTLE_STEP_S = 0.002
+    WORKER = "sig-worker"
 
     def __init__(self, *, executor: Any = None, clock: Any = None, workers: int | None = None) -> None:
         if executor is not None and not callable(getattr(executor, "submit", executor)):
@@ -56,10 +57,13 @@ class LocalRuntime:
         if self._post is not None:
             self._post(function)
             return
+        self._workers_pool().submit(function)
+
+    def _workers_pool(self) -> Pool:
         with self._lock:
             if self._pool is None:
-                self._pool = Pool(self._workers, "sig-worker")
-        self._pool.submit(function)
+                self._pool = Pool(self._workers, self.WORKER)
+            return self._pool
 
     def running_loop(self) -> object | None:
         try:
@@ -76,6 +80,14 @@ class LocalRuntime:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def ended(self, loop: object) -> bool:
+        assert isinstance(loop, asyncio.AbstractEventLoop)
+        return loop.is_closed()
+
+    def cancelling(self) -> bool:
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
     def run(self, loop: object, coroutine: Coroutine[Any, Any, object], timeout: float) -> object:
         assert isinstance(loop, asyncio.AbstractEventLoop)
         try:
@@ -83,27 +95,26 @@ class LocalRuntime:
         except RuntimeError:
             coroutine.close()
             raise
-        done, _ = futures.wait([future], timeout)
-        if not done:
-            future.cancel()
-            raise Expired
         try:
+            done, _ = futures.wait([future], timeout)
+            if not done:
+                raise Expired
             return future.result()
         except futures.CancelledError:
             raise RequestCancelled("the handler was cancelled") from None
+        finally:
+            future.cancel()  # no effect on one that is done
 
     def flag(self) -> Flag:
         return threading.Event()
 
     def settle(self, busy: Callable[[], bool], timeout: float) -> None:
-        if self.running_loop() is not None or threading.current_thread().name == "sig-worker":
+        if self.running_loop() is not None or threading.current_thread().name == self.WORKER:
             return
         deadline = time.monotonic() + timeout
         while busy() and time.monotonic() < deadline:
             time.sleep(self.SETTLE_STEP_S)
 
     def close(self, timeout: float) -> None:
-        with self._lock:
-            pool = self._pool
-        if pool is not None:
-            pool.close(timeout)
+        # Made for that, if need be: who submits later is told that it is closed.
+        self._workers_pool().close(timeout)

@@ -26,7 +26,10 @@ class Pool:
         self._closed = False
 
     def submit(self, function: Callable[[], object]) -> None:
-        """Run `function` on a thread of the pool. Never blocks; raises `Closed` after `close`."""
+        """Run `function` on a thread of the pool. Never blocks.
+
+        Raises `Closed` after `close`, and `RuntimeError` when the system gives us no thread at all.
+        """
         with self._changed:
             if self._closed:
                 raise Closed(f"the worker threads of {self._name} have ended")
@@ -34,9 +37,12 @@ class Pool:
             if self._idle >= len(self._work) or len(self._threads) >= self._size:
                 self._changed.notify()
                 return
-            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                self._start()
+            except RuntimeError:
+                if not self._threads:
+                    self._work.remove(function)
+                    raise
 
     def close(self, timeout: float) -> None:
         """Take nothing more, wait at most `timeout` seconds for what runs, and name what would not end in the log."""
@@ -51,15 +57,22 @@ class Pool:
             if thread.is_alive():
                 logger.warning(f"a worker of {self._name} is still busy after {timeout:g} s; it is left to itself")
 
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        thread.start()
+        self._threads.append(thread)  # it looks for work as soon as we leave the lock
+
     def _run(self) -> None:
         while (function := self._next()) is not None:
             try:
                 function()
             except Exception:
                 logger.exception(f"work in {self._name} failed")
-            except BaseException:
+            except BaseException:  # SystemExit: of this thread, not of those who wait for one
                 with self._changed:
                     self._threads.remove(threading.current_thread())
+                    if self._work:
+                        self._start()
                 raise
 
     def _next(self) -> Callable[[], object] | None:
@@ -67,9 +80,13 @@ class Pool:
             self._idle += 1
             try:
                 while not self._work:
-                    if self._closed or not self._changed.wait(self.IDLE_S):
+                    if self._closed or not self._wait():
                         self._threads.remove(threading.current_thread())
                         return None
                 return self._work.popleft()
             finally:
                 self._idle -= 1
+
+    def _wait(self) -> bool:
+        """For work; false after a long while without. Work may come in the very moment in which that is over."""
+        return self._changed.wait(self.IDLE_S) or bool(self._work)

@@ -18,6 +18,6 @@ with sig.Router() as router:
     probe = router.add_sender("probe", events=["reading"])
     probe.trigger("reading", 1)
 
-    # As in pysig 0.7: print, or give any object with the six methods.
+    # As in pysig 0.7: print, or give any object with such methods.
     sig.setup_logger(sig.SimpleLogger(tag="[plant]", level=sig.LOG_LEVELS.LEVEL_ERROR))
     probe.trigger("reading", 2)

@@ -1,6 +1,7 @@
 """Where `sig` says what it sees: the standard library's logger "sig", unless the user sets another.
 
-A logger is any object with the six methods `debug`, `info`, `warning`, `error`, `critical` and `exception`.
+A logger is any object with the methods `debug`, `info`, `warning`, `error` and `critical`. If it has `exception` (as
+those of the standard library) or `trace` (as those of pysig 0.7) too, they are used; else `error` and `debug` are.
 Those of the standard library get text and arguments as they are, so that nothing is formatted for nobody;
 any other gets one finished text, as in pysig 0.7. User code is never hurt by its logger: one that raises is
 reported to the logger "sig".
@@ -18,28 +19,31 @@ _DEFAULT: Final = logging.getLogger("sig")
 # A library stays silent until the application says where its log goes.
 _DEFAULT.addHandler(logging.NullHandler())
 
-_METHODS: Final = ("debug", "info", "warning", "error", "critical", "exception")
+_METHODS: Final = ("debug", "info", "warning", "error", "critical")
+# What takes the place of a method that a logger need not have.
+_SUBSTITUTES: Final = {"exception": "error", "trace": "debug"}
 
 
 class LogSink(Protocol):
-    """What `setup_logger` takes. `exception` is called while an exception is being handled."""
+    """What `setup_logger` takes. It may have `exception`, called while an exception is being handled, and `trace`."""
 
     def debug(self, text: str, /) -> object: ...
     def info(self, text: str, /) -> object: ...
     def warning(self, text: str, /) -> object: ...
     def error(self, text: str, /) -> object: ...
     def critical(self, text: str, /) -> object: ...
-    def exception(self, text: str, /) -> object: ...
 
 
 class LOG_LEVELS:  # the name of 0.7
-    """The levels of `SimpleLogger`, the same numbers as in `logging`."""
+    """The levels of `SimpleLogger`, the same numbers as in `logging`; below and above all, everything and nothing."""
 
+    LEVEL_TRACE: Final = 0
     LEVEL_DEBUG: Final = logging.DEBUG
     LEVEL_INFO: Final = logging.INFO
     LEVEL_WARNING: Final = logging.WARNING
     LEVEL_ERROR: Final = logging.ERROR
     LEVEL_CRITICAL: Final = logging.CRITICAL
+    LEVEL_NONE: Final = 100
 
 
 class NullLogger:
@@ -48,6 +52,7 @@ class NullLogger:
     def debug(self, text: object, *args: object) -> None:
         """Ignore it."""
 
+    trace = debug
     info = debug
     warning = debug
     error = debug
@@ -64,6 +69,10 @@ class SimpleLogger:
     def __init__(self, tag: str = "[sig]", level: int = LOG_LEVELS.LEVEL_INFO) -> None:
         self.tag = tag
         self.level = level
+
+    def trace(self, text: object, *args: object) -> None:
+        """Print at level TRACE, below DEBUG."""
+        self._print(LOG_LEVELS.LEVEL_TRACE, _format(text, args))
 
     def debug(self, text: object, *args: object) -> None:
         """Print at level DEBUG; `args` are put into the text as `logging` does."""
@@ -96,7 +105,8 @@ class SimpleLogger:
         # The caller is the first one outside of this file, however many of our own functions lie between.
         while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
             frame = frame.f_back
-        line = f"{self.tag}[{frame.f_lineno}][{frame.f_code.co_name}][{logging.getLevelName(level)}]-{text}\n"
+        name = "TRACE" if level == LOG_LEVELS.LEVEL_TRACE else logging.getLevelName(level)
+        line = f"{self.tag}[{frame.f_lineno}][{frame.f_code.co_name}][{name}]-{text}\n"
         # The end of the line goes out with it: two writes could be parted by another thread's.
         try:
             print(line, end="")
@@ -109,6 +119,9 @@ class _Logger:
 
     def __init__(self) -> None:
         self.sink: LogSink = _DEFAULT
+
+    def trace(self, text: str, *args: object) -> None:
+        self._pass("trace", text, args, None)
 
     def debug(self, text: str, *args: object) -> None:
         self._pass("debug", text, args, None)
@@ -130,6 +143,8 @@ class _Logger:
 
     def _pass(self, method: str, text: str, args: tuple[object, ...], error: BaseException | None) -> None:
         sink = self.sink
+        if not callable(getattr(sink, method, None)):
+            method = _SUBSTITUTES[method]
         if isinstance(sink, logging.Logger | logging.LoggerAdapter):
             # Two frames of ours stand between the logger and the line that is to be named.
             getattr(sink, method)(text, *args, exc_info=error, stacklevel=3)
@@ -150,7 +165,7 @@ def setup_logger(obj: LogSink | None = None) -> None:
     """Let everything that `sig` logs from now on go to `obj`; `None` brings the logger "sig" back.
 
     Raises:
-        TypeError: `obj` lacks one of the six methods.
+        TypeError: `obj` lacks one of the five methods.
     """
     sink = _DEFAULT if obj is None else obj
     missing = [name for name in _METHODS if not callable(getattr(sink, name, None))]

@@ -25,7 +25,7 @@ def default_logger() -> Iterator[None]:
 
 
 class Collector:
-    """A user's logger, with the six methods and nothing else."""
+    """A user's logger, with the methods of the standard library and nothing else."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -128,7 +128,7 @@ def test_an_adapter_is_a_standard_logger_too(caplog: pytest.LogCaptureFixture) -
 # -- any other logger ----------------------------------------------------------------------------
 
 
-def test_any_object_with_the_six_methods_gets_finished_texts() -> None:
+def test_any_object_with_the_methods_gets_finished_texts() -> None:
     mine = Collector()
     setup_logger(mine)
     for method in METHODS:
@@ -155,6 +155,45 @@ def test_its_own_exception_method_finds_the_traceback_itself() -> None:
     assert mine.lines == [("exception", "failed")]
 
 
+class CollectorOfOld:
+    """A logger written for pysig 0.7, which had `trace` and no `exception`."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def trace(self, text: str) -> None:
+        self.lines.append(("trace", text))
+
+    debug, info, warning, critical = (trace,) * 4
+
+    def error(self, text: str) -> None:
+        self.lines.append(("error", text))
+
+
+def test_a_logger_of_0_7_gets_exceptions_as_errors_with_their_traceback() -> None:
+    old = CollectorOfOld()
+    setup_logger(old)
+    logger.trace("in detail")
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        logger.exception("failed")
+    (_, (method, text)) = old.lines
+    assert old.lines[0] == ("trace", "in detail")
+    assert (method, text.splitlines()[0], text.splitlines()[-1]) == ("error", "failed", "ValueError: boom")
+
+
+def test_what_has_no_trace_gets_it_as_debug(caplog: pytest.LogCaptureFixture) -> None:
+    mine = Collector()
+    setup_logger(mine)
+    logger.trace("in detail")
+    assert mine.lines == [("debug", "in detail")]
+    setup_logger()
+    caplog.set_level(logging.DEBUG, "sig")
+    logger.trace("in detail")
+    assert [(record.levelno, record.lineno) for record in caplog.records] == [(logging.DEBUG, here() - 1)]
+
+
 def test_none_brings_the_default_back(caplog: pytest.LogCaptureFixture) -> None:
     mine = Collector()
     setup_logger(mine)
@@ -170,7 +209,7 @@ def test_an_object_that_is_no_logger_is_refused_and_changes_nothing() -> None:
         error = "not callable"
 
     before = logger.sink
-    with pytest.raises(TypeError, match=r"needs the methods debug, .* lacks error, critical, exception$"):
+    with pytest.raises(TypeError, match=r"needs the methods debug, .* lacks error, critical$"):
         setup_logger(Half())  # type: ignore[arg-type]
     assert logger.sink is before
 
@@ -214,6 +253,14 @@ def test_the_null_logger_says_nothing(capsys: pytest.CaptureFixture[str], caplog
 
 def test_levels_are_those_of_the_standard_library() -> None:
     assert [getattr(LOG_LEVELS, f"LEVEL_{method.upper()}") for method in METHODS[:5]] == [10, 20, 30, 40, 50]
+
+
+def test_one_level_shows_everything_and_one_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    SimpleLogger(level=LOG_LEVELS.LEVEL_TRACE).trace("in detail %d", 5)
+    assert capsys.readouterr().out.endswith("[TRACE]-in detail 5\n")
+    SimpleLogger(level=LOG_LEVELS.LEVEL_NONE).critical("lost")
+    NullLogger().trace("in detail")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("through", ["directly", "through sig"])

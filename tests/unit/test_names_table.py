@@ -416,7 +416,7 @@ def test_its_place_is_taken_by_the_calls_of_the_protocol() -> None:
 def test_the_loggers_have_the_methods_they_had() -> None:
     for made in (sig.NullLogger(), sig.SimpleLogger(level=sig.LOG_LEVELS.LEVEL_CRITICAL + 1), sig.logger):
         methods: list[Callable[..., object]] = [
-            getattr(made, name) for name in ("debug", "info", "warning", "error", "critical")
+            getattr(made, name) for name in ("trace", "debug", "info", "warning", "error", "critical")
         ]
         for method in methods:
             method("text")
@@ -425,9 +425,11 @@ def test_the_loggers_have_the_methods_they_had() -> None:
 def test_the_levels_have_the_numbers_they_had() -> None:
     levels = sig.LOG_LEVELS
     assert [
+        levels.LEVEL_TRACE,
         levels.LEVEL_DEBUG,
         levels.LEVEL_INFO,
         levels.LEVEL_WARNING,
         levels.LEVEL_ERROR,
         levels.LEVEL_CRITICAL,
-    ] == [10, 20, 30, 40, 50]
+        levels.LEVEL_NONE,
+    ] == [0, 10, 20, 30, 40, 50, 100]

@@ -57,6 +57,9 @@ class Limits:
     # Largest frame we accept. A corrupt length must not make us allocate gigabytes;
     # sensors send bytes, cameras send megabytes. Above it, send in parts.
     max_frame_bytes: int = 16 * _MIB
+    # Largest control message that a server reads: a sender with a thousand long names fits. Judging a megabyte of
+    # brackets takes a third of a second, sixteen would take the server away from everybody for five.
+    max_control_frame_bytes: int = 1 * _MIB
     # The same for a peer we do not know yet: a handshake is small, and strangers are many.
     max_frame_before_login_bytes: int = 16 * _KIB
 

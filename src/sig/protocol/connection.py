@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sig.errors import Overloaded, SigError
+from sig.errors import Overloaded, RemoteProtocolError, SigError, to_wire
 from sig.messages import AddSender, Result, encode_control
 from sig.protocol.bodies import Lost, pack_lost
-from sig.protocol.frames import Frame, Kind, pack
+from sig.protocol.frames import RESULT_ERR, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Outbox
 from sig.protocol.peer import Peer
 
@@ -84,6 +84,7 @@ class Connection(Peer):
         self.subscriptions: dict[int, LinkSubscription] = {}
         self.called: dict[Connection, None] = {}  # owners that this one has asked something
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
+        self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
 
     def put_events(self, frame: bytes, counts: Counts) -> None:
@@ -104,7 +105,16 @@ class Connection(Peer):
         self.outbox.clear()
 
     def result(self, call: int, value: object) -> None:
-        self.put(pack(Kind.RESULT, encode_control(Result(value)), route=call))
+        """Answer a call. An answer that would be cut off for its size becomes an error."""
+        body = encode_control(Result(value))
+        if len(body) > min(self.max_frame_bytes, self.limits.link_control_bytes // 2):
+            self.refuse(call, Overloaded(f"the answer takes {len(body)} bytes: ask for less, with a pattern"))
+        else:
+            self.put(pack(Kind.RESULT, body, route=call))
+
+    def refuse(self, call: int, error: SigError) -> None:
+        """Answer a call with an error."""
+        self.put(pack(Kind.RESULT, encode_control(to_wire(error)), flags=RESULT_ERR, route=call))
 
     def _put(self, frame: bytes) -> None:
         self.outbox.put(frame, len(frame))
@@ -127,6 +137,11 @@ class Connection(Peer):
         self.server.dirty[self] = None
 
     def _receive(self, frame: Frame) -> None:
+        if frame.kind < Kind.EVENT and len(frame.data) > self.limits.max_control_frame_bytes:
+            raise RemoteProtocolError(
+                f"the client sent {len(frame.data)} bytes of control in one frame: "
+                f"the limit is {self.limits.max_control_frame_bytes}"
+            )
         if frame.kind == Kind.EVENT and self.opened:
             self.server.forward(self, frame)
         else:

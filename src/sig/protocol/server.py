@@ -58,7 +58,7 @@ from sig.protocol.bodies import (
 )
 from sig.protocol.connection import Connection, Held, LinkSubscription, Route
 from sig.protocol.events import count_events, split_events
-from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, REPLY_ERR, RESULT_ERR, Frame, Kind, pack
+from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, REPLY_ERR, Frame, Kind, pack
 from sig.protocol.outbox import Counts
 
 VERSION: Final = 1
@@ -159,6 +159,9 @@ class ServerCore:
             for route in self._index.remove(subscription):
                 route.receivers = None
         connection.subscriptions.clear()
+        for route in connection.known:
+            route.known_by.pop(connection, None)
+        connection.known.clear()
         reason = "closed" if connection.farewell is not None else "lost"
         for held in list(connection.held.values()):
             self._release(held, reason)
@@ -245,9 +248,10 @@ class ServerCore:
             raise RemoteProtocolError("numbered events belong to sessions and stores, which this server does not have")
         # Everything is checked before anything is passed on.
         routes = [self._owned(connection, number) for number, _ in counts]
-        hearing = [self._receivers(route) for route in routes]
+        hearing = [self._receivers(route) if route is not None else () for route in routes]
         for route, (_, events) in zip(routes, counts, strict=True):
-            route.next_seq += events
+            if route is not None:
+                route.next_seq += events
         if hearing.count(hearing[0]) == len(hearing):
             self._spread(hearing[0], frame, counts)
             return
@@ -272,9 +276,13 @@ class ServerCore:
             else:
                 receiver.put_events(frame.data, counts)
 
-    def _owned(self, connection: Connection, number: int) -> Route:
+    def _owned(self, connection: Connection, number: int) -> Route | None:
+        """The route, if it is the connection's own to trigger on; `None` for one that has gone.
+
+        An event may have been under way when its sender left.
+        """
         route = self._routes.get(number)
-        if route is None or route.held.owner is not connection or not route.event:
+        if route is not None and (route.held.owner is not connection or not route.event):
             raise RemoteProtocolError(f"the client sent on route {number}, which is not its own")
         return route
 
@@ -292,6 +300,7 @@ class ServerCore:
         if connection in route.known_by:
             return
         route.known_by[connection] = None
+        connection.known[route] = None
         held = route.held
         message = RouteMessage(
             sender=held.name,
@@ -314,7 +323,7 @@ class ServerCore:
         except SigError as error:
             if isinstance(error, RemoteProtocolError):
                 raise
-            connection.put(pack(Kind.RESULT, encode_control(to_wire(error)), flags=RESULT_ERR, route=frame.route))
+            connection.refuse(frame.route, error)
         else:
             connection.result(frame.route, value)
 
@@ -366,6 +375,7 @@ class ServerCore:
         for route in (*held.routes, held.requests_route):
             del self._routes[route.id]
             for connection in route.known_by:
+                connection.known.pop(route, None)
                 if not connection.closed:
                     connection.put(pack(Kind.ROUTE_GONE, gone, route=route.id))
 

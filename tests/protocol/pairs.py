@@ -1,0 +1,192 @@
+"""A server and its clients, joined by pipes that a test can cut up: two real ends, no socket, a clock one moves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from sig.codecs import as_codec
+from sig.constants import Limits
+from sig.errors import SigError
+from sig.messages import AddSender, Call, Close, Flush, RemoveSender
+from sig.protocol.client import ClientCore, EventsArrived, News, RequestArrived
+from sig.protocol.connection import Connection
+from sig.protocol.events import unpack_events
+from sig.protocol.server import ServerCore
+
+Cut = Callable[[bytes], list[bytes]]
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def byte_by_byte(data: bytes) -> list[bytes]:
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+def seeded(seed: int) -> Cut:
+    chance = random.Random(seed)
+
+    def cut(data: bytes) -> list[bytes]:
+        parts = []
+        while data:
+            size = chance.randint(1, 40)
+            parts.append(data[:size])
+            data = data[size:]
+        return parts
+
+    return cut
+
+
+class Answer:
+    """What a call came to."""
+
+    def __init__(self) -> None:
+        self.value: object = None
+        self.error: BaseException | None = None
+        self.times = 0
+
+    def __call__(self, value: object, error: BaseException | None) -> None:
+        self.value, self.error = value, error
+        self.times += 1
+
+    @property
+    def ok(self) -> object:
+        assert self.times == 1, "not answered, or more than once"
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class End:
+    """A client, and the server's connection to it."""
+
+    def __init__(self, world: World, core: ClientCore, connection: Connection) -> None:
+        self.world = world
+        self.core = core
+        self.connection = connection
+        self.news: list[News] = []
+
+    def call(self, message: Call) -> Answer:
+        answer = Answer()
+        self.core.call(message, self.world.now, 30, answer)
+        return answer
+
+    def ask(self, message: Call) -> object:
+        """Call, and carry bytes until there is an answer."""
+        answer = self.call(message)
+        self.world.settle()
+        return answer.ok
+
+    def listen(self, number: int, sender: str | None = None, event: str | None = None) -> object:
+        answer = Answer()
+        self.core.listen(number, sender, event, f"listener {number}", self.world.now, 30, answer)
+        self.world.settle()
+        return answer.ok
+
+    def add(self, name: str, *events: str, requests: list[str | None] | None = None) -> object:
+        return self.ask(AddSender(name, list(events), requests))
+
+    def remove(self, name: str) -> object:
+        return self.ask(RemoveSender(name))
+
+    def close_listener(self, number: int) -> object:
+        return self.ask(Close(number))
+
+    def flush(self) -> object:
+        return self.ask(Flush())
+
+    def request(
+        self, sender: str, method: str, payload: bytes = b"null", *, timeout: float = 30, hops: int = 1
+    ) -> tuple[Answer, Callable[[], None]]:
+        answer = Answer()
+        give_up = self.core.request(
+            sender, method, payload, now=self.world.now, deadline=self.world.now + timeout, hops=hops, done=answer
+        )
+        return answer, give_up
+
+    def asked(self) -> list[RequestArrived]:
+        return [news for news in self.news if isinstance(news, RequestArrived)]
+
+    def heard(self) -> list[tuple[int, object]]:
+        """The events so far: (route, value)."""
+        found: list[tuple[int, object]] = []
+        for news in self.news:
+            if isinstance(news, EventsArrived):
+                batch = unpack_events(news.frame)
+                values = self.core.codec.decode_many(batch.payloads, batch.lens, news.frame.count)
+                routes = batch.routes or (news.frame.route,) * news.frame.count
+                found.extend(zip(routes, values, strict=True))
+        return found
+
+
+class World:
+    """All of it, on one thread."""
+
+    def __init__(self, *, cut: Cut = whole, **limits: float) -> None:
+        self.limits = Limits.of(**limits)
+        self.cut = cut
+        self.now = 1000.0
+        self._random = random.Random(1)
+        self.server = ServerCore(
+            self.limits,
+            node="test",
+            epoch=7,
+            wall_offset=1_700_000_000.0,
+            random64=lambda: self._random.getrandbits(63) or 1,
+        )
+        self.ends: list[End] = []
+
+    def accept(self, address: str = "test") -> Connection:
+        return self.server.accept(self.now, address)
+
+    def client(self, *, codec: object = "json", limits: Limits | None = None, settle: bool = True) -> End:
+        core = ClientCore(limits or self.limits, as_codec(codec), name=f"client {len(self.ends)}")
+        end = End(self, core, self.accept(f"client {len(self.ends)}"))
+        self.ends.append(end)
+        if settle:
+            self.settle()
+        return end
+
+    def settle(self) -> None:
+        """Carry bytes both ways until nobody has any to send."""
+        moved = True
+        while moved:
+            moved = False
+            for end in list(self.ends):
+                moved |= self.carry_up(end)
+                moved |= self.carry_down(end)
+
+    def carry_up(self, end: End) -> bool:
+        data = end.core.data_to_send(1 << 20)
+        for part in self.cut(data):
+            self.server.receive_data(end.connection, part, self.now)
+        return bool(data)
+
+    def carry_down(self, end: End) -> bool:
+        data = end.connection.data_to_send(1 << 20)
+        for part in self.cut(data):
+            end.core.receive_at(part, self.now)
+        end.news.extend(end.core.take_news())
+        if end.connection.closed and not data:
+            self.lose(end)
+        return bool(data)
+
+    def lose(self, end: End, error: SigError | None = None) -> None:
+        """The link between the two goes down."""
+        from sig.errors import ConnectionLost
+
+        if end in self.ends:
+            self.ends.remove(end)
+            self.server.disconnected(end.connection, self.now)
+            end.core.disconnected(error or ConnectionLost("the link was lost"))
+            end.news.extend(end.core.take_news())
+            self.settle()
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        self.server.handle_timeout(self.now)
+        for end in self.ends:
+            end.core.handle_timeout(self.now)
+        self.settle()

@@ -1,0 +1,156 @@
+"""The outbox: order, and losses that add up, each told in its place."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sig.protocol.outbox import Outbox
+
+
+def drain(outbox: Outbox[str]) -> list[object]:
+    found: list[object] = []
+    while (entry := outbox.take()) is not None:
+        found.append(entry.item if entry.lost is None else dict(entry.lost))
+    return found
+
+
+def test_what_is_put_comes_out_in_order() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=100)
+    outbox.put("a", 5)
+    outbox.put_events("b", 7, ((1, 2),))
+    outbox.put("c", 3)
+    assert (outbox.bytes, outbox.events, len(outbox)) == (15, 2, 3)
+    assert drain(outbox) == ["a", "b", "c"]
+    assert (outbox.bytes, outbox.events, len(outbox)) == (0, 0, 0)
+
+
+def test_the_oldest_events_go_and_the_rest_stays() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=20)
+    outbox.put("before", 1000)
+    outbox.put_events("b1", 10, ((1, 3),))
+    outbox.put("between", 1000)
+    outbox.put_events("b2", 10, ((2, 1),))
+    outbox.put_events("b3", 10, ((1, 4),))
+    assert outbox.dropped == 3
+    assert drain(outbox) == ["before", {1: 3}, "between", "b2", "b3"]
+
+
+def test_losses_of_a_route_are_told_once_where_its_events_go_on() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=10)
+    for number in range(5):
+        outbox.put_events(f"b{number}", 10, ((1, 1), (2, 1)))
+    assert len(outbox) == 2
+    assert drain(outbox) == [{1: 4, 2: 4}, "b4"]
+
+
+def test_a_frame_larger_than_the_queue_goes_through_alone() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=10)
+    outbox.put_events("small", 1, ((1, 1),))
+    outbox.put_events("large", 99, ((1, 1),))
+    assert drain(outbox) == [{1: 1}, "large"]
+
+
+def test_events_can_be_counted_too() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=1000, drop_events=3)
+    outbox.put_events("b1", 1, ((1, 2),))
+    outbox.put_events("b2", 1, ((1, 2),))
+    assert drain(outbox) == [{1: 2}, "b2"]
+
+
+def test_a_loss_that_came_from_elsewhere_stays_in_its_place() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=1000)
+    outbox.put_events("b1", 1, ((1, 1),))
+    outbox.put_loss(1, 5)
+    outbox.put_events("b2", 1, ((1, 1),))
+    assert drain(outbox) == ["b1", {1: 5}, "b2"]
+
+
+def test_losses_before_a_dropped_frame_move_into_it() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=10)
+    outbox.put_loss(1, 5)
+    outbox.put_events("b1", 10, ((1, 1),))
+    outbox.put_loss(1, 7)
+    outbox.put_events("b2", 10, ((1, 1),))
+    assert drain(outbox) == [{1: 6}, {1: 7}, "b2"]
+
+
+def test_clear_forgets_everything() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=10)
+    outbox.put_events("b1", 10, ((1, 1),))
+    outbox.put_events("b2", 10, ((1, 1),))
+    outbox.clear()
+    assert (drain(outbox), outbox.bytes, len(outbox)) == ([], 0, 0)
+
+
+def test_a_queue_nobody_takes_from_does_not_grow() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=50)
+    outbox.put("control in front of it all", 1)
+    for number in range(10_000):
+        outbox.put_events("b", 10, ((number % 3, 1),))
+    assert len(outbox._entries) < 300
+    assert sum(sum(e.values()) if isinstance(e, dict) else 0 for e in drain(outbox)) == 10_000 - 5
+
+
+Operation = st.one_of(
+    st.tuples(st.just("events"), st.dictionaries(st.integers(1, 3), st.integers(1, 4), min_size=1, max_size=3)),
+    st.tuples(st.just("loss"), st.tuples(st.integers(1, 3), st.integers(1, 9))),
+    st.tuples(st.just("put"), st.just(None)),
+    st.tuples(st.just("take"), st.integers(1, 3)),
+)
+
+
+@given(st.lists(Operation, max_size=60), st.integers(1, 60))
+def test_delivered_and_missed_are_all_and_in_order(operations: list[tuple[str, object]], room: int) -> None:
+    """Events are numbered by route; whoever reads keeps count of what it has and of what it was told is missing."""
+    outbox: Outbox[object] = Outbox(drop_bytes=room)
+    sent = dict.fromkeys((1, 2, 3), 0)
+    seen = dict.fromkeys((1, 2, 3), 0)
+    controls: list[int] = []
+    put = 0
+
+    def read(entry_item: object, lost: dict[int, int] | None) -> None:
+        for route, missing in (lost or {}).items():
+            seen[route] += missing
+        if isinstance(entry_item, int):
+            controls.append(entry_item)
+        elif entry_item is not None:
+            assert isinstance(entry_item, dict)
+            for route, (first, count) in entry_item.items():
+                assert seen[route] == first, "an event before its place, or after it"
+                seen[route] += count
+
+    def take() -> bool:
+        entry = outbox.take()
+        if entry is not None:
+            read(entry.item, entry.lost)
+        return entry is not None
+
+    for what, value in operations:
+        if what == "events":
+            assert isinstance(value, dict)
+            item = {route: (sent[route], count) for route, count in value.items()}
+            for route, count in value.items():
+                sent[route] += count
+            outbox.put_events(item, 7, tuple(value.items()))
+            assert outbox.event_bytes <= max(room, 7)
+        elif what == "loss":
+            assert isinstance(value, tuple)
+            sent[value[0]] += value[1]
+            outbox.put_loss(*value)
+        elif what == "put":
+            outbox.put(put, 1)
+            put += 1
+        else:
+            assert isinstance(value, int)
+            for _ in range(value):
+                take()
+    while take():
+        pass
+    assert seen == sent
+    assert controls == list(range(put))
+    assert (outbox.bytes, outbox.events, len(outbox)) == (0, 0, 0)
+
+
+def test_an_empty_queue_answers_none() -> None:
+    assert Outbox[str](drop_bytes=1).take() is None

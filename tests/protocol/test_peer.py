@@ -1,0 +1,180 @@
+"""One end of a link: how it begins, answers, fails and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sig.constants import Limits
+from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError
+from sig.messages import Bye, Error, decode_control, encode_control
+from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
+from sig.protocol.peer import Peer
+
+
+class Simple(Peer):
+    """A peer with an ordered queue and nothing more."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(limits or Limits())
+        self.queue: list[bytes] = []
+
+    def _put(self, frame: bytes) -> None:
+        self.queue.append(frame)
+
+    def _ordered(self, limit: int) -> Sequence[bytes]:
+        taken, size = 0, 0
+        while taken < len(self.queue) and size < limit:
+            size += len(self.queue[taken])
+            taken += 1
+        frames, self.queue = self.queue[:taken], self.queue[taken:]
+        return frames
+
+
+def said(peer: Peer) -> list[Frame]:
+    """The frames that it sends now."""
+    reader = FrameReader(1 << 24)
+    data = peer.data_to_send(1 << 20)
+    return reader.feed(data.removeprefix(PREFACE))
+
+
+def opened() -> Simple:
+    peer = Simple()
+    assert peer.data_to_send(100) == PREFACE
+    peer.receive_data(PREFACE)
+    peer.opened = True
+    return peer
+
+
+def test_it_begins_with_the_preface() -> None:
+    assert Simple().data_to_send(100) == PREFACE
+
+
+@pytest.mark.parametrize("parts", ["whole", "byte by byte", "with trailing bytes"])
+def test_a_ping_is_answered_before_what_waits(parts: str) -> None:
+    peer = opened()
+    peer._put(pack(Kind.LOST, b"first"))
+    ping = pack(Kind.PING, b"12345678")
+    if parts == "byte by byte":
+        for i in range(len(ping)):
+            peer.receive_data(ping[i : i + 1])
+    else:
+        peer.receive_data(ping + (b"\0\0" if parts == "with trailing bytes" else b""))
+    frames = said(peer)
+    assert [frame.kind for frame in frames] == [Kind.PONG, Kind.LOST]
+    assert frames[0].body == b"12345678"
+
+
+def test_it_sends_about_as_much_as_it_is_asked_for() -> None:
+    peer = opened()
+    for _ in range(10):
+        peer._put(pack(Kind.LOST, b"x" * 88))
+    assert [len(peer.data_to_send(250)) for _ in range(5)] == [300, 300, 300, 100, 0]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (pack(Kind.PING, b"short"), "remote_protocol_error"),
+        (pack(0x7F, b""), "protocol"),
+        (pack(Kind.HELLO, b"{}"), "remote_protocol_error"),
+        (pack(Kind.BYE, b"nonsense"), "remote_protocol_error"),
+        (b"\xff\xff\xff\x7f\x20\0\0\0\0\0\0\0", "too_large"),
+    ],
+)
+def test_a_mistake_is_told_and_ends_the_link(data: bytes, code: str) -> None:
+    peer = opened()
+    peer._put(pack(Kind.LOST, b"never sent"))
+    peer.receive_data(data + pack(Kind.PING, b"12345678"))
+    assert peer.closed
+    assert peer.error is not None
+    (frame,) = said(peer)
+    assert frame.kind == Kind.ERROR
+    error = decode_control(Error, frame.body)
+    assert (error.code, error.fatal, error.message) == (code, True, str(peer.error)[:500])
+    peer.receive_data(pack(Kind.PING, b"12345678"))
+    assert said(peer) == []
+
+
+def test_before_the_handshake_only_the_handshake_is_taken() -> None:
+    peer = Simple()
+    peer.receive_data(PREFACE + pack(Kind.CALL, b"{}"))
+    assert "before the handshake" in str(peer.error)
+
+
+@pytest.mark.parametrize("kind", [Kind.PONG, Kind.CREDIT, Kind.ACK, Kind.STORED])
+def test_what_later_versions_use_is_let_pass(kind: Kind) -> None:
+    peer = opened()
+    peer.receive_data(pack(kind, b""))
+    assert not peer.closed
+
+
+def test_bye_ends_behind_all_that_waits() -> None:
+    peer = opened()
+    peer._put(pack(Kind.LOST, b"first"))
+    peer.say_bye("closed", "for today")
+    peer.say_bye("closed", "again")
+    frames = said(peer)
+    assert [frame.kind for frame in frames] == [Kind.LOST, Kind.BYE]
+    assert decode_control(Bye, frames[1].body) == Bye("closed", "for today")
+    assert (peer.closed, peer.error) == (True, None)
+
+
+def test_the_other_ends_bye_is_kept() -> None:
+    peer = opened()
+    peer.receive_data(pack(Kind.BYE, encode_control(Bye("shutdown", "the server is closing"))))
+    assert (peer.closed, peer.farewell, peer.error) == (True, Bye("shutdown", "the server is closing"), None)
+
+
+def test_the_other_ends_error_is_kept_if_it_is_the_last_word() -> None:
+    peer = opened()
+    peer.receive_data(pack(Kind.ERROR, encode_control(Error("x", "a warning"))))
+    assert not peer.closed
+    peer.receive_data(pack(Kind.ERROR, encode_control(Error("x", "go away", fatal=True))))
+    assert peer.closed
+    assert "go away" in str(peer.error)
+
+
+def test_after_the_link_is_down_nothing_is_sent() -> None:
+    peer = opened()
+    peer._hasten(pack(Kind.PONG, b"12345678"))
+    peer.receive_eof()
+    assert peer.data_to_send(100) == b""
+
+
+def test_a_link_that_is_cut_sends_nothing_more_and_keeps_its_first_reason() -> None:
+    peer = opened()
+    peer.cut(ConnectionLost("it does not read"))
+    peer.cut(ConnectionLost("something else"))
+    peer.fail(RemoteProtocolError("too late"))
+    assert (str(peer.error), said(peer)) == ("it does not read", [])
+
+
+def test_answers_that_nobody_reads_end_the_link() -> None:
+    peer = Simple(Limits.of(link_cut_bytes=100))
+    peer.receive_data(PREFACE)
+    peer.opened = True
+    for _ in range(10):
+        peer.receive_data(pack(Kind.PING, b"12345678"))
+    assert peer.closed
+    assert isinstance(peer.error, Overloaded)
+
+
+def test_a_peer_decides_nothing_by_itself_about_order() -> None:
+    peer = Peer(Limits())
+    with pytest.raises(NotImplementedError):
+        peer._put(b"")
+    with pytest.raises(NotImplementedError):
+        peer._ordered(1)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bytes_cost_the_link_at_most(data: bytes, preface: bool) -> None:
+    peer = Simple()
+    peer.receive_data((PREFACE if preface else b"") + data)
+    if peer.error is not None:
+        assert peer.closed
+        assert [frame.kind for frame in said(peer)] == [Kind.ERROR]

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 from sig.codecs import Codec
 from sig.constants import Limits
 from sig.errors import (
+    Closed,
     ConnectionLost,
     HandshakeRefused,
     ProtocolError,
@@ -147,11 +148,13 @@ class ClientCore(Peer):
     def call(self, message: Call, now: float, timeout: float, done: Done) -> None:
         """Ask the server for something; `done` gets the decoded answer, or the error."""
         self._check_alive()
+        body = encode_control(message)
+        check_payload(body, self.max_frame_bytes)
         what = type(message).__name__
         number = self._control.open(
             done, now + timeout, lambda _: ConnectionLost(f"the server did not answer {what} within {timeout:g} s")
         )
-        self._put(pack(Kind.CALL, encode_control(message), route=number))
+        self._put(pack(Kind.CALL, body, route=number))
 
     def listen(
         self,
@@ -242,14 +245,16 @@ class ClientCore(Peer):
         self.say_bye("closed")
 
     def disconnected(self, error: SigError) -> None:
-        """The link is down: whoever waits is told."""
+        """The link is down: whoever waits is told. `Closed`: by our own doing; anything else: by the world's."""
         self.receive_eof()
+        if self.farewell is not None:
+            error = ConnectionLost(f"the server closed the link: {self.farewell.message or self.farewell.code}")
         self.error = self.error or error
         self._items.clear()
         self.queued_bytes = 0
-        self._control.fail_all(self.error)
-        lost = ConnectionLost(f"{self.error}; whether the request was carried out is unknown")
-        self.calls.fail_all(lost)
+        ended = Closed if isinstance(self.error, Closed) else ConnectionLost
+        self._control.fail_all(ended(str(self.error)))
+        self.calls.fail_all(ended(f"{self.error}; whether the request was carried out is unknown"))
 
     def owns(self, sender: str, event: str | None) -> bool:
         """Whether the server knows this client as the owner of that event."""
@@ -384,11 +389,9 @@ class ClientCore(Peer):
 
     def _check_alive(self) -> None:
         if self.closed:
-            raise (
-                self.error
-                if isinstance(self.error, ConnectionLost)
-                else ConnectionLost(f"the link to the server has ended: {self.error or 'it was closed'}")
-            )
+            # A new one each time: an exception keeps all the places where it was raised.
+            ended = Closed if isinstance(self.error, Closed) else ConnectionLost
+            raise ended(str(self.error or "the link to the server has been closed"))
 
     # Sending
 

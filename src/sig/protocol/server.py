@@ -170,6 +170,8 @@ class ServerCore:
             owner.put(pack_peer_gone(connection.number))
         for requester in connection.asked_by:
             requester.called.pop(connection, None)
+        connection.called.clear()
+        connection.asked_by.clear()
 
     def close(self) -> None:
         """Tell every client that this is the end."""

@@ -1,0 +1,409 @@
+"""The client's end: what it asks, what it is told, and what it makes of a server that misbehaves."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol.pairs import Answer, World
+
+from sig.codecs import as_codec
+from sig.constants import Limits
+from sig.errors import (
+    ConnectionLost,
+    HandshakeRefused,
+    LoopDetected,
+    MessageTooBig,
+    Overloaded,
+    ProtocolError,
+    RemoteError,
+    RequestFailed,
+    RequestTimeout,
+)
+from sig.messages import (
+    Bye,
+    Error,
+    Flush,
+    Result,
+    Route,
+    RouteGone,
+    Senders,
+    Welcome,
+    decode_control,
+    encode_control,
+)
+from sig.protocol.bodies import Reply, Request, pack_peer_gone, pack_reply, pack_request
+from sig.protocol.client import ClientCore, EventsArrived, RequestArrived, RequestDropped
+from sig.protocol.events import pack_events
+from sig.protocol.frames import PREFACE, REPLY_ERR, Frame, FrameReader, Kind, pack
+
+WELCOME = Welcome(1, ["json"], "node", 1, 5, "token", 1 << 20, 1 << 20, 0.0)
+
+
+def lone() -> ClientCore:
+    """A client whose server is played by the test."""
+    core = ClientCore(Limits(), as_codec("json"))
+    core.receive_at(PREFACE, 0.0)
+    core.data_to_send(1 << 20)
+    return core
+
+
+def welcomed() -> ClientCore:
+    core = lone()
+    core.receive_at(pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)
+    assert core.opened
+    return core
+
+
+def said(core: ClientCore) -> list[Frame]:
+    return FrameReader(1 << 24).feed(core.data_to_send(1 << 24))
+
+
+# -- handshake -----------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_an_error_of_its_own_with_the_servers_sentence() -> None:
+    core = lone()
+    core.receive_at(pack(Kind.ERROR, encode_control(Error("x", "update the client", fatal=True))), 0.0)
+    assert isinstance(core.error, HandshakeRefused)
+    assert str(core.error) == "update the client"
+
+
+def test_a_goodbye_instead_of_a_welcome_is_a_refusal() -> None:
+    core = lone()
+    core.receive_at(pack(Kind.BYE, encode_control(Bye("overloaded", "come back later"))), 0.0)
+    assert isinstance(core.error, HandshakeRefused)
+    assert str(core.error) == "come back later"
+
+
+@pytest.mark.parametrize(
+    "welcome", [Welcome(2, ["json"], "", 1, 1, "", 9, 9, 0), Welcome(1, ["x"], "", 1, 1, "", 9, 9, 0)]
+)
+def test_a_welcome_to_something_else_is_a_mistake(welcome: Welcome) -> None:
+    core = lone()
+    core.receive_at(pack(Kind.WELCOME, encode_control(welcome)), 0.0)
+    assert core.closed
+    assert "not offered" in str(core.error)
+
+
+def test_another_protocol_is_named() -> None:
+    core = ClientCore(Limits(), as_codec("json"))
+    core.receive_at(b"HTTP/1.1 400 Bad Request\r\n", 0.0)
+    assert "HTTP" in str(core.error)
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.RESULT, Kind.PRESENCE])
+def test_nothing_comes_before_the_welcome(kind: Kind) -> None:
+    core = lone()
+    core.receive_at(pack(kind, b""), 0.0)
+    assert core.closed
+
+
+# -- calls ---------------------------------------------------------------------------------------
+
+
+def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
+    core, answer = welcomed(), Answer()
+    core.call(Flush(), 0.0, 5, answer)
+    assert core.next_deadline() == 5
+    core.handle_timeout(5)
+    with pytest.raises(ConnectionLost, match="did not answer Flush within 5 s"):
+        _ = answer.ok
+    assert core.next_deadline() is None
+
+
+def test_a_lost_link_fails_all_that_waits() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    asked, _ = a.request("s", "m")
+    world.settle()
+    called = a.call(Senders())
+    a.core.disconnected(ConnectionLost("the cable was pulled"))
+    with pytest.raises(ConnectionLost, match="the cable was pulled; whether the request was carried out is unknown"):
+        _ = asked.ok
+    with pytest.raises(ConnectionLost, match="the cable"):
+        _ = called.ok
+    with pytest.raises(ConnectionLost):
+        a.call(Senders())
+    with pytest.raises(ConnectionLost):
+        a.core.trigger("s", "e", b"1")
+
+
+def test_after_an_orderly_end_the_sentence_says_so() -> None:
+    core = welcomed()
+    core.leave()
+    core.leave()
+    assert [frame.kind for frame in said(core)] == [Kind.BYE]
+    with pytest.raises(ConnectionLost, match="it was closed"):
+        core.call(Flush(), 0.0, 5, Answer())
+
+
+# -- events --------------------------------------------------------------------------------------
+
+
+def test_events_wait_in_their_order_with_calls_and_leave_in_batches() -> None:
+    world = World()
+    end = world.client()
+    end.add("s", "e", "f")
+    core = end.core
+    for number in range(3):
+        core.trigger("s", "e", str(number).encode())
+    end.call(Flush())
+    core.trigger("s", "e", b"3")
+    core.trigger("s", "f", b"4")
+    assert core.queued_bytes > 0
+    frames = said(core)
+    assert [(frame.kind, frame.count) for frame in frames] == [(Kind.EVENT, 3), (Kind.CALL, 0), (Kind.EVENT, 2)]
+    assert core.queued_bytes == 0
+
+
+def test_as_much_leaves_as_is_asked_for() -> None:
+    world = World()
+    end = world.client()
+    end.add("s", "e")
+    for _ in range(10):
+        end.core.trigger("s", "e", b"1" * 90)
+    assert [frame.count for frame in FrameReader(1 << 20).feed(end.core.data_to_send(300))] == [3]
+    assert end.core.queued_bytes == 7 * 102
+
+
+def test_an_event_that_is_too_big_is_refused_and_nothing_is_sent() -> None:
+    world = World(max_frame_bytes=2000)
+    end = world.client()
+    end.add("s", "e")
+    with pytest.raises(MessageTooBig, match="2000"):
+        end.core.trigger("s", "e", b"1" * 2000)
+    with pytest.raises(MessageTooBig):
+        end.request("s", "m", b"1" * 2000)
+    assert said(end.core) == []
+
+
+def test_an_event_of_a_sender_that_is_not_ours_any_more_is_refused() -> None:
+    world = World()
+    end = world.client()
+    end.add("s", "e")
+    assert end.core.owns("s", "e")
+    assert end.core.knows("s")
+    end.remove("s")
+    assert not end.core.owns("s", "e")
+    assert not end.core.knows("s")
+    with pytest.raises(ConnectionLost, match="not registered"):
+        end.core.trigger("s", "e", b"1")
+
+
+# -- requests ------------------------------------------------------------------------------------
+
+
+def test_too_many_requests_are_refused_at_the_caller() -> None:
+    world = World(requests_out=1)
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    a.request("s", "m")
+    world.settle()
+    answer, give_up = a.request("s", "m")
+    with pytest.raises(Overloaded):
+        _ = answer.ok
+    give_up()
+
+
+def test_a_request_ends_at_its_deadline_and_the_owner_is_told() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m", timeout=2)
+    world.settle()
+    world.advance(2)
+    with pytest.raises(RequestTimeout) as caught:
+        _ = answer.ok
+    assert (caught.value.sender, caught.value.method, caught.value.timeout) == ("s", "m", 2)
+    assert [type(news) for news in owner.news][-1] is RequestDropped
+
+
+def test_the_time_that_is_left_travels() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    a.request("s", "m", timeout=2)
+    world.now += 1.5  # the route is still being asked for
+    world.settle()
+    assert owner.asked()[0].request.remaining_ms == 500
+
+
+def test_giving_up_before_the_route_is_known_sends_nothing() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, give_up = a.request("s", "m")
+    give_up()
+    world.settle()
+    assert (answer.times, owner.asked()) == (0, [])
+
+
+def test_giving_up_after_the_answer_or_the_end_is_nothing() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, give_up = a.request("s", "m")
+    world.settle()
+    owner.core.reply(owner.asked()[0], b"1", None)
+    world.settle()
+    give_up()
+    assert said(a.core) == []
+    other, give_up_too = a.request("s", "m")
+    a.core.closed = True
+    give_up_too()
+    assert (answer.times, other.times) == (1, 0)
+
+
+def test_a_timeout_on_a_closed_link_sends_nothing() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m", timeout=2)
+    world.settle()
+    a.core.say_bye("closed")
+    a.core.handle_timeout(world.now + 3)
+    assert isinstance(answer.error, RequestTimeout)
+
+
+def test_a_server_that_answers_nonsense_fails_the_request() -> None:
+    core, answer = welcomed(), Answer()
+    core.request("s", "m", b"", now=0.0, deadline=5.0, hops=1, done=answer)
+    (call,) = said(core)
+    core.receive_at(pack(Kind.RESULT, encode_control(Result("not a number")), route=call.route), 0.0)
+    assert "something else" in str(answer.error)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (ZeroDivisionError("division"), RemoteError, "ZeroDivisionError"),
+        (LoopDetected("round and round"), LoopDetected, "round"),
+        (RequestFailed("door open", code="interlock", data={"a": 1}), RequestFailed, "door open"),
+        (RequestFailed("strange", data=object()), RequestFailed, "strange"),
+        (None, ProtocolError, "no answer"),
+    ],
+)
+def test_what_a_handler_raises_arrives_as_what_it_is(
+    error: BaseException | None, kind: type[Exception], text: str
+) -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    owner.core.reply(owner.asked()[0], None, error)
+    world.settle()
+    assert isinstance(answer.error, kind)
+    assert text in str(answer.error)
+
+
+def test_an_answer_that_is_too_big_is_an_error() -> None:
+    world = World(max_frame_bytes=2000)
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    owner.core.reply(owner.asked()[0], b"1" * 5000, None)
+    world.settle()
+    assert "5000 bytes" in str(answer.error)
+    assert not owner.core.closed
+
+
+def test_a_reply_after_the_end_is_not_sent() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    a.request("s", "m")
+    world.settle()
+    owner.core.receive_eof()
+    owner.core.reply(owner.asked()[0], b"1", None)
+    assert said(owner.core) == []
+
+
+# -- a server that cheats ------------------------------------------------------------------------
+
+
+def test_a_reply_on_another_route_is_not_believed() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    corr = owner.asked()[0].request.corr
+    a.core.receive_at(pack_reply(Reply(0, corr, b"1"), route=999), world.now)
+    assert (answer.times, a.core.calls.late) == (0, 1)
+
+
+def test_a_request_on_a_route_that_is_not_ours_ends_the_link() -> None:
+    core = welcomed()
+    core.receive_at(pack_request(Request(1, 1, 1000, 1, "m", b""), route=5), 0.0)
+    assert "not ours" in str(core.error)
+
+
+def test_what_only_clients_say_is_refused_from_a_server() -> None:
+    core = welcomed()
+    core.receive_at(pack(Kind.CALL, b"{}"), 0.0)
+    assert "no business" in str(core.error)
+
+
+def test_routes_that_change_their_meaning_are_kept_apart() -> None:
+    core = welcomed()
+
+    def route(number: int, owner: bool, event: str | None) -> bytes:
+        return pack(Kind.ROUTE, encode_control(Route("s", event, owner=owner)), route=number)
+
+    gone = encode_control(RouteGone("closed"))
+    core.receive_at(route(1, True, "e") + route(2, True, "e") + route(3, False, None) + route(4, False, None), 0.0)
+    # The older of two numbers goes: the newer still holds.
+    core.receive_at(pack(Kind.ROUTE_GONE, gone, route=1) + pack(Kind.ROUTE_GONE, gone, route=3), 0.0)
+    assert core.owns("s", "e")
+    core.receive_at(pack(Kind.ROUTE_GONE, gone, route=99) + pack_peer_gone(7), 0.0)
+    assert core.take_news()[-1] == RequestDropped(7, None)
+    core.trigger("s", "e", b"1")
+    (frame,) = said(core)
+    assert frame.route == 2
+
+
+def test_events_are_counted_by_route_as_they_come() -> None:
+    core = welcomed()
+    (frame,) = pack_events([(1, b"1"), (2, b"2"), (1, b"3")], lens=True, lines=True, max_frame_bytes=1 << 20)
+    core.receive_at(frame, 0.0)
+    (news,) = core.take_news()
+    assert isinstance(news, EventsArrived)
+    assert news.counts == ((1, 2), (2, 1))
+
+
+def test_a_reply_with_an_error_that_is_none_is_an_error_all_the_same() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    arrived = owner.asked()[0]
+    assert isinstance(arrived, RequestArrived)
+    payload = b'{"code":5}'
+    world.server.receive_data(
+        owner.connection,
+        pack_reply(Reply(arrived.request.peer, arrived.request.corr, payload), route=arrived.route, flags=REPLY_ERR),
+        world.now,
+    )
+    world.settle()
+    assert answer.error is not None
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_from_a_server_cost_the_link_at_most(data: bytes) -> None:
+    core, answer = welcomed(), Answer()
+    core.call(Flush(), 0.0, 5, answer)
+    said(core)
+    core.receive_at(data, 0.0)
+    if core.error is not None:
+        assert core.closed
+        frames = said(core)
+        assert [frame.kind for frame in frames] in ([Kind.ERROR], [])
+        for frame in frames:
+            decode_control(Error, frame.body)
+    core.disconnected(ConnectionLost("over"))
+    assert answer.times == 1

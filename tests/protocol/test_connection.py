@@ -1,0 +1,97 @@
+"""What a server keeps for one client: in order, bounded, and cut off rather than grown."""
+
+from __future__ import annotations
+
+from protocol.pairs import World
+
+from sig.errors import Overloaded
+from sig.messages import decode_error
+from sig.protocol.bodies import unpack_lost
+from sig.protocol.events import pack_events
+from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
+
+
+def frames(data: bytes) -> list[Frame]:
+    return FrameReader(1 << 24).feed(data.removeprefix(PREFACE))
+
+
+def event(route: int, payload: bytes) -> bytes:
+    (frame,) = pack_events([(route, payload)], lens=False, lines=True, max_frame_bytes=1 << 20)
+    return frame
+
+
+def test_dropped_events_become_the_news_of_them_in_their_place() -> None:
+    world = World(link_drop_bytes=200)
+    connection = world.client().connection
+    connection.put(pack(Kind.ROUTE, b"{}", route=1))
+    for number in range(9):
+        connection.put_events(event(1, b'"' + str(number).encode() * 40 + b'"'), ((1, 1),))
+    connection.put(pack(Kind.ROUTE_GONE, b"{}", route=1))
+    sent = frames(connection.data_to_send(1 << 20))
+    assert [frame.kind for frame in sent] == [
+        Kind.ROUTE,
+        Kind.LOST,
+        Kind.EVENT,
+        Kind.EVENT,
+        Kind.EVENT,
+        Kind.ROUTE_GONE,
+    ]
+    assert unpack_lost(sent[1]) == (1, 6, "slow")
+    assert sent[2].body.endswith(b'"' + b"6" * 40 + b'"')
+
+
+def test_it_hands_out_about_as_much_as_it_is_asked_for() -> None:
+    connection = World().client().connection
+    for _ in range(10):
+        connection.put(pack(Kind.LOST, b"x" * 88))
+    assert len(frames(connection.data_to_send(250))) == 3
+    assert len(frames(connection.data_to_send(1))) == 1
+
+
+def test_a_client_that_lets_control_pile_up_is_cut_off() -> None:
+    world = World(link_control_bytes=1000)
+    connection = world.client().connection
+    connection.put_events(event(1, b"1"), ((1, 1),))
+    for _ in range(12):
+        connection.put(pack(Kind.LOST, b"x" * 88))
+    assert connection.closed
+    assert isinstance(connection.error, Overloaded)
+    assert connection.data_to_send(1 << 20) == b""
+    assert world.server.dirty == {connection: None}
+    # What still comes for it is nobody's concern, and does not cut it again.
+    connection.put(pack(Kind.LOST, b"x" * 2000))
+
+
+def test_a_result_that_would_cut_the_link_is_an_error_instead() -> None:
+    world = World(link_control_bytes=1000)
+    connection = world.client().connection
+    connection.result(5, ["x" * 600])
+    (frame,) = frames(connection.data_to_send(1 << 20))
+    assert (frame.kind, frame.flags, frame.route) == (Kind.RESULT, RESULT_ERR, 5)
+    error = decode_error(frame.body)
+    assert isinstance(error, Overloaded)
+    assert "pattern" in str(error)
+
+
+def test_a_control_frame_beyond_the_limit_is_refused() -> None:
+    world = World(max_control_frame_bytes=100)
+    end = world.client()
+    world.server.receive_data(end.connection, pack(Kind.CALL, b"[" * 200), world.now)
+    assert "the limit is 100" in str(end.connection.error)
+
+
+def test_a_second_hello_and_a_hello_that_is_none() -> None:
+    world = World()
+    end = world.client()
+    world.server.receive_data(end.connection, pack(Kind.HELLO, b"{}"), world.now)
+    assert "HELLO has no business" in str(end.connection.error)
+    stranger = world.accept()
+    world.server.receive_data(stranger, PREFACE + pack(Kind.CALL, b"{}"), world.now)
+    assert "before the handshake" in str(stranger.error)
+
+
+def test_events_before_the_handshake_are_a_mistake() -> None:
+    world = World()
+    stranger = world.accept()
+    world.server.receive_data(stranger, PREFACE + event(1, b"1"), world.now)
+    assert "EVENT before the handshake" in str(stranger.error)

@@ -1,0 +1,711 @@
+"""The server's promises: who may do what, who hears what, and in which order. Real clients at the other end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol.pairs import World, byte_by_byte, seeded, whole
+
+from sig.constants import Limits
+from sig.errors import (
+    ConnectionLost,
+    Denied,
+    HandshakeRefused,
+    InvalidName,
+    Overloaded,
+    SenderAlreadyConnected,
+    SenderNotConnected,
+    SigError,
+)
+from sig.messages import (
+    AddSender,
+    Bye,
+    Error,
+    Hello,
+    Listen,
+    OpenRequests,
+    Presence,
+    Senders,
+    decode_control,
+    encode_control,
+)
+from sig.protocol.bodies import Cancel, Lost, Reply, Request, pack_cancel, pack_reply, pack_request
+from sig.protocol.client import ListenerReady, RequestDropped, RouteClosed, RouteOpened
+from sig.protocol.connection import Connection
+from sig.protocol.events import pack_batch, pack_events
+from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
+
+CUTS = [whole, byte_by_byte, seeded(1), seeded(2)]
+
+
+@pytest.fixture(params=CUTS, ids=["whole", "byte by byte", "seed 1", "seed 2"])
+def world(request: pytest.FixtureRequest) -> World:
+    return World(cut=request.param)
+
+
+def send(world: World, connection: Connection, *frames: bytes) -> None:
+    for part in world.cut(b"".join(frames)):
+        world.server.receive_data(connection, part, world.now)
+
+
+def last_words(connection: Connection) -> str:
+    """The message of the ERROR or BYE that the server sends."""
+    frames = FrameReader(1 << 24).feed(connection.data_to_send(1 << 20).removeprefix(PREFACE))
+    frame = frames[-1]
+    kind: Any = Error if frame.kind == Kind.ERROR else Bye
+    message: str = decode_control(kind, frame.body).message
+    return message
+
+
+def presence(end: Any) -> list[tuple[str, str]]:
+    return [(news.sender, news.event) for news in end.news if isinstance(news, Presence)]
+
+
+# -- handshake -----------------------------------------------------------------------------------
+
+
+def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
+    end = world.client(limits=Limits.of(max_frame_bytes=5000))
+    welcome = end.core.welcome
+    assert welcome is not None
+    assert (welcome.version, welcome.codecs, welcome.node, welcome.epoch) == (1, ["json"], "test", 7)
+    assert (welcome.client, welcome.max_frame_bytes) == (end.connection.number, world.limits.max_frame_bytes)
+    assert len(welcome.session) == 64
+    assert (end.connection.name, end.connection.max_frame_bytes) == ("client 0", 5000)
+    assert end.core.max_frame_bytes == 5000
+
+
+@pytest.mark.parametrize(
+    ("hello", "told"),
+    [
+        (Hello([2, 3], ["json"]), "update the server"),
+        (Hello([0], ["json"]), "update the client"),
+        (Hello([1], ["custom"]), "give both ends the same codec"),
+        (Hello([1], ["json"], session="x", received=5), "connect anew"),
+    ],
+)
+def test_a_handshake_that_cannot_be_is_refused_with_what_to_do(hello: Hello, told: str) -> None:
+    world = World()
+    connection = world.accept()
+    send(world, connection, PREFACE, pack(Kind.HELLO, encode_control(hello)))
+    assert connection.closed
+    assert isinstance(connection.error, HandshakeRefused)
+    assert told in last_words(connection)
+    assert (world.server.refused, world.server.next_deadline()) == (1, None)
+
+
+def test_a_client_without_a_limit_of_its_own_gets_the_servers() -> None:
+    world = World()
+    connection = world.accept()
+    send(world, connection, PREFACE, pack(Kind.HELLO, encode_control(Hello([1], ["json"]))))
+    assert (connection.opened, connection.max_frame_bytes) == (True, world.limits.max_frame_bytes)
+
+
+def test_the_refusal_reaches_the_application() -> None:
+    class Shout:
+        name = "shout"
+
+        def encode(self, obj: object) -> bytes:
+            return b""
+
+        def decode(self, data: bytes) -> object:
+            return None
+
+    end = World().client(codec=Shout())
+    assert isinstance(end.core.error, HandshakeRefused)
+    assert "'shout'" in str(end.core.error)
+
+
+def test_before_login_a_frame_is_small() -> None:
+    world = World(max_frame_before_login_bytes=100)
+    connection = world.accept()
+    send(world, connection, PREFACE, pack(Kind.HELLO, b" " * 101))
+    assert "over the limit of 100" in last_words(connection)
+
+
+def test_a_handshake_has_a_deadline() -> None:
+    world = World(handshake_timeout_s=10)
+    connection = world.accept()
+    world.now += 5
+    late = world.accept()
+    assert world.server.next_deadline() == 1010
+    world.server.handle_timeout(1009)
+    assert not connection.closed
+    world.server.handle_timeout(1010)
+    assert (connection.closed, late.closed) == (True, False)
+    assert "send HELLO first" in last_words(connection)
+
+
+def test_of_too_many_handshakes_the_oldest_goes() -> None:
+    world = World(max_pending_handshakes=2)
+    connections = [world.accept() for _ in range(3)]
+    assert [connection.closed for connection in connections] == [True, False, False]
+
+
+def test_too_many_connections_are_told_to_come_back() -> None:
+    world = World(max_connections=1)
+    world.client()
+    connection = world.accept()
+    assert "come back later" in last_words(connection)
+    world.server.disconnected(connection, world.now)
+    assert len(world.server.connections) == 1
+
+
+def test_disconnecting_twice_is_once() -> None:
+    world = World()
+    end = world.client()
+    world.server.disconnected(end.connection, world.now)
+    world.server.disconnected(end.connection, world.now)
+    assert world.server.connections == {}
+
+
+def test_closing_tells_everybody() -> None:
+    world = World()
+    ends = [world.client(), world.client()]
+    world.server.close()
+    world.settle()
+    assert [end.core.farewell for end in ends] == [Bye("shutdown", "the server is closing")] * 2
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+def test_a_name_is_held_once_and_the_second_is_told(world: World) -> None:
+    a, b = world.client(), world.client()
+    assert a.add("thermostat", "changed")
+    with pytest.raises(SenderAlreadyConnected):
+        b.add("thermostat", "changed")
+    assert a.remove("thermostat") is True
+    assert b.add("thermostat", "changed")
+
+
+def test_only_its_owner_removes_a_sender() -> None:
+    world = World()
+    a, b = world.client(), world.client()
+    a.add("thermostat", "changed")
+    with pytest.raises(Denied, match="only its owner"):
+        b.remove("thermostat")
+    assert b.remove("nobody") is False
+
+
+@pytest.mark.parametrize("call", [AddSender("#x", ["e"]), AddSender("x", ["#connect"]), AddSender("x", [], ["a*"])])
+def test_names_are_checked_at_the_server_too(call: AddSender) -> None:
+    end = World().client()
+    with pytest.raises(InvalidName):
+        end.ask(call)
+    assert not end.core.closed
+
+
+def test_a_client_holds_so_many_names() -> None:
+    end = World(max_names=1).client()
+    end.add("a", "e")
+    with pytest.raises(Overloaded, match="1 senders"):
+        end.add("b", "e")
+
+
+def test_the_owner_is_told_its_routes_before_the_answer() -> None:
+    end = World().client()
+    end.add("s", "e", "f", "e", requests=["m", None])
+    opened = [(news.route.event, news.route.owner) for news in end.news if isinstance(news, RouteOpened)]
+    assert opened == [("e", True), ("f", True)]
+    assert end.core.owns("s", "e")
+    assert end.core.owns("s", None)
+
+
+def test_senders_are_listed_in_order_of_arrival() -> None:
+    world = World()
+    a, b = world.client(), world.client()
+    a.add("x/1", "e", requests=["m", None])
+    b.add("y", "e")
+    rows = a.ask(Senders(None))
+    assert isinstance(rows, list)
+    assert [row["name"] for row in rows] == ["x/1", "y"]
+    assert rows[0]["requests"] == ["m", None]
+    assert rows[0]["since"] == pytest.approx(1_700_001_000.0)
+    assert rows[1]["address"] == "client 1"
+    rows = b.ask(Senders("x/*"))
+    assert isinstance(rows, list)
+    assert len(rows) == 1
+    with pytest.raises(InvalidName):
+        a.ask(Senders("x**"))
+
+
+# -- listening -----------------------------------------------------------------------------------
+
+
+def trigger(end: Any, sender: str, event: str, value: bytes) -> None:
+    end.core.trigger(sender, event, value)
+
+
+def test_events_reach_all_who_listen_in_order(world: World) -> None:
+    owner, a, b, deaf = (world.client() for _ in range(4))
+    owner.add("s", "e", "f")
+    a.listen(1, "s", "e")
+    b.listen(1, "s", None)
+    deaf.listen(1, "other", None)
+    for number in range(5):
+        trigger(owner, "s", "e", str(number).encode())
+        trigger(owner, "s", "f", str(number + 10).encode())
+    world.settle()
+    assert [value for _, value in a.heard()] == [0, 1, 2, 3, 4]
+    assert [value for _, value in b.heard()] == [0, 10, 1, 11, 2, 12, 3, 13, 4, 14]
+    assert deaf.heard() == []
+    assert owner.heard() == []
+
+
+def test_a_mixed_batch_is_split_among_different_receivers() -> None:
+    world = World()
+    owner, a, b, both = (world.client() for _ in range(4))
+    owner.add("s", "e", "f")
+    a.listen(1, "s", "e")
+    b.listen(1, "s", "f")
+    both.listen(1, "**", None)
+    for number in range(4):
+        trigger(owner, "s", "ef"[number % 2], str(number).encode())
+    world.settle()
+    assert [value for _, value in a.heard()] == [0, 2]
+    assert [value for _, value in b.heard()] == [1, 3]
+    assert [value for _, value in both.heard()] == [0, 1, 2, 3]
+
+
+def test_one_copy_however_many_listeners_of_a_client_match() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1, "s", "e")
+    a.listen(2, "s", None)
+    a.listen(3, None, None)
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    assert len(a.heard()) == 1
+
+
+def test_a_route_is_told_before_its_first_event_and_once() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    trigger(owner, "s", "e", b"0")
+    world.settle()
+    a.listen(1, "s", "e")
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    a.listen(2, "s", None)
+    trigger(owner, "s", "e", b"2")
+    world.settle()
+    routes = [news for news in a.news if isinstance(news, RouteOpened)]
+    assert len(routes) == 1
+    assert (routes[0].route.next_seq, routes[0].route.owner) == (2, False)
+    assert [number for number, _ in a.heard()] == [routes[0].number] * 2
+    kinds = [type(news) for news in a.news]
+    assert kinds.index(ListenerReady) < kinds.index(RouteOpened)
+
+
+def test_a_closed_listener_hears_no_more() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1, "s", "e")
+    assert a.close_listener(1) is True
+    assert a.close_listener(1) is False
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    assert a.heard() == []
+
+
+def test_selectors_and_numbers_are_checked() -> None:
+    world = World(max_subscriptions=2, max_subscriptions_total=3)
+    a, b = world.client(), world.client()
+    with pytest.raises(InvalidName):
+        a.listen(1, "x**")
+    a.listen(1)
+    a.listen(2)
+    with pytest.raises(Overloaded, match="use a pattern"):
+        a.listen(3)
+    b.listen(1)
+    with pytest.raises(Overloaded, match="this server"):
+        b.listen(2)
+    send(world, a.connection, pack(Kind.CALL, encode_control(Listen(1)), route=9))
+    assert "exists already" in str(a.connection.error)
+
+
+def test_events_carry_the_servers_time() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1)
+    world.now = 2000.5
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    from sig.protocol.client import EventsArrived
+    from sig.protocol.events import unpack_events
+
+    (arrived,) = [news for news in a.news if isinstance(news, EventsArrived)]
+    assert unpack_events(arrived.frame).time_us == 1_700_002_000_500_000
+
+
+def test_what_is_too_big_for_a_receiver_is_told_as_lost() -> None:
+    world = World()
+    owner, small = world.client(), world.client(limits=Limits.of(max_frame_bytes=1000))
+    owner.add("s", "e")
+    small.listen(1)
+    trigger(owner, "s", "e", b'"' + b"x" * 2000 + b'"')
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    # The two went in one batch, which is lost as a whole.
+    assert [(news.missed, news.reason) for news in small.news if isinstance(news, Lost)] == [(2, "too_big")]
+
+
+def test_flush_answers_behind_what_was_triggered_before() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1)
+    trigger(owner, "s", "e", b"1")
+    owner.flush()
+    assert len(a.heard()) == 1
+
+
+# -- presence ------------------------------------------------------------------------------------
+
+
+def test_presence_comes_before_the_first_event_and_after_the_last(world: World) -> None:
+    owner, a = world.client(), world.client()
+    a.listen(1, "s", None)
+    owner.add("s", "e")
+    trigger(owner, "s", "e", b"1")
+    owner.remove("s")
+    kinds = [type(news).__name__ for news in a.news]
+    assert kinds == ["ListenerReady", "Presence", "RouteOpened", "EventsArrived", "Presence", "RouteClosed"]
+    assert presence(a) == [("s", "#connect"), ("s", "#disconnect")]
+    gone = [news for news in a.news if isinstance(news, Presence)][1]
+    assert gone.data == {"events": ["e"], "requests": None, "reason": "closed"}
+
+
+@pytest.mark.parametrize(("polite", "reason"), [(True, "closed"), (False, "lost")])
+def test_a_client_that_goes_takes_its_senders_along(polite: bool, reason: str) -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1, None, "#disconnect")
+    if polite:
+        owner.core.leave()
+        world.settle()
+    else:
+        world.lose(owner)
+    (news,) = [news for news in a.news if isinstance(news, Presence)]
+    assert news.data["reason"] == reason
+    assert a.ask(Senders(None)) == []
+
+
+def test_of_two_that_go_at_once_each_is_told_to_who_is_left() -> None:
+    world = World()
+    a, b, c = (world.client() for _ in range(3))
+    for name, end in (("a", a), ("b", b)):
+        end.add(name, "e")
+        end.listen(1, None, "#disconnect")
+    c.listen(1, None, "#disconnect")
+    a.core.leave()
+    b.core.leave()
+    world.settle()
+    assert presence(c) == [("a", "#disconnect"), ("b", "#disconnect")]
+
+
+def test_nothing_is_left_when_everybody_has_gone() -> None:
+    world = World()
+    ends = [world.client() for _ in range(4)]
+    for number, end in enumerate(ends):
+        end.add(f"s{number}", "e", requests=["m"])
+        end.listen(1, "**", None)
+        end.listen(2, None, "e")
+    for number, end in enumerate(ends):
+        trigger(end, f"s{number}", "e", b"1")
+        end.request(f"s{(number + 1) % 4}", "m")
+    world.settle()
+    for end in ends:
+        world.lose(end)
+    server = world.server
+    assert (server.connections, server._senders, server._routes, server._index.count) == ({}, {}, {}, 0)
+    for end in ends:
+        assert (end.connection.known, end.connection.called, end.connection.asked_by) == ({}, {}, {})
+
+
+def test_a_listener_that_stays_forgets_routes_that_go() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    a.listen(1)
+    for _ in range(5):
+        owner.add("s", "e", requests=["m"])
+        trigger(owner, "s", "e", b"1")
+        world.settle()
+        a.ask(OpenRequests("s"))
+        owner.remove("s")
+    assert (a.connection.known, a.core._routes, owner.core._routes) == ({}, {}, {})
+
+
+# -- requests ------------------------------------------------------------------------------------
+
+
+def test_a_request_reaches_the_owner_and_its_answer_comes_back(world: World) -> None:
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["read"])
+    answer, _ = a.request("s", "read", b'{"x":1}', timeout=5, hops=3)
+    world.settle()
+    (asked,) = owner.asked()
+    assert (asked.sender, asked.request.method, asked.request.payload, asked.request.hops) == (
+        "s",
+        "read",
+        b'{"x":1}',
+        3,
+    )
+    assert asked.request.peer == a.connection.number
+    assert asked.deadline == pytest.approx(world.now + 5)
+    owner.core.reply(asked, b"21.5", None)
+    world.settle()
+    assert answer.ok == b"21.5"
+    # The second time the route is known.
+    again, _ = a.request("s", "read")
+    world.settle()
+    owner.core.reply(owner.asked()[1], None, SenderNotConnected("t"))
+    world.settle()
+    with pytest.raises(SenderNotConnected, match="'t'"):
+        _ = again.ok
+
+
+def test_a_sender_that_is_not_there_is_told_at_once() -> None:
+    world = World()
+    end = world.client()
+    answer, _ = end.request("nobody", "m")
+    world.settle()
+    with pytest.raises(SenderNotConnected, match="'nobody'"):
+        _ = answer.ok
+
+
+def test_a_sender_that_leaves_fails_what_it_was_asked() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    world.lose(owner)
+    with pytest.raises(ConnectionLost, match="unknown"):
+        _ = answer.ok
+
+
+def test_a_request_for_a_route_that_has_gone_is_answered() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e", requests=["m"])
+    event = next(news.number for news in owner.news if isinstance(news, RouteOpened))
+    for route in (event, 999):
+        send(world, a.connection, pack_request(Request(0, 5, 1000, 1, "m", b""), route=route))
+    reader = FrameReader(1 << 20)
+    replies = reader.feed(a.connection.data_to_send(1 << 20))
+    assert [(frame.kind, frame.flags) for frame in replies] == [(Kind.REPLY, 1)] * 2
+
+
+def test_a_requester_that_goes_is_told_to_the_owner() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    a.request("s", "m")
+    world.settle()
+    world.lose(a)
+    dropped = [news for news in owner.news if isinstance(news, RequestDropped)]
+    assert dropped == [RequestDropped(a.connection.number, None)]
+    owner.core.reply(owner.asked()[0], b"1", None)
+    world.settle()
+    assert not owner.core.closed
+
+
+def test_giving_up_reaches_the_owner_and_a_late_answer_is_dropped() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, give_up = a.request("s", "m")
+    world.settle()
+    give_up()
+    world.settle()
+    corr = owner.asked()[0].request.corr
+    assert RequestDropped(a.connection.number, corr) in owner.news
+    owner.core.reply(owner.asked()[0], b"1", None)
+    world.settle()
+    assert (answer.times, a.core.calls.late) == (0, 1)
+
+
+def test_cancelling_what_was_never_asked_is_nothing() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e", requests=["m"])
+    for route in range(20):
+        send(world, a.connection, pack_cancel(Cancel(0, 1), route=route))
+    world.settle()
+    assert not a.connection.closed
+    assert [news for news in owner.news if isinstance(news, RequestDropped)] == []
+
+
+# -- those who cheat -----------------------------------------------------------------------------
+
+
+def routes(end: Any) -> dict[str | None, int]:
+    return {event: number for (_, event), number in end.core._owned.items()}
+
+
+def test_nobody_triggers_what_another_holds() -> None:
+    world = World()
+    owner, thief, a = (world.client() for _ in range(3))
+    owner.add("s", "e")
+    a.listen(1)
+    (frame,) = pack_events([(routes(owner)["e"], b"1")], lens=False, lines=True, max_frame_bytes=1 << 20)
+    send(world, thief.connection, frame)
+    assert "not its own" in str(thief.connection.error)
+    world.settle()
+    assert a.heard() == []
+    assert not owner.core.closed
+
+
+def test_a_mixed_batch_with_one_foreign_route_is_refused_whole() -> None:
+    world = World()
+    owner, thief, a = (world.client() for _ in range(3))
+    owner.add("s", "e")
+    thief.add("t", "e")
+    a.listen(1)
+    items = [(routes(thief)["e"], b"1"), (routes(owner)["e"], b"2")]
+    (frame,) = pack_events(items, lens=True, lines=True, max_frame_bytes=1 << 20)
+    send(world, thief.connection, frame)
+    world.settle()
+    assert a.heard() == []
+
+
+def test_nobody_triggers_on_the_route_of_requests() -> None:
+    world = World()
+    owner = world.client()
+    owner.add("s", "e", requests=["m"])
+    (frame,) = pack_events([(routes(owner)[None], b"1")], lens=False, lines=True, max_frame_bytes=1 << 20)
+    send(world, owner.connection, frame)
+    assert "not its own" in str(owner.connection.error)
+
+
+def test_an_event_that_was_under_way_when_its_sender_left_is_let_go() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e", "f")
+    a.listen(1)
+    number = routes(owner)["e"]
+    owner.remove("s")
+    items = [(number, b"1"), (number + 1, b"2")]
+    for chosen in (items[:1], items):
+        (frame,) = pack_events(chosen, lens=False, lines=True, max_frame_bytes=1 << 20)
+        send(world, owner.connection, frame)
+    world.settle()
+    assert not owner.connection.closed
+    assert a.heard() == []
+
+
+def test_nobody_answers_for_another() -> None:
+    world = World()
+    owner, thief, a = (world.client() for _ in range(3))
+    owner.add("s", "e", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    number, corr = routes(owner)[None], owner.asked()[0].request.corr
+    send(world, thief.connection, pack_reply(Reply(a.connection.number, corr, b"0"), route=number or 0))
+    assert "not its own" in str(thief.connection.error)
+    assert answer.times == 0
+    # The owner itself answers nobody who did not ask, and nothing on a route that has gone.
+    for peer, route in ((thief.connection.number, number), (12345, number), (1, 9999)):
+        send(world, owner.connection, pack_reply(Reply(peer, 1, b"0"), route=route or 0))
+    assert not owner.connection.closed
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.WELCOME, Kind.CHALLENGE, Kind.AUTH, Kind.RESULT, Kind.ROUTE, Kind.ROUTE_GONE, Kind.PRESENCE, Kind.LOST],
+)
+def test_what_only_servers_say_is_refused_from_a_client(kind: Kind) -> None:
+    world = World()
+    end = world.client()
+    send(world, end.connection, pack(kind, b"{}"))
+    assert "no business in this direction" in str(end.connection.error)
+
+
+def test_numbered_events_are_refused_without_a_store() -> None:
+    world = World()
+    end = world.client()
+    end.add("s", "e")
+    frame = pack_batch(routes(end)["e"], [b"1"], lens=False, lines=True, first_seq=5)
+    send(world, end.connection, frame)
+    assert "numbered events" in str(end.connection.error)
+
+
+def test_a_call_that_is_none_costs_its_own_link_only() -> None:
+    world = World()
+    a, b = world.client(), world.client()
+    send(world, a.connection, pack(Kind.CALL, b'{"call":"dance"}', route=1))
+    assert a.connection.closed
+    world.settle()
+    assert b.add("s", "e")
+
+
+def test_who_is_forbidden_is_denied_and_hears_nothing() -> None:
+    class Strict(World):
+        pass
+
+    world = Strict()
+    forbidden: set[str] = {"own", "request", "listen"}
+    world.server.allowed = (  # type: ignore[method-assign]  # the place where a policy will stand
+        lambda identity, action, sender, name: identity != "guest" or action not in forbidden
+    )
+    owner, guest = world.client(), world.client()
+    guest.connection.identity = "guest"
+    with pytest.raises(Denied):
+        guest.add("s", "e")
+    guest.listen(1)
+    owner.add("s", "e", requests=["m"])
+    trigger(owner, "s", "e", b"1")
+    answer, _ = guest.request("s", "m")
+    world.settle()
+    with pytest.raises(Denied):
+        _ = answer.ok
+    assert [type(news) for news in guest.news] == [ListenerReady]
+
+
+@given(st.binary(max_size=400), st.booleans(), st.integers(0, 5))
+def test_any_bytes_cost_their_own_connection_at_most(data: bytes, known: bool, seed: int) -> None:
+    world = World(cut=seeded(seed))
+    honest = world.client()
+    honest.add("s", "e", requests=["m"])
+    honest.listen(1)
+    if known:
+        hostile = world.client().connection
+    else:
+        hostile = world.accept("hostile")
+        data = PREFACE + data
+    send(world, hostile, data)
+    if hostile.error is not None:
+        assert hostile.closed
+        assert last_words(hostile)
+    world.server.disconnected(hostile, world.now)
+    world.ends[1:] = []
+    trigger(honest, "s", "e", b"1")
+    world.settle()
+    assert [value for _, value in honest.heard()] == [1]
+    assert not isinstance(honest.core.error, SigError)
+
+
+def test_a_listener_that_leaves_takes_its_routes_along() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1)
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    world.lose(a)
+    (route,) = [route for route in world.server._routes.values() if route.event]
+    assert list(route.known_by) == [owner.connection]
+    trigger(owner, "s", "e", b"2")
+    world.settle()
+    assert route.receivers == ()
+    assert RouteClosed not in [type(news) for news in owner.news]

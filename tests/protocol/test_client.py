@@ -10,8 +10,10 @@ from protocol.pairs import Answer, World
 from sig.codecs import as_codec
 from sig.constants import Limits
 from sig.errors import (
+    Closed,
     ConnectionLost,
     HandshakeRefused,
+    InvalidName,
     LoopDetected,
     MessageTooBig,
     Overloaded,
@@ -24,6 +26,7 @@ from sig.messages import (
     Bye,
     Error,
     Flush,
+    Presence,
     Result,
     Route,
     RouteGone,
@@ -32,8 +35,15 @@ from sig.messages import (
     decode_control,
     encode_control,
 )
-from sig.protocol.bodies import Reply, Request, pack_peer_gone, pack_reply, pack_request
-from sig.protocol.client import ClientCore, EventsArrived, RequestArrived, RequestDropped
+from sig.protocol.bodies import Lost, Reply, Request, pack_lost, pack_peer_gone, pack_reply, pack_request
+from sig.protocol.client import (
+    ClientCore,
+    EventsArrived,
+    ListenerReady,
+    RequestArrived,
+    RequestDropped,
+    RouteOpened,
+)
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, REPLY_ERR, Frame, FrameReader, Kind, pack
 
@@ -135,7 +145,7 @@ def test_after_an_orderly_end_the_sentence_says_so() -> None:
     core.leave()
     core.leave()
     assert [frame.kind for frame in said(core)] == [Kind.BYE]
-    with pytest.raises(ConnectionLost, match="it was closed"):
+    with pytest.raises(ConnectionLost, match="has been closed"):
         core.call(Flush(), 0.0, 5, Answer())
 
 
@@ -190,6 +200,43 @@ def test_an_event_of_a_sender_that_is_not_ours_any_more_is_refused() -> None:
     assert not end.core.knows("s")
     with pytest.raises(ConnectionLost, match="not registered"):
         end.core.trigger("s", "e", b"1")
+
+
+def test_a_listener_is_ready_in_its_place() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1, "s", None)
+    owner.core.trigger("s", "e", b"1")
+    world.settle()
+    assert [type(news) for news in a.news] == [ListenerReady, RouteOpened, EventsArrived]
+    with pytest.raises(InvalidName):
+        a.listen(2, "s**", None)
+    assert [type(news) for news in a.news].count(ListenerReady) == 1
+
+
+def test_presence_and_losses_are_news() -> None:
+    core = welcomed()
+    presence = Presence("s", 1, "#connect", {"events": []})
+    core.receive_at(pack(Kind.PRESENCE, encode_control(presence)) + pack_lost(Lost(3, 5, "slow")), 0.0)
+    assert core.take_news() == [presence, Lost(3, 5, "slow")]
+
+
+def test_by_our_own_doing_the_end_is_closed() -> None:
+    core, answer = welcomed(), Answer()
+    core.call(Flush(), 0.0, 5, answer)
+    core.disconnected(Closed("this router has been closed"))
+    assert isinstance(answer.error, Closed)
+    with pytest.raises(Closed):
+        core.call(Flush(), 0.0, 5, Answer())
+
+
+def test_a_servers_goodbye_is_the_reason_for_the_end() -> None:
+    core, answer = welcomed(), Answer()
+    core.call(Flush(), 0.0, 5, answer)
+    core.receive_at(pack(Kind.BYE, encode_control(Bye("shutdown", "the server is closing"))), 0.0)
+    core.disconnected(ConnectionLost("the link was lost"))
+    assert "the server is closing" in str(answer.error)
 
 
 # -- requests ------------------------------------------------------------------------------------
@@ -407,3 +454,15 @@ def test_any_bytes_from_a_server_cost_the_link_at_most(data: bytes) -> None:
             decode_control(Error, frame.body)
     core.disconnected(ConnectionLost("over"))
     assert answer.times == 1
+
+
+def test_giving_up_tells_the_owner() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, give_up = a.request("s", "m")
+    world.settle()
+    give_up()
+    world.settle()
+    assert RequestDropped(a.connection.number, owner.asked()[0].request.corr) in owner.news
+    assert answer.times == 0

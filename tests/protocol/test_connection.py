@@ -95,3 +95,23 @@ def test_events_before_the_handshake_are_a_mistake() -> None:
     stranger = world.accept()
     world.server.receive_data(stranger, PREFACE + event(1, b"1"), world.now)
     assert "EVENT before the handshake" in str(stranger.error)
+
+
+def test_a_client_owns_names_and_listens_until_it_goes() -> None:
+    world = World()
+    end = world.client()
+    end.add("s", "e", requests=["m"])
+    end.listen(1, "s", "e")
+    connection = end.connection
+    (held,) = connection.held.values()
+    assert (held.name, held.events, held.owner) == ("s", ["e"], connection)
+    assert held.presence() == {"events": ["e"], "requests": ["m"]}
+    (route,) = held.routes
+    assert (route.sender, route.event, list(route.known_by)) == ("s", "e", [connection])
+    (subscription,) = connection.subscriptions.values()
+    assert (subscription.connection, subscription.sender, subscription.event) == (connection, "s", "e")
+    end.core.trigger("s", "e", b"1")
+    end.flush()
+    assert end.heard() == [(route.id, 1)]
+    world.lose(end)
+    assert (connection.held, connection.subscriptions, connection.known) == ({}, {}, {})

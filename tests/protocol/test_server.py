@@ -28,6 +28,7 @@ from sig.messages import (
     Listen,
     OpenRequests,
     Presence,
+    RemoveSender,
     Senders,
     decode_control,
     encode_control,
@@ -271,6 +272,20 @@ def test_a_mixed_batch_is_split_among_different_receivers() -> None:
     assert [value for _, value in both.heard()] == [0, 1, 2, 3]
 
 
+def test_receivers_of_the_same_part_share_it() -> None:
+    world = World()
+    owner, a, b, c = (world.client() for _ in range(4))
+    owner.add("s", "e", "f")
+    a.listen(1, "s", "e")
+    b.listen(1, "s", "e")
+    c.listen(1, "s", "f")
+    for _ in range(2):
+        trigger(owner, "s", "e", b"1")
+        trigger(owner, "s", "f", b"2")
+        world.settle()
+    assert [[value for _, value in end.heard()] for end in (a, b, c)] == [[1, 1], [1, 1], [2, 2]]
+
+
 def test_one_copy_however_many_listeners_of_a_client_match() -> None:
     world = World()
     owner, a = world.client(), world.client()
@@ -411,6 +426,22 @@ def test_of_two_that_go_at_once_each_is_told_to_who_is_left() -> None:
     b.core.leave()
     world.settle()
     assert presence(c) == [("a", "#disconnect"), ("b", "#disconnect")]
+
+
+def test_who_is_closing_is_told_nothing_more() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    a.listen(1)
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    a.core.leave()
+    world.carry_up(a)
+    assert a.connection.closed
+    waiting = len(a.connection.outbox)
+    owner.call(RemoveSender("s"))
+    world.carry_up(owner)
+    assert len(a.connection.outbox) == waiting
 
 
 def test_nothing_is_left_when_everybody_has_gone() -> None:

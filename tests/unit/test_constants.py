@@ -42,6 +42,7 @@ def test_the_names_that_are_agreed_on() -> None:
 def test_the_defaults_are_those_of_the_reference() -> None:
     assert dataclasses.asdict(Limits()) == {
         "max_frame_bytes": 16 * MIB,
+        "max_control_frame_bytes": 1024 * 1024,
         "max_frame_before_login_bytes": 16 * 1024,
         "link_drop_bytes": 16 * MIB,
         "link_cut_bytes": 64 * MIB,

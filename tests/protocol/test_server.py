@@ -171,6 +171,21 @@ def test_closing_tells_everybody() -> None:
     assert [end.core.farewell for end in ends] == [Bye("shutdown", "the server is closing")] * 2
 
 
+def test_one_may_be_spared_and_hears_why_the_others_go() -> None:
+    world = World()
+    own, other = world.client(), world.client()
+    other.add("thermostat", "changed")
+    own.listen(1, None, "#disconnect")
+    world.server.close(spare=own.connection)
+    world.settle()
+    world.server.disconnected(other.connection, world.now)
+    world.settle()
+    assert own.core.farewell is None
+    assert other.core.farewell is not None
+    [told] = [news.data for news in own.news if isinstance(news, Presence)]
+    assert told == {"events": ["changed"], "requests": None, "reason": "shutdown"}
+
+
 # -- names ---------------------------------------------------------------------------------------
 
 

@@ -98,6 +98,7 @@ class ServerCore:
         self._wall_offset = wall_offset
         self._random64 = random64
         self._now = 0.0
+        self._closing = False
         self._numbers = count(1)
         self._serials = count(1)
         self._pending: dict[Connection, None] = {}  # in order of their deadlines
@@ -162,7 +163,7 @@ class ServerCore:
         for route in connection.known:
             route.known_by.pop(connection, None)
         connection.known.clear()
-        reason = "closed" if connection.farewell is not None else "lost"
+        reason = "closed" if connection.farewell is not None else "shutdown" if self._closing else "lost"
         for held in list(connection.held.values()):
             self._release(held, reason)
         for owner in connection.called:
@@ -173,11 +174,13 @@ class ServerCore:
         connection.called.clear()
         connection.asked_by.clear()
 
-    def close(self) -> None:
-        """Tell every client that this is the end."""
+    def close(self, spare: Connection | None = None) -> None:
+        """Tell every client but `spare` that this is the end."""
+        self._closing = True
         for connection in self.connections.values():
-            connection.say_bye("shutdown", "the server is closing")
-            connection._touch()
+            if connection is not spare:
+                connection.say_bye("shutdown", "the server is closing")
+                connection._touch()
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""

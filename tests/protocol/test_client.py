@@ -222,6 +222,14 @@ def test_presence_and_losses_are_news() -> None:
     assert core.take_news() == [presence, Lost(3, 5, "slow")]
 
 
+def test_who_has_left_is_not_told_that_the_link_was_lost() -> None:
+    core = welcomed()
+    core.leave()
+    core.disconnected(ConnectionLost("the server closed the link"))
+    with pytest.raises(Closed, match="this router"):
+        core.trigger("s", "e", b"1")
+
+
 def test_by_our_own_doing_the_end_is_closed() -> None:
     core, answer = welcomed(), Answer()
     core.call(Flush(), 0.0, 5, answer)

@@ -427,6 +427,10 @@ class ClientDriver:
                 for news in item:
                     self._handle(news)
         except BaseException as error:
+            with self._arrived:  # nobody will take what waits: whoever waits for that must not
+                self._inbox.clear()
+                self._idle = True
+                self._arrived.notify_all()
             self._fatal(error)
 
     def _next(self) -> list[News] | None:

@@ -129,6 +129,7 @@ class ClientCore(Peer):
         self._owned: dict[tuple[str, str | None], int] = {}
         self._request_routes: dict[str, int] = {}
         self._now = 0.0
+        self._left = False
         self._put(
             pack(
                 Kind.HELLO,
@@ -242,12 +243,15 @@ class ClientCore(Peer):
 
     def leave(self) -> None:
         """Close in order: what waits is sent first."""
+        self._left = True
         self.say_bye("closed")
 
     def disconnected(self, error: SigError) -> None:
         """The link is down: whoever waits is told. `Closed`: by our own doing; anything else: by the world's."""
         self.receive_eof()
-        if self.farewell is not None:
+        if self._left:
+            error = Closed("this router has been closed")
+        elif self.farewell is not None:
             error = ConnectionLost(f"the server closed the link: {self.farewell.message or self.farewell.code}")
         self.error = self.error or error
         self._items.clear()

@@ -1,0 +1,1 @@
+"""What `sig` costs, measured. See README.md here."""

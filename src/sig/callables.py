@@ -32,9 +32,10 @@ def check_callable(function: object, *parameters: str) -> None:
 def _fits(function: object, count: int) -> bool:
     """The usual case, decided without `inspect.signature`, which costs more than all the rest of a registration."""
     bound = 0
-    if isinstance(function, MethodType):
+    # Not isinstance: a mock may say that it is a function, and has none of its attributes.
+    if type(function) is MethodType:
         function, bound = function.__func__, 1
-    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
+    if type(function) is not FunctionType or hasattr(function, "__wrapped__"):
         return False
     code = function.__code__
     required = code.co_argcount - len(function.__defaults__ or ()) - bound
@@ -59,8 +60,9 @@ def describe(function: object) -> str:
     """A name for log lines and sentences: `module.qualname` where there is one. Never raises."""
     try:
         target = getattr(function, "func", function)  # functools.partial
-        name = getattr(target, "__qualname__", None) or type(target).__qualname__
-        module = getattr(target, "__module__", None)
-        return f"{module}.{name}" if module else str(name)
+        name, module = getattr(target, "__qualname__", None), getattr(target, "__module__", None)
+        if not isinstance(name, str):
+            name = type(target).__qualname__
+        return f"{module}.{name}" if module else name
     except Exception:  # any at all: attributes may be code of the user's
         return type(function).__qualname__

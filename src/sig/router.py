@@ -468,10 +468,10 @@ class Router(OldNames):
 
     def _bury(self) -> None:
         """Close the weak ones whose object has gone."""
-        while self._gone:
+        while True:
             try:
                 subscription = self._gone.popleft()
-            except IndexError:  # another thread was faster
+            except IndexError:  # not asked before: another thread may be faster
                 return
             subscription.close()
 

@@ -165,12 +165,10 @@ class Plan:
         return self._router._runtime.wall()
 
     def _failed(self, call: Callback, error: Exception) -> None:
-        for calls in self._under_way():
-            for subscription in calls.subscriptions:
-                if subscription.call is call:
-                    self._router._listener_failed(subscription, error, self.info)
-                    return
-        raise error  # of an entry that is ours
+        found = [s for calls in self._under_way() for s in calls.subscriptions if s.call is call]
+        if not found:
+            raise error  # of an entry that is ours
+        self._router._listener_failed(found[0], error, self.info)
 
 
 class Signal(Plan):

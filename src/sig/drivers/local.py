@@ -78,7 +78,12 @@ class LocalRuntime:
     def _start(self, loop: asyncio.AbstractEventLoop, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
         task = loop.create_task(function())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # SystemExit: the loop has raised it already, and need not complain once more
 
     def ended(self, loop: object) -> bool:
         assert isinstance(loop, asyncio.AbstractEventLoop)

@@ -1,0 +1,254 @@
+"""Handlers, and the trail of a request from hop to hop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from sig.drivers.local import LocalRuntime
+from sig.errors import (
+    InvalidArgument,
+    InvalidName,
+    LoopDetected,
+    MethodNotFound,
+    RequestCancelled,
+    RequestsNotSupported,
+    RequestTimeout,
+    WouldDeadlock,
+)
+from sig.requests import Handlers, Trail, next_hop, on_trail
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        return self.time
+
+
+TRAIL = Trail(1, 130.0)
+
+
+def handlers(requests: Any, loop: object = None) -> Handlers:
+    return Handlers(requests, LocalRuntime(clock=Clock()), loop)
+
+
+def read(params: object) -> object:
+    return ("read", params)
+
+
+def write(params: object) -> None: ...
+
+
+async def later(params: object) -> object:
+    await asyncio.sleep(0)
+    return ("later", params)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that runs on another thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+# -- the trail -----------------------------------------------------------------------------------
+
+
+def test_the_first_request_has_all_the_time_it_asked_for() -> None:
+    assert next_hop(100.0, 5, "s", "m") == Trail(1, 105.0)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 600.001, float("nan"), float("inf")])
+def test_a_time_out_of_bounds_is_refused(timeout: float) -> None:
+    with pytest.raises(InvalidArgument, match=r"request 'm' is out of bounds: above 0 and at most 600 seconds"):
+        next_hop(100.0, timeout, "s", "m")
+
+
+@pytest.mark.parametrize(("timeout", "deadline"), [(5, 105.0), (30, 110.0)])
+def test_a_nested_request_has_what_is_left_at_most(timeout: float, deadline: float) -> None:
+    with on_trail(Trail(3, 110.0)):
+        assert next_hop(100.0, timeout, "s", "m") == Trail(4, deadline)
+    assert next_hop(100.0, 5, "s", "m") == Trail(1, 105.0)
+
+
+def test_a_nested_request_without_time_times_out_at_once() -> None:
+    with on_trail(Trail(1, 100.0)), pytest.raises(RequestTimeout, match="'s' has not answered 'm'"):
+        next_hop(100.0, 5, "s", "m")
+
+
+def test_a_circle_is_broken_after_sixteen_hops() -> None:
+    trail = next_hop(100.0, 5, "s", "m")
+    for hop in range(1, 16):
+        assert trail.hops == hop
+        with on_trail(trail):
+            trail = next_hop(100.0, 5, "s", "m")
+    with on_trail(trail), pytest.raises(LoopDetected, match="'m' of sender 's' was passed on 16 times"):
+        next_hop(100.0, 5, "s", "m")
+
+
+def test_the_trail_ends_when_the_handler_raises() -> None:
+    with pytest.raises(ValueError, match="no"), on_trail(Trail(16, 200.0)):
+        raise ValueError("no")
+    assert next_hop(100.0, 5, "s", "m").hops == 1
+
+
+# -- registering ---------------------------------------------------------------------------------
+
+
+def test_without_requests_there_are_no_names_rather_than_none_of_them() -> None:
+    none = handlers(None)
+    assert (none.table, none.names, bool(none)) == (None, None, False)
+    empty = handlers({})
+    assert (empty.table, empty.names, bool(empty)) == ({}, [], False)
+
+
+def test_handlers_are_named_by_a_dict_or_by_themselves() -> None:
+    assert handlers({"r": read, None: lambda method, params: method}).names == ["r", None]
+    assert handlers([read, write]).names == ["read", "write"]
+    assert handlers(iter((write,))).names == ["write"]
+
+
+def test_names_are_kept_as_plain_text() -> None:
+    class Method(StrEnum):
+        READ = "read"
+
+    (name,) = handlers({Method.READ: read}).names or [None]
+    assert type(name) is str
+
+
+@pytest.mark.parametrize(
+    ("requests", "error", "sentence"),
+    [
+        (read, InvalidArgument, "is one function: give a list, or a dict of names"),
+        ([lambda params: None], InvalidArgument, "<lambda> has no name of its own"),
+        ([functools.partial(read)], InvalidArgument, "read has no name of its own: give requests as a dict of names"),
+        ([read, functools.wraps(read)(lambda params: 1)], InvalidArgument, "two handlers are named 'read'"),
+        ({"a*": read}, InvalidName, "is not a method name"),
+        ({5: read}, InvalidName, "must be a str"),
+        ({"r": "read"}, TypeError, "'read' cannot be called"),
+        ({"r": lambda: None}, TypeError, r"cannot be called with \(params\)"),
+        ({None: read}, TypeError, r"cannot be called with \(method, params\)"),
+        ({"r": later}, InvalidArgument, r"later is `async def` and no loop runs here: register it inside one, or give"),
+    ],
+)
+def test_what_cannot_answer_is_refused_when_it_registers(requests: Any, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        handlers(requests)
+
+
+# -- answering -----------------------------------------------------------------------------------
+
+
+def test_the_handler_answers_with_what_it_returns() -> None:
+    assert handlers([read]).answer("s", "read", 5, TRAIL) == ("read", 5)
+    assert handlers([write]).answer("s", "write", 5, TRAIL) is None
+
+
+def test_the_default_handler_answers_what_nobody_else_does() -> None:
+    both = handlers({"read": read, None: lambda method, params: (method, params)})
+    assert both.answer("s", "read", 1, TRAIL) == ("read", 1)
+    assert both.answer("s", "other", 1, TRAIL) == ("other", 1)
+
+
+def test_who_answers_nothing_says_so() -> None:
+    for nothing in (handlers(None), handlers({})):
+        with pytest.raises(RequestsNotSupported, match="'s' answers no requests"):
+            nothing.answer("s", "read", None, TRAIL)
+    with pytest.raises(MethodNotFound, match="'s' has no request 'erase'"):
+        handlers([read]).answer("s", "erase", None, TRAIL)
+
+
+def test_what_a_handler_raises_is_raised() -> None:
+    def refuse(params: object) -> None:
+        raise KeyError("door")
+
+    with pytest.raises(KeyError, match="door"):
+        handlers([refuse]).answer("s", "refuse", None, TRAIL)
+
+
+def test_a_handler_runs_on_the_trail_of_its_request() -> None:
+    def ask(params: object) -> Trail:
+        return next_hop(100.0, 60, "t", "m")
+
+    assert handlers([ask]).answer("s", "ask", None, TRAIL) == Trail(2, 130.0)
+
+
+# -- `async def` handlers ------------------------------------------------------------------------
+
+
+def test_an_async_handler_answers_on_its_loop(loop: asyncio.AbstractEventLoop) -> None:
+    async def where(params: object) -> object:
+        return asyncio.get_running_loop()
+
+    assert handlers([later, where], loop).answer("s", "later", 5, TRAIL) == ("later", 5)
+    assert handlers([where], loop).answer("s", "where", None, TRAIL) is loop
+
+
+def test_an_async_handler_runs_on_the_trail_of_its_request(loop: asyncio.AbstractEventLoop) -> None:
+    async def ask(params: object) -> Trail:
+        return next_hop(100.0, 60, "t", "m")
+
+    assert handlers([ask], loop).answer("s", "ask", None, TRAIL) == Trail(2, 130.0)
+
+
+def test_the_loop_is_the_one_in_which_the_handler_registers() -> None:
+    async def register() -> Handlers:
+        return handlers([later, read])
+
+    with asyncio.Runner() as runner:
+        made = runner.run(register())
+        assert made.loop is runner.get_loop()
+
+
+def test_an_async_handler_without_time_is_cancelled(loop: asyncio.AbstractEventLoop) -> None:
+    cancelled = threading.Event()
+
+    async def forever(params: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with pytest.raises(RequestTimeout, match="'s' has not answered 'forever' within 0.05 s"):
+        handlers([forever], loop).answer("s", "forever", None, Trail(1, 100.05))
+    assert cancelled.wait(10)
+
+
+def test_an_async_handler_that_was_cancelled_says_so(loop: asyncio.AbstractEventLoop) -> None:
+    async def cancelled(params: object) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(RequestCancelled):
+        handlers([cancelled], loop).answer("s", "cancelled", None, TRAIL)
+
+
+def test_waiting_on_the_loop_that_has_to_answer_is_refused() -> None:
+    async def ask() -> None:
+        with pytest.raises(WouldDeadlock, match="'later' of sender 's' would wait on the loop that has to answer it"):
+            handlers([later]).answer("s", "later", None, TRAIL)
+
+    asyncio.run(ask())
+
+
+def test_a_loop_that_has_closed_cannot_answer() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    made: Callable[[object], Coroutine[Any, Any, object]] = later
+    with pytest.raises(RuntimeError, match="closed"):
+        handlers([made], loop).answer("s", "later", None, TRAIL)

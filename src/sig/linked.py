@@ -24,10 +24,10 @@ from sig.errors import ConnectionLost, InvalidArgument, SenderAlreadyConnected, 
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
 from sig.messages import AddSender, Close, Flush, RemoveSender, Senders
-from sig.names import check_selector
+from sig.names import check_selector, check_sender
 from sig.protocol.client import ClientCore
 from sig.requests import Requests, next_hop
-from sig.router import Router
+from sig.router import Name, Router
 from sig.sender import Sender
 from sig.signal import Calls, Plan, Signal, raises_to_trigger
 from sig.subscription import Subscription
@@ -129,6 +129,16 @@ class LinkedRouter(Router):
         if retain:
             raise InvalidArgument("retain= does not reach over a link yet: use it with a Router in one process")
         return super().add_sender(sender, events, requests, loop=loop)
+
+    def remove_sender(self, sender: Name) -> bool:
+        """Let a sender of this router leave; false if it is not connected.
+
+        Raises `Denied` for one that another router holds.
+        """
+        name = sender if isinstance(sender, str) else sender.name
+        if isinstance(sender, Sender) or name in self._senders:
+            return super().remove_sender(sender)
+        return bool(self._linked().call(RemoveSender(check_sender(name)), self.limits.request_timeout_s))
 
     def _claim(self, sender: Sender) -> None:
         driver = self._linked()

@@ -4,6 +4,8 @@
 VENV ?= .venv
 GROUP ?= dev
 DEMO_SECONDS ?= 20
+# What to measure: make bench BENCH='--quick --only throughput'
+BENCH ?=
 # The suite runs on these too, where they start.
 OTHER_PYTHONS ?= 3.12 3.13
 
@@ -15,7 +17,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: test demo lint format types suite own-coverage docs versions clean
+.PHONY: test demo lint format types suite own-coverage docs versions bench clean
 # The steps of `test` are in the order in which one wants to hear of them.
 .NOTPARALLEL:
 
@@ -64,8 +66,17 @@ versions:
 plain-suite: $(VENV)/.test
 	$(BIN)/python -m pytest
 
+# The peers live in an environment of their own: $(VENV)-bench.
+bench:
+	$(MAKE) --no-print-directory VENV=$(VENV)-bench GROUP=bench bench-run
+
+.PHONY: bench-run
+bench-run: $(VENV)/.bench
+	$(PIP) install --quiet --requirement benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks.peers $(BENCH)
+
 clean:
-	rm -rf $(VENV) $(addprefix $(VENV)-,$(OTHER_PYTHONS)) docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-bench $(addprefix $(VENV)-,$(OTHER_PYTHONS)) docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # -- environments ---------------------------------------------------------------------------------
 

@@ -87,6 +87,7 @@ class Publisher(OnUvloop, awaited.Publisher):
         return lambda event: publish(name, encode(event))
 
     async def drain(self) -> None:
+        # Its ping goes ahead of what is still to be written, so this promises little; the loop runs on and writes it.
         await self._client.flush()
 
 

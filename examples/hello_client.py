@@ -4,19 +4,16 @@ Run it as `python examples/hello_client.py tcp://127.0.0.1:3000`.
 """
 
 import sys
-from threading import Event
+from queue import Queue
 
 import sig
 
 url = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:3000"
-changed = Event()
+received = Queue()
 
 with sig.connect(url) as client:
-
-    @client.on("thermostat", "changed")
-    def on_change(info, data):
-        print(info.sender, info.event, data)
-        changed.set()
+    # Listeners are called on a thread of the router's: this one hands over to the main thread.
+    client.listen(lambda info, data: received.put((info.sender, info.event, data)), "thermostat", "changed")
 
     print(client.request("thermostat", "set", 22.5))
-    changed.wait(10)  # an event may come after an answer, even if it was triggered before
+    print(*received.get(timeout=10))

@@ -10,5 +10,5 @@ with server, sig.connect(server.urls[0]) as router:
         print(info.sender, info.event, data)
 
     thermostat = router.add_sender("thermostat", events=["changed"], requests={"read": lambda params: 21.5})
-    thermostat.trigger("changed", {"celsius": 21.5})
     print(router.request("thermostat", "read"))
+    thermostat.trigger("changed", {"celsius": 21.5})

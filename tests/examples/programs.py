@@ -58,6 +58,8 @@ class Program:
 
 @contextmanager
 def running(program: str, *arguments: str) -> Iterator[Program]:
+    # What we ignore, as those do who run behind a shell, our children would ignore too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [sys.executable, EXAMPLES / program, *arguments],
         env=environment(),
@@ -65,6 +67,7 @@ def running(program: str, *arguments: str) -> Iterator[Program]:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        signal.signal(signal.SIGINT, before)
         try:
             yield Program(process)
         finally:

@@ -14,8 +14,6 @@ FREE = "tcp://127.0.0.1:0"
 ALONE = sorted(
     path.relative_to(EXAMPLES / "output").with_suffix(".py").as_posix() for path in (EXAMPLES / "output").rglob("*.txt")
 )
-# Between the answer to a request and an event no order is promised.
-UNORDERED = {"hello_tcp.py"}
 
 # Programs that work together: each has a test below.
 TOGETHER = {
@@ -33,11 +31,6 @@ TOGETHER = {
 }
 
 
-def letters(text: str) -> str:
-    """What two threads printed at a time: `print` of several things may be cut by another's, anywhere."""
-    return "".join(sorted(text))
-
-
 def test_every_example_is_run() -> None:
     there = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.py")}
     assert there == {*ALONE, *TOGETHER}
@@ -45,16 +38,13 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("program", ALONE)
 def test_it_prints_what_is_shown(program: str) -> None:
-    printed, shown = without_places(run(program)), recorded(program)
-    if program in UNORDERED:
-        printed, shown = letters(printed), letters(shown)
-    assert printed == shown
+    assert without_places(run(program)) == recorded(program)
 
 
 def test_hello_in_two_programs() -> None:
     with running("hello_server.py", FREE) as server:
         url = server.line().removeprefix("serving at ")
-        assert letters(run("hello_client.py", url)) == letters("done\nthermostat changed {'celsius': 22.5}\n")
+        assert run("hello_client.py", url) == "done\nthermostat changed {'celsius': 22.5}\n"
         server.interrupt()
         assert server.end() == "bye\n"
 

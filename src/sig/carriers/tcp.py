@@ -85,7 +85,7 @@ class TCPClient(Carrier):
     """Called when the link has come up, as `ClientRouter.on_connected`."""
     on_disconnected: Callable[[], object] | None = None
     """Called when the link has gone, as `ClientRouter.on_disconnected`."""
-    auto_reconnect = False
+    auto_reconnect: bool = False
     """Of pysig 0.7. Without an effect yet: a lost link is final."""
 
     def __init__(self, url: str | None = None) -> None:

@@ -18,7 +18,7 @@ class ReplyQueue:
     """Replies that threads wait for, by the number of the message. Every method from any thread."""
 
     def __init__(self) -> None:
-        self.send_lock = threading.Lock()
+        self.send_lock: threading.Lock = threading.Lock()
         """For whoever sends; not used here."""
         self._numbers = count(1)
         self._replies: dict[Hashable, Future[object]] = {}

@@ -39,8 +39,8 @@ class RoutePlan(Plan):
 
     def __init__(self, router: LinkedRouter, sender: str, event: str, event_info: dict[str, object] | None) -> None:
         super().__init__(router, sender, event, event_info)
-        self.time = 0.0
-        self.next_seq = 1
+        self.time: float = 0.0
+        self.next_seq: int = 1
         self._listeners: list[Subscription] | None = None  # None: stale
 
     def mark_stale(self) -> None:

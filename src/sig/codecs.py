@@ -57,7 +57,8 @@ class JSONCodec:
     __slots__ = ("_decoder", "_encode", "lines", "name")
 
     def __init__(self) -> None:
-        self.name, self.lines = "json", True
+        self.name: str = "json"
+        self.lines: bool = True
         self._encode = msgspec.json.Encoder().encode
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
@@ -94,7 +95,8 @@ class UserCodec:
     __slots__ = ("_decode", "_encode", "lines", "name")
 
     def __init__(self, name: str, encode: Callable[[object], object], decode: Callable[[bytes], object]) -> None:
-        self.name, self.lines = name, False
+        self.name: str = name
+        self.lines: bool = False
         self._encode, self._decode = encode, decode
 
     def encode(self, obj: object, /) -> bytes:

@@ -47,7 +47,7 @@ class Bucket(Generic[S]):
     def __init__(self, sender: str | None, event: str | None) -> None:
         self._sender = sender
         self._event = event
-        self.rank = rank(sender, event)
+        self.rank: int = rank(sender, event)
         self.subscriptions: dict[int, S] = {}
 
 
@@ -84,7 +84,7 @@ class Index(Generic[B, S, T]):
 
     def __init__(self, bucket: Callable[[str | None, str | None], B]) -> None:
         self._make = bucket
-        self.count = 0
+        self.count: int = 0
         # Selectors without a pattern: one lookup each. With one: by the sender's part, then by the event's.
         self._plain: dict[tuple[str | None, str | None], B] = {}
         self._of_any: _ByEvent[B] = _ByEvent()

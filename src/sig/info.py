@@ -25,13 +25,13 @@ class Info(Mapping[str, object]):
         initial: bool = False,
     ) -> None:
         self._event_info = event_info
-        self.seq = seq
+        self.seq: int | None = seq
         """Number of the event in its sender's life, from 1."""
-        self.time = time
+        self.time: float | None = time
         """When the router accepted it: seconds since the epoch, by the router's clock."""
-        self.incarnation = incarnation
+        self.incarnation: int | None = incarnation
         """Which life of the sender this is: a random 64-bit number, new at each registration."""
-        self.initial = initial
+        self.initial: bool = initial
         """True for what `initial=True` tells of the time before the listener registered."""
 
     @property

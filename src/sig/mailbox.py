@@ -103,8 +103,8 @@ class Mailbox:
         self._waiting: dict[Lock, Entry] = {}
         self._armed = False
         self._closed = False
-        self.missed = 0
-        self.received = 0
+        self.missed: int = 0
+        self.received: int = 0
 
     def __len__(self) -> int:
         """Events that wait."""

@@ -6,7 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sig.alias import alias
 from sig.callables import describe
@@ -143,7 +143,7 @@ class ServerRouter(LinkedRouter):
             pass  # what does not end in time ends with its loop
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
-    stop = alias(LinkedRouter.close)
+    stop: Final = alias(LinkedRouter.close)
 
 
 class ClientRouter(LinkedRouter):
@@ -241,10 +241,10 @@ class ClientRouter(LinkedRouter):
                 logger.error(f"{describe(callback)} failed: {type(error).__name__}: {error}")
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
-    addRemoteSender = alias(LinkedRouter.add_sender)
-    removeRemoteSender = alias(LinkedRouter.remove_sender)
-    addRemoteListener = alias(LinkedRouter.add_listener)
-    removeRemoteListener = alias(LinkedRouter.remove_listener)
+    addRemoteSender: Final = alias(LinkedRouter.add_sender)
+    removeRemoteSender: Final = alias(LinkedRouter.remove_sender)
+    addRemoteListener: Final = alias(LinkedRouter.add_listener)
+    removeRemoteListener: Final = alias(LinkedRouter.remove_listener)
 
     def remoteRequest(self, sender: Name, method: str, params: object = None) -> Any:
         """As in pysig 0.7: `None` where it fails. `request` raises instead."""

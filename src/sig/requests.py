@@ -77,7 +77,7 @@ class Handlers:
 
     def __init__(self, requests: Requests | None, runtime: Runtime, loop: object = None) -> None:
         self._runtime = runtime
-        self.loop = loop
+        self.loop: object = loop
         """Where `async def` handlers run; `None` as long as nobody asked for one."""
         self.table: dict[str | None, Callable[..., object]] | None = None
         """The handlers by method, `None` for the default handler; `None` instead of it for no requests at all."""

@@ -409,11 +409,10 @@ class Router(OldNames):
                 self._turns.setdefault(subscription.options.group, Turn()).members += 1
             if subscription.options.initial:
                 subscription.call = gate = Gate(subscription)
-            plans = self._index.add(subscription)
-            for plan in plans:
+            for plan in self._index.add(subscription):
                 plan.mark_stale()
             if gate is not None:
-                past = self._past(subscription, plans)
+                past = self._past(subscription)
         if gate is None:
             return
         try:
@@ -426,20 +425,20 @@ class Router(OldNames):
             for plan in self._index.targets(subscription.sender, subscription.event):
                 plan.mark_stale()
 
-    def _past(self, subscription: Subscription, plans: list[Plan]) -> list[tuple[Info, object]]:
+    def _past(self, subscription: Subscription) -> list[tuple[Info, object]]:
         """What an `initial=True` listener is told first. Plans that retain are rebuilt here, so that each event is
         either in a retained value or reaches the listener, never both."""
         told: list[tuple[Info, object]] = []
-        by_sender: dict[str, list[Plan]] = {}
-        for plan in plans:
-            if plan.retains:
-                by_sender.setdefault(plan.sender, []).append(plan)
         for name, sender in self._senders.items():
-            if matches(subscription.sender, name) and matches(subscription.event, EVENT_CONNECT):
+            if not matches(subscription.sender, name):
+                continue
+            if matches(subscription.event, EVENT_CONNECT):
                 info = info_of(name, EVENT_CONNECT, incarnation=sender._incarnation, time=sender._since, initial=True)
                 told.append((info, presence(sender)))
-            for plan in by_sender.get(name, ()):
-                value = plan.rebuild(self._index.matching(plan.sender, plan.event))
+            for plan in sender._signals.values():
+                if not plan.retains or not matches(subscription.event, plan.event):
+                    continue
+                value = plan.rebuild(self._index.matching(name, plan.event))
                 if name in self._rounds:
                     plan.mark_stale()  # what is triggered now has to wait behind the presence
                 if value is not None:
@@ -603,11 +602,11 @@ class Router(OldNames):
             return self._index.buckets(sender)
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
-    addSender = alias(add_sender)
-    getSender = alias(get_sender)
-    removeSender = alias(remove_sender)
-    addListener = alias(add_listener)
-    removeListener = alias(remove_listener)
+    addSender: Final = alias(add_sender)
+    getSender: Final = alias(get_sender)
+    removeSender: Final = alias(remove_sender)
+    addListener: Final = alias(add_listener)
+    removeListener: Final = alias(remove_listener)
 
 
 def presence(sender: Sender) -> dict[str, object]:

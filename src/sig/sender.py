@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .alias import OldNames, alias
 from .constants import EVENT_CONNECT
@@ -28,7 +28,7 @@ class Event(Bucket[Subscription], OldNames):
 
     def __init__(self, router: Router, sender: str | None, event: str | None) -> None:
         super().__init__(sender, event)
-        self.router = router
+        self.router: Router = router
 
     @property
     def name(self) -> str | None:
@@ -234,11 +234,11 @@ class Sender(SenderView):
         return self.count_listeners() > 0
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
-    getSignal = alias(get_signal)
-    getEvent = alias(get_event)
-    getEvents = alias(get_events)
-    addListener = alias(add_listener)
-    removeListener = alias(remove_listener)
-    setRequests = alias(set_requests)
-    hasListeners = alias(has_listeners)
-    countListeners = alias(count_listeners)
+    getSignal: Final = alias(get_signal)
+    getEvent: Final = alias(get_event)
+    getEvents: Final = alias(get_events)
+    addListener: Final = alias(add_listener)
+    removeListener: Final = alias(remove_listener)
+    setRequests: Final = alias(set_requests)
+    hasListeners: Final = alias(has_listeners)
+    countListeners: Final = alias(count_listeners)

@@ -38,7 +38,7 @@ class Calls(list[Callback]):
 
     def __init__(self, calls: Iterable[Callback], subscriptions: Sequence[Subscription] = ()) -> None:
         super().__init__(calls)
-        self.subscriptions = subscriptions
+        self.subscriptions: Sequence[Subscription] = subscriptions
 
 
 class Turn:
@@ -47,8 +47,8 @@ class Turn:
     __slots__ = ("members", "numbers")
 
     def __init__(self) -> None:
-        self.numbers = count()
-        self.members = 0
+        self.numbers: count[int] = count()
+        self.members: int = 0
 
 
 class Group:
@@ -82,7 +82,7 @@ class Plan:
         self.sender = sender
         self.event = event
         self.event_info: dict[str, object] = {"sender": sender, "event": event} if event_info is None else event_info
-        self.info = Info(self.event_info)
+        self.info: Info = Info(self.event_info)
         self.incarnation: int | None = None
         self.retains = False
         self.last: Received | None = None

@@ -85,12 +85,12 @@ class Subscription:
         self._mailbox: Mailbox | None = None
         self._missed = 0
         self._received: int | None = 0 if router._counts else None
-        self.sender = sender
-        self.event = event
-        self.options = options
-        self.serial = serial
-        self.closed = False
-        self.detached = False  # out of every plan; of a weak one a moment later than `closed`
+        self.sender: str | None = sender
+        self.event: str | None = event
+        self.options: Options = options
+        self.serial: int = serial
+        self.closed: bool = False
+        self.detached: bool = False  # out of every plan; of a weak one a moment later than `closed`
         self.on_close: Callable[[], object] | None = None  # for our own use; may be called more than once
         self.call: Callback = callback  # what plans call: the callback itself where nothing stands between
         if options is not DEFAULTS or is_async(callback):
@@ -368,7 +368,7 @@ class Gate:
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
-        self.call = subscription.call
+        self.call: Callback = subscription.call
         self._lock = RLock()  # guards _held
         self._held: list[tuple[Info, object]] | None = []
 

@@ -29,7 +29,7 @@ class LoopThread:
     """An event loop on a daemon thread of its own. Its methods are for other threads."""
 
     def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -196,7 +196,7 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
         self._stall = self._driver.loop.call_later(self._driver.limits.write_stall_s, self._stalled)
 
     def resume_writing(self) -> None:
-        self.full = False
+        self.full: bool = False
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None

@@ -40,8 +40,8 @@ class LocalRuntime:
         if executor is not None and not callable(getattr(executor, "submit", executor)):
             raise InvalidArgument(f"executor={executor!r} is neither an executor nor a function that posts one")
         source: Clock = _SystemClock() if clock is None else clock
-        self.now = source.now
-        self.wall = source.wall
+        self.now: Callable[[], float] = source.now
+        self.wall: Callable[[], float] = source.wall
         self._post: Callable[[Callable[[], object]], object] | None = (
             None if executor is None else getattr(executor, "submit", executor)
         )

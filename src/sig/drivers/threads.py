@@ -211,7 +211,7 @@ class ClientDriver:
         self._opened: Future[None] = Future()
         self._link: Link | None = None
         self._forked = False
-        self.triggered = 0
+        self.triggered: int = 0
         """Events accepted so far."""
         self.flushed = 0
         """Of these, how many the server is known to have routed."""

@@ -22,7 +22,7 @@ class Calls:
         self._waiting: dict[int, _Waiting] = {}
         self._deadlines: list[tuple[float, int]] = []
         self._last = 0
-        self.late = 0
+        self.late: int = 0
         """Answers to calls that nobody waited for any more."""
 
     def __len__(self) -> int:

@@ -119,11 +119,11 @@ class ClientCore(Peer):
         super().__init__(limits)
         self.codec = codec
         self.welcome: Welcome | None = None
-        self.calls = Calls(limits.requests_out)
+        self.calls: Calls = Calls(limits.requests_out)
         self._control = Calls(0xFFFFFFFF)  # bounded by what the application does at a time: each blocks its caller
         self._news: list[News] = []
         self._items: list[tuple[int, bytes] | bytes] = []
-        self.queued_bytes = 0
+        self.queued_bytes: int = 0
         """What waits to be sent."""
         self._routes: dict[int, Route] = {}
         self._owned: dict[tuple[str, str | None], int] = {}
@@ -317,7 +317,7 @@ class ClientCore(Peer):
             )
         self.welcome = welcome
         self.opened = True
-        self.max_frame_bytes = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
+        self.max_frame_bytes: int = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
         self._reader.max_frame_bytes = self.limits.max_frame_bytes
 
     def _result(self, frame: Frame) -> None:

@@ -25,12 +25,12 @@ class Held:
     __slots__ = ("events", "incarnation", "name", "owner", "requests", "requests_route", "routes", "since_us")
 
     def __init__(self, name: str, owner: Connection, call: AddSender, incarnation: int, since_us: int) -> None:
-        self.name = name
-        self.owner = owner
-        self.events = list(dict.fromkeys(call.events))
-        self.requests = call.requests
-        self.incarnation = incarnation
-        self.since_us = since_us
+        self.name: str = name
+        self.owner: Connection = owner
+        self.events: list[str] = list(dict.fromkeys(call.events))
+        self.requests: list[str | None] | None = call.requests
+        self.incarnation: int = incarnation
+        self.since_us: int = since_us
         self.routes: list[Route] = []
         self.requests_route: Route
 
@@ -44,10 +44,10 @@ class Route:
     __slots__ = ("event", "held", "id", "known_by", "next_seq", "receivers")
 
     def __init__(self, number: int, held: Held, event: str) -> None:
-        self.id = number
-        self.held = held
-        self.event = event  # "" for the sender's requests: no event has that name
-        self.next_seq = 1
+        self.id: int = number
+        self.held: Held = held
+        self.event: str = event  # "" for the sender's requests: no event has that name
+        self.next_seq: int = 1
         self.known_by: dict[Connection, None] = {}
         # Who hears it; `None` when somebody has come or gone since.
         self.receivers: tuple[Connection, ...] | None = None
@@ -63,10 +63,10 @@ class LinkSubscription:
     __slots__ = ("connection", "event", "sender", "serial")
 
     def __init__(self, connection: Connection, sender: str | None, event: str | None, serial: int) -> None:
-        self.connection = connection
-        self.sender = sender
-        self.event = event
-        self.serial = serial
+        self.connection: Connection = connection
+        self.sender: str | None = sender
+        self.event: str | None = event
+        self.serial: int = serial
 
 
 class Connection(Peer):

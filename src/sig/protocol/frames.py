@@ -220,7 +220,7 @@ class FrameReader:
     __slots__ = ("_buffer", "_needed", "_preface", "error", "max_frame_bytes")
 
     def __init__(self, max_frame_bytes: int, *, preface: bool = False) -> None:
-        self.max_frame_bytes = max_frame_bytes
+        self.max_frame_bytes: int = max_frame_bytes
         self.error: FramingError | None = None
         self._preface = preface
         # One buffer that grows, so that a large frame in many small reads is not copied again with each.

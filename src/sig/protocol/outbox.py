@@ -22,10 +22,10 @@ class Entry(Generic[T]):
     __slots__ = ("counts", "item", "lost", "order", "size")
 
     def __init__(self, item: T | None, size: int, counts: Counts, order: int) -> None:
-        self.item = item
-        self.order = order
-        self.size = size
-        self.counts = counts  # empty for what may not be dropped
+        self.item: T | None = item
+        self.order: int = order
+        self.size: int = size
+        self.counts: Counts = counts  # empty for what may not be dropped
         self.lost: dict[int, int] | None = None  # route -> events missing here; only once the item is gone
 
 
@@ -44,10 +44,10 @@ class Outbox(Generic[T]):
         self._losses: dict[int, deque[Entry[T]]] = {}  # where the missing events of a route are told, in order
         self._order = 0
         self._empty = 0  # entries whose news has moved on to a later one
-        self.events = 0
-        self.event_bytes = 0
-        self.other_bytes = 0
-        self.dropped = 0
+        self.events: int = 0
+        self.event_bytes: int = 0
+        self.other_bytes: int = 0
+        self.dropped: int = 0
         """Events dropped in all."""
 
     def __len__(self) -> int:

@@ -22,13 +22,13 @@ class Peer:
         self.limits = limits
         self.opened = False
         """Whether the handshake is complete."""
-        self.closed = False
+        self.closed: bool = False
         """Whether nothing more will be read; what is left to send may still leave."""
         self.error: SigError | None = None
         """Why it closed; `None` for an orderly end."""
         self.farewell: Bye | None = None
         """The other end's BYE."""
-        self.max_frame_bytes = limits.max_frame_bytes
+        self.max_frame_bytes: int = limits.max_frame_bytes
         """The largest body the other end takes."""
         self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True)
         # What may overtake: PONG, REPLY, and the last words.

@@ -91,7 +91,7 @@ class ServerCore:
         self.dirty: dict[Connection, None] = {}
         """Connections with something to send, or to close."""
         self.connections: dict[int, Connection] = {}
-        self.refused = 0
+        self.refused: int = 0
         """Links turned away: too many, or a handshake that failed."""
         self._node = node
         self._epoch = epoch

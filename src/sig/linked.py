@@ -39,8 +39,8 @@ class LinkedRouter(Router):
     _counts = True
 
     def __init__(self, limits: Limits, **options: Any) -> None:
-        super().__init__(**options)
         self.limits = limits
+        super().__init__(**options)
         self._codec: Codec
         self._driver: ClientDriver | None = None
         self._lost: SigError | None = None
@@ -59,8 +59,12 @@ class LinkedRouter(Router):
             ended=self._ended,
             fatal=self._fatal,
         )
-        driver.open(link, timeout)
         self._driver = driver
+        try:
+            driver.open(link, timeout)
+        except BaseException:
+            self._driver = None
+            raise
         _open_routers.add(self)
 
     def _linked(self) -> ClientDriver:
@@ -72,8 +76,8 @@ class LinkedRouter(Router):
     def _ended(self) -> None:
         """The link is down. On the reading thread."""
         driver = self._driver
-        if driver is None or self._closed.is_set():
-            return
+        if driver is None or not driver.core.opened or self._closed.is_set():
+            return  # a link that never came up is told to whoever opened it
         self._lost = driver.core.error
         with self._lock:
             held = list(self._senders.values())
@@ -204,7 +208,7 @@ class LinkedRouter(Router):
 
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> object:
         driver = self._linked()
-        trail = next_hop(time.monotonic(), timeout, sender, method)
+        trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
         payload = self._codec.encode(params)
         answer = driver.request(sender, method, payload, deadline=trail.deadline, hops=trail.hops)
         return self._codec.decode(answer)

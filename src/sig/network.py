@@ -188,6 +188,7 @@ class ClientRouter(LinkedRouter):
         """Called when the link has come up."""
         self.on_disconnected: Callable[[], object] | None = None
         """Called when the link has gone, on the thread that noticed."""
+        self._up = self._runtime.flag()
         self._name = name
         self._wanted_codec = codec
         self._carrier = (
@@ -200,7 +201,7 @@ class ClientRouter(LinkedRouter):
         """`connecting` (not connected yet), `connected`, `away` (the link was lost), or `closed`."""
         if self._closed.is_set():
             return "closed"
-        if self._driver is None:
+        if self._driver is None or not self._driver.core.opened:
             return "connecting"
         return "away" if self._driver.core.closed else "connected"
 
@@ -219,15 +220,17 @@ class ClientRouter(LinkedRouter):
             if isinstance(error, ConnectFailed):
                 raise
             raise ConnectFailed(f"cannot connect to {self._carrier.address}: {error}") from error
+        self._up.set()
         self._tell(self.on_connected, self._carrier.on_connected)
 
     def wait_connected(self, timeout: float | None = None) -> bool:
-        """Whether the link is up."""
+        """Wait until the link is up: true, or false after `timeout` seconds or when it has gone for good."""
+        self._up.wait(timeout)
         return self.state == "connected"
 
     def _ended(self) -> None:
         super()._ended()
-        if self._driver is not None:  # else it never was connected
+        if self._driver is not None and self._driver.core.opened:  # else it never was connected
             self._tell(self.on_disconnected, self._carrier.on_disconnected)
 
     def _tell(self, *callbacks: Callable[[], object] | None) -> None:

@@ -20,7 +20,7 @@ from .errors import (
 from .names import check_method
 from .runtime import Expired, Runtime
 
-_LIMITS: Final = Limits()
+_DEFAULTS: Final = Limits()
 
 # The first two differ for type checkers: a `dict[str, ...]` is no `Mapping[str | None, ...]` to them.
 Requests: TypeAlias = (
@@ -38,21 +38,21 @@ class Trail(NamedTuple):
 _trail: ContextVar[Trail | None] = ContextVar("sig_request", default=None)
 
 
-def next_hop(now: float, timeout: float, sender: str, method: str) -> Trail:
+def next_hop(now: float, timeout: float, sender: str, method: str, limits: Limits = _DEFAULTS) -> Trail:
     """The trail of a request made now: inside a handler it inherits what is left of that handler's time.
 
     Raises `LoopDetected` after too many hops, `RequestTimeout` when no time is left, `InvalidArgument` for a timeout
     out of bounds.
     """
-    if not 0 < timeout <= _LIMITS.request_timeout_max_s:
+    if not 0 < timeout <= limits.request_timeout_max_s:
         raise InvalidArgument(
             f"timeout={timeout!r} of request {method!r} is out of bounds: "
-            f"above 0 and at most {_LIMITS.request_timeout_max_s:g} seconds"
+            f"above 0 and at most {limits.request_timeout_max_s:g} seconds"
         )
     outer = _trail.get()
     if outer is None:
         return Trail(1, now + timeout)
-    if outer.hops >= _LIMITS.request_hops:
+    if outer.hops >= limits.request_hops:
         raise LoopDetected(
             f"request {method!r} of sender {sender!r} was passed on {outer.hops} times: it goes in circles"
         )

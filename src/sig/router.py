@@ -34,8 +34,6 @@ from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscripti
 F = TypeVar("F", bound=Callback)
 Name = str | SenderView
 
-_LIMITS: Final = Limits()
-
 
 class Rounds(deque[Callable[[], object]]):
     """What is to be told of one sender, in order."""
@@ -55,6 +53,8 @@ class Router(OldNames):
     """
 
     runtime_class: Callable[..., Runtime]  # set by the package: layer 1 knows no clock, thread or loop
+    limits: Limits = Limits()
+    """What this router allows, and how long it waits."""
     _counts = False  # whether listeners that are called directly are counted
 
     def __init__(
@@ -68,7 +68,7 @@ class Router(OldNames):
     ) -> None:
         self.on_error: Callable[[ListenerError], object] | None = None
         """Called with what a listener raised, on the thread that called the listener."""
-        self._runtime = type(self).runtime_class(executor=executor, clock=clock)
+        self._runtime = type(self).runtime_class(executor=executor, clock=clock, workers=self.limits.request_workers)
         self._class_sender = class_sender
         self._class_signal = class_signal
         self._lock = RLock()  # guards all below; never held while a listener or handler is called
@@ -272,7 +272,7 @@ class Router(OldNames):
             Exception: whatever the handler raised.
         """
         name, check = check_sender(_name(sender)), check_method(method)
-        answer = self._ask(name, check, params, _LIMITS.request_timeout_s if timeout is None else timeout)
+        answer = self._ask(name, check, params, self.limits.request_timeout_s if timeout is None else timeout)
         return answer if type is None else _converted(answer, type, name, check)
 
     # Life
@@ -290,7 +290,7 @@ class Router(OldNames):
 
         Idempotent; may be called from any thread, from inside a listener too. Afterwards every verb raises `Closed`.
         """
-        limit = _LIMITS.close_timeout_s if timeout is None else timeout
+        limit = self.limits.close_timeout_s if timeout is None else timeout
         with self._lock:
             if self._closing:
                 return
@@ -355,7 +355,7 @@ class Router(OldNames):
         self._departed = [other for other in (*self._departed, plan) if other.under_way]
 
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> object:
-        trail = next_hop(self._runtime.now(), timeout, sender, method)
+        trail = next_hop(self._runtime.now(), timeout, sender, method, self.limits)
         self._check_open()
         held = self._senders.get(sender)
         if held is None:
@@ -380,7 +380,7 @@ class Router(OldNames):
             if rounds is None:
                 plan.rebuild(self._index.matching(plan.sender, plan.event))
                 return True
-            if len(rounds) >= _LIMITS.listener_queue_events:
+            if len(rounds) >= self.limits.listener_queue_events:
                 raise Overloaded(f"{len(rounds)} events of {plan.sender!r} wait behind a listener of its presence")
             rounds.append(lambda: self._walk_late(plan, data))
         self._run_rounds(plan.sender)

@@ -176,7 +176,7 @@ class Subscription:
         if start is not None:
             self._mailbox = Mailbox(
                 lambda: self._wake(start),
-                size=o.queue,
+                size=self._router.limits.listener_queue_events if o.queue is None else o.queue,
                 policy=o.when_full,
                 max_wait=o.max_wait,
                 overflow=lambda: self._end("its queue was full (when_full='disconnect')"),

@@ -273,3 +273,16 @@ def test_what_links_do_not_carry_yet_is_said(caller: sig.ClientRouter) -> None:
     with pytest.raises(sig.InvalidArgument, match="does not reach over a link yet"):
         caller.add_sender("s", "e", retain=True)
     assert caller.last("s", "e") is None
+
+
+def test_the_limits_of_a_router_are_its_own(server: sig.ServerRouter) -> None:
+    hold = threading.Event()
+    server.add_sender("s", requests={"wait": lambda params: hold.wait(LIMIT_S)})
+    with sig.connect(server.urls[0], request_timeout_s=0.1, request_timeout_max_s=5) as client:
+        assert client.wait_connected(LIMIT_S)
+        with pytest.raises(sig.RequestTimeout):
+            client.request("s", "wait")
+        with pytest.raises(sig.InvalidArgument, match="at most 5 seconds"):
+            client.request("s", "wait", timeout=6)
+    hold.set()
+    assert not client.wait_connected(0)

@@ -1,18 +1,17 @@
-"""What a linked router does with the news from its server: events and presence to listeners, requests to handlers.
+"""What a linked router does with the news from its server: events and presence go to listeners.
 
-Listeners are called here, on the dispatch thread, in the order in which the server told. Requests are answered in the
-router's pool.
+Everything here runs on the dispatch thread, in the order in which the server told. For requests see `answers`.
 """
 
 from __future__ import annotations
 
-import time
-import traceback
+from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sig.codecs import Codec, batch_decode
-from sig.errors import Closed, InvalidData, Overloaded, RequestTimeout, SenderNotConnected, SigError
-from sig.info import Gap, info_of
+from sig.errors import InvalidData
+from sig.info import Gap, Received, info_of
 from sig.log import logger
 from sig.messages import Presence
 from sig.protocol.bodies import Lost
@@ -20,14 +19,11 @@ from sig.protocol.client import (
     EventsArrived,
     ListenerReady,
     News,
-    RequestArrived,
-    RequestDropped,
     RouteClosed,
     RouteOpened,
 )
 from sig.protocol.events import unpack_events
-from sig.requests import Trail
-from sig.signal import Plan
+from sig.signal import Calls, Plan
 from sig.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -35,38 +31,35 @@ if TYPE_CHECKING:
 
 
 class RoutePlan(Plan):
-    """Who is called here for one route of the server's. On the dispatch thread only."""
+    """Who is called here for one route of the server's."""
 
     def __init__(self, router: LinkedRouter, sender: str, event: str, event_info: dict[str, object] | None) -> None:
         super().__init__(router, sender, event, event_info)
         self.time: float = 0.0
         self.next_seq: int = 1
-        self._listeners: list[Subscription] | None = None  # None: stale
+        # Who is called, and what is called for that; `None` when somebody has come or gone since.
+        self._built: tuple[list[Subscription], Calls] | None = None
 
     def mark_stale(self) -> None:
         super().mark_stale()
-        self._listeners = None
+        self._built = None
 
-    def rebuild(self, subscriptions: list[Subscription]) -> None:
-        super().rebuild(subscriptions)
-        self._listeners = subscriptions
+    def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
+        retained = super().rebuild(subscriptions)
+        self._built = subscriptions, self._calls
+        return retained
 
-    def listeners(self) -> list[Subscription]:
-        """Who is called now; rebuilds a stale plan."""
-        if self._listeners is None:
-            self._router._refresh(self, None)
-        return self._listeners or []
-
-    def deliver(self, values: list[object], wall: float) -> None:
+    def deliver(self, values: Sequence[object], wall: float) -> None:
         """Call everybody with each of these events."""
         self.time = wall
         done = 0
         while done < len(values):
-            listeners, calls, start = self.listeners(), self._calls, done
+            listeners, calls = self._current()
+            start = done
             while done < len(values) and self._calls is calls:
                 self._seq = self.next_seq - 1
                 self.next_seq += 1
-                self.walk(values[done])
+                self.walk(values[done], calls)
                 done += 1
             for listener in listeners:
                 listener.count(done - start)
@@ -74,9 +67,14 @@ class RoutePlan(Plan):
     def miss(self, gap: Gap) -> None:
         """Tell everybody that events are missing here."""
         self.next_seq += gap.missed or 0
-        for listener in self.listeners():
+        for listener in self._current()[0]:
             if not listener.closed:
                 listener.gap(self.info, gap)
+
+    def _current(self) -> tuple[list[Subscription], Calls]:
+        while (built := self._built) is None:
+            self._router._refresh(self, None)
+        return built
 
     def _wall(self) -> float:
         return self.time
@@ -89,9 +87,6 @@ class Arrivals:
         self._router = router
         self._codec = codec
         self._plans: dict[int, RoutePlan] = {}
-        self._answering = 0  # guarded by the router's lock
-
-    # On the dispatch thread
 
     def handle(self, news: News) -> None:
         if isinstance(news, EventsArrived):
@@ -110,6 +105,8 @@ class Arrivals:
             with self._router._lock:
                 listeners = self._router._index.matching(news.sender, news.event)
             self._router._call_each(listeners, info, news.data)
+            for listener in listeners:
+                listener.count(1)
         elif isinstance(news, Lost):
             plan = self._plans.get(news.route)
             if plan is not None:
@@ -149,56 +146,9 @@ class Arrivals:
             if (plan := self._plans.get(news.frame.route)) is not None:
                 plan.deliver(values, wall)
             return
-        for number, value in zip(batch.routes, values, strict=True):
+        start = 0
+        for number, run in groupby(batch.routes):
+            end = start + sum(1 for _ in run)
             if (plan := self._plans.get(number)) is not None:
-                plan.deliver([value], wall)
-
-    # On the reading thread, and in the pool
-
-    def asked(self, news: RequestArrived | RequestDropped) -> None:
-        """On the reading thread: hand it to the pool."""
-        if isinstance(news, RequestDropped):
-            return  # a handler that runs is not interrupted in this version; its answer finds nobody
-        with self._router._lock:
-            full = self._answering >= self._router.limits.requests_in
-            if not full:
-                self._answering += 1
-        driver = self._router._driver
-        if full and driver is not None:
-            driver.reply(
-                news,
-                None,
-                Overloaded(f"{self._router.limits.requests_in} requests to {news.sender!r}'s router are under way"),
-            )
-        elif not full:
-            try:
-                self._router._runtime.submit(lambda: self._answer(news))
-            except Closed:
-                pass  # the link goes down next, which tells whoever asked
-
-    def _answer(self, news: RequestArrived) -> None:
-        payload: bytes | None = None
-        failure: BaseException | None = None
-        request = news.request
-        try:
-            held = self._router._senders.get(news.sender)
-            if held is None:
-                raise SenderNotConnected(news.sender)
-            if time.monotonic() >= news.deadline:
-                raise RequestTimeout(news.sender, request.method, 0)
-            params = self._codec.decode(request.payload)
-            trail = Trail(request.hops, news.deadline)
-            payload = self._codec.encode(held._handlers.answer(news.sender, request.method, params, trail))
-        except Exception as error:
-            failure = error
-            if not isinstance(error, SigError):
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                logger.error(
-                    f"handler {request.method!r} of {news.sender!r} failed: {type(error).__name__} "
-                    f"at {place.filename}, line {place.lineno}"
-                )
-        finally:
-            with self._router._lock:
-                self._answering -= 1
-        if self._router._driver is not None:
-            self._router._driver.reply(news, payload, failure)
+                plan.deliver(values[start:end], wall)
+            start = end

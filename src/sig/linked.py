@@ -1,30 +1,42 @@
 """What routers with a link have in common: the verbs of `Router`, answered by a server.
 
 Every event goes through the server, this router's own to its own listeners included: one order for all. Listeners are
-called on one dispatch thread; requests are answered in a bounded pool.
+called on one dispatch thread, see `arrivals`; requests are answered in a bounded pool, see `answers`.
 """
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any
+from threading import RLock
+from typing import Any, Final
 
 import msgspec
 
+from sig.answers import Answers
 from sig.arrivals import Arrivals, RoutePlan
+from sig.callables import is_async
 from sig.codecs import Codec
-from sig.constants import Limits
-from sig.drivers.threads import ClientDriver, Link
-from sig.errors import ConnectionLost, InvalidArgument, SenderAlreadyConnected, SenderNotConnected, SigError
+from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from sig.drivers.fork import tell_child
+from sig.drivers.links import Link
+from sig.drivers.threads import ClientDriver, interrupt_main
+from sig.errors import (
+    Closed,
+    ConnectionLost,
+    InvalidArgument,
+    SenderAlreadyConnected,
+    SenderNotConnected,
+    SigError,
+    WouldDeadlock,
+)
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
 from sig.messages import AddSender, Close, Flush, RemoveSender, Senders
-from sig.names import check_selector, check_sender
+from sig.names import check_selector, check_sender, matches
 from sig.protocol.client import ClientCore
 from sig.requests import Requests, next_hop
 from sig.router import Name, Router
@@ -38,59 +50,83 @@ class LinkedRouter(Router):
 
     _counts = True
 
-    def __init__(self, limits: Limits, **options: Any) -> None:
+    def __init__(self, limits: Limits, *, executor: Any = None, **options: Any) -> None:
         self.limits = limits
-        super().__init__(**options)
+        super().__init__(executor=executor, **options)
+        self._post = getattr(executor, "submit", executor)
         self._codec: Codec
         self._driver: ClientDriver | None = None
-        self._lost: SigError | None = None
-        self._ended_or_closed = self._runtime.flag()
+        self._answers: Answers | None = None
+        self._subscriptions: dict[int, Subscription] = {}  # all that are open, by serial; the index has who is called
+        self._lost: str | None = None  # why the link has gone, if the world did it
+        self._stopped = self._runtime.flag()  # what `wait` waits for: closed, or lost
+        self._finished = self._runtime.flag()  # `close` has come to its end
+        self._forked = False
+        tell_child(self)
 
     # The link
 
     def _connect(self, link: Link, codec: Codec, timeout: float, name: str) -> None:
+        """Become linked; raises what went wrong, and may be tried again then."""
         self._codec = codec
-        arrivals = Arrivals(self, codec)
+        answers = Answers(self, codec, self._post)
         driver = ClientDriver(
             ClientCore(self.limits, codec, name=name),
             self.limits,
-            handle=arrivals.handle,
-            asked=arrivals.asked,
+            handle=Arrivals(self, codec).handle,
+            asked=answers.asked,
             ended=self._ended,
+            over=self._over,
             fatal=self._fatal,
         )
-        self._driver = driver
+        try:
+            with self._lock:
+                self._check_open(self._closing)
+                if self._driver is not None:
+                    raise InvalidArgument(f"this {type(self).__name__} is connected already")
+                self._driver, self._answers = driver, answers
+        except BaseException:
+            link.join(0)
+            raise
         try:
             driver.open(link, timeout)
         except BaseException:
-            self._driver = None
+            with self._lock:
+                self._driver = self._answers = None
             raise
         _open_routers.add(self)
 
     def _linked(self) -> ClientDriver:
         self._check_open()
-        if self._driver is None:
+        driver = self._driver
+        if driver is None or not driver.core.opened:
             raise ConnectionLost(f"this {type(self).__name__} is not connected yet: connect it first")
-        return self._driver
+        return driver
 
     def _ended(self) -> None:
-        """The link is down. On the reading thread."""
-        driver = self._driver
-        if driver is None or not driver.core.opened or self._closed.is_set():
-            return  # a link that never came up is told to whoever opened it
-        self._lost = driver.core.error
+        """The link is down. On the thread that noticed, so nothing of the user's is called."""
         with self._lock:
-            held = list(self._senders.values())
-            for sender in held:
+            driver = self._driver
+            if driver is None or not driver.core.opened or self._closing:
+                return
+            self._lost = str(driver.core.error)
+            for sender in self._senders.values():
                 sender._held = False
+            subscriptions = list(self._subscriptions.values())
         logger.warning(f"{type(self).__name__}: {self._lost}")
-        self._ended_or_closed.set()
+        self._stopped.set()
+        for subscription in subscriptions:
+            if subscription.on_close is not None:
+                subscription.on_close()
+
+    def _over(self) -> None:
+        """The listeners have been given all that came before the link went down. On the dispatch thread."""
 
     def _fatal(self, error: BaseException) -> None:
-        """A listener raised KeyboardInterrupt or SystemExit: that is meant for the program."""
-        logger.warning(f"a listener raised {type(error).__name__}: the router is closing")
-        _thread.interrupt_main()
+        """A listener or handler raised KeyboardInterrupt or SystemExit: that is meant for the program."""
+        logger.warning(f"{type(error).__name__} was raised on a thread of this {type(self).__name__}: it is closing")
         threading.Thread(target=self.close, name="sig-close", daemon=True).start()
+        interrupt_main()
 
     # Listening
 
@@ -99,17 +135,27 @@ class LinkedRouter(Router):
         if options.group is not None or options.initial:
             which = "group=" if options.group is not None else "initial=True"
             raise InvalidArgument(f"{which} does not reach over a link yet: use it with a Router in one process")
-        self._linked().listen(
-            subscription.serial & 0xFFFFFFFF,
-            subscription.sender,
-            subscription.event,
-            subscription,
-            self.limits.request_timeout_s,
-        )
+        driver = self._linked()
+        with self._lock:
+            self._subscriptions[subscription.serial] = subscription
+        try:
+            driver.listen(
+                subscription.serial & 0xFFFFFFFF,
+                subscription.sender,
+                subscription.event,
+                subscription,
+                self.limits.request_timeout_s,
+            )
+        except BaseException:
+            with self._lock:
+                del self._subscriptions[subscription.serial]
+            raise
 
     def _detach(self, subscription: Subscription) -> bool:
         if not super()._detach(subscription):
             return False
+        with self._lock:
+            self._subscriptions.pop(subscription.serial, None)
         if self._driver is not None:
             self._driver.tell(Close(subscription.serial & 0xFFFFFFFF))
         return True
@@ -135,40 +181,51 @@ class LinkedRouter(Router):
         return super().add_sender(sender, events, requests, loop=loop)
 
     def remove_sender(self, sender: Name) -> bool:
-        """Let a sender of this router leave; false if it is not connected.
+        """Let a sender of this router leave; see `Router.remove_sender`.
 
-        Raises `Denied` for one that another router holds.
+        Raises `Denied` for a name that somebody else holds.
         """
-        name = sender if isinstance(sender, str) else sender.name
-        if isinstance(sender, Sender) or name in self._senders:
+        if isinstance(sender, Sender):
             return super().remove_sender(sender)
-        return bool(self._linked().call(RemoveSender(check_sender(name)), self.limits.request_timeout_s))
+        name = sender if isinstance(sender, str) else sender.name
+        if name in self._senders:
+            return super().remove_sender(name)
+        return self._linked().call(RemoveSender(check_sender(name)), self.limits.request_timeout_s) is True
 
     def _claim(self, sender: Sender) -> None:
         driver = self._linked()
         for signal in sender._signals.values():
-            signal._calls = Calls((self._sending(signal),))
+            signal._calls = Calls((self._sending(driver, signal),))
         with self._lock:
-            if sender.name in self._senders and self._senders[sender.name]._held:
+            self._check_open(self._closing)
+            if sender.name in self._senders:
                 raise SenderAlreadyConnected(sender.name)
-            # Before the server knows: requests may come with its answer.
-            before = self._senders.get(sender.name)
-            self._senders[sender.name] = sender
+            self._senders[sender.name] = sender  # before the server knows: requests may come with its answer
+        call = AddSender(sender.name, list(sender._signals), sender._handlers.names)
         try:
-            call = AddSender(sender.name, list(sender._signals), sender._handlers.names)
             incarnation = driver.call(call, self.limits.request_timeout_s)
-        except BaseException:
+        except BaseException as error:
             with self._lock:
-                if self._senders.get(sender.name) is sender:
-                    del self._senders[sender.name]
-                    if before is not None:
-                        self._senders[sender.name] = before
+                self._senders.pop(sender.name, None)
+            if not isinstance(error, SenderAlreadyConnected):
+                driver.tell(RemoveSender(sender.name))  # the server may have it, though we shall never know
             raise
-        sender._incarnation = incarnation if isinstance(incarnation, int) else 0
-        sender._since = self._runtime.wall()
-        sender._held = True
+        with self._lock:
+            sender._incarnation = incarnation if isinstance(incarnation, int) else 0
+            sender._since = self._runtime.wall()
+            sender._held = self._senders.get(sender.name) is sender and self._lost is None
 
     def _release(self, sender: Sender, reason: str) -> bool:
+        held = self._forget(sender)
+        if held and self._driver is not None:
+            try:
+                self._driver.call(RemoveSender(sender.name), self.limits.request_timeout_s)
+            except (ConnectionLost, Closed):
+                pass  # the server has noticed by itself, or will
+        return held
+
+    def _forget(self, sender: Sender) -> bool:
+        """From here on it triggers nothing and answers nothing; true if the server has still to be told."""
         with self._lock:
             if self._senders.get(sender.name) is not sender:
                 return False
@@ -176,20 +233,14 @@ class LinkedRouter(Router):
             held, sender._held = sender._held, False
             for signal in sender._signals.values():
                 signal.mark_stale()
-        driver = self._driver
-        if held and driver is not None:
-            try:
-                driver.call(RemoveSender(sender.name), self.limits.request_timeout_s)
-            except ConnectionLost:
-                pass  # the server has noticed by itself, or will
-        return held
+            return held
 
-    def _sending(self, signal: Signal) -> Any:
-        driver, encode, sender, event = self._linked(), self._codec.encode, signal.sender, signal.event
+    def _sending(self, driver: ClientDriver, signal: Signal) -> Any:
+        trigger, encode, sender, event = driver.trigger, self._codec.encode, signal.sender, signal.event
 
         @raises_to_trigger
         def send(info: Info, data: object) -> None:
-            driver.trigger(sender, event, encode(data))
+            trigger(sender, event, encode(data))
 
         return send
 
@@ -201,7 +252,7 @@ class LinkedRouter(Router):
         rows = self._linked().call(Senders(pattern), self.limits.request_timeout_s)
         return [SenderInfo(**row) for row in msgspec.convert(rows, list[dict[str, Any]])]
 
-    def last(self, sender: Any, event: str) -> Received | None:
+    def last(self, sender: Name, event: str) -> Received | None:
         """Always `None` yet: retained values do not reach over a link."""
         self._linked()
         return super().last(sender, event)
@@ -209,9 +260,25 @@ class LinkedRouter(Router):
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> object:
         driver = self._linked()
         trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
+        held = self._senders.get(sender)
+        if held is not None:
+            self._check_wait(held, method)
         payload = self._codec.encode(params)
         answer = driver.request(sender, method, payload, deadline=trail.deadline, hops=trail.hops)
         return self._codec.decode(answer)
+
+    def _check_wait(self, held: Sender, method: str) -> None:
+        """Refuse to wait on the loop that would have to answer."""
+        loop = held._handlers.loop
+        if loop is None or self._runtime.running_loop() is not loop:
+            return
+        table = held._handlers.table or {}
+        handler = table.get(method, table.get(None))
+        if handler is not None and is_async(handler):
+            raise WouldDeadlock(
+                f"request {method!r} of sender {held.name!r} would wait on the loop that has to answer it: "
+                "make it from another thread"
+            )
 
     def _knows(self, sender: str) -> bool:
         held = self._senders.get(sender)
@@ -220,10 +287,11 @@ class LinkedRouter(Router):
         return self._driver is not None and self._driver.core.knows(sender)
 
     def _offers(self, sender: str | None, event: str | None) -> bool:
-        if sender is None or event is None or event.startswith("#"):
+        if sender is None or event is None:
             return True
         found = [row for row in self.senders(sender) if row.name == sender]
-        return not found or event in found[0].events
+        offered = (*found[0].events, EVENT_CONNECT, EVENT_DISCONNECT) if found else ()
+        return not found or any(matches(event, name) for name in offered)
 
     def _refresh(self, plan: Plan, data: object) -> bool:
         with self._lock:
@@ -240,9 +308,10 @@ class LinkedRouter(Router):
 
         Raises `ConnectionLost` when the link to the server is lost.
         """
-        ended = self._ended_or_closed.wait(timeout)
-        if self._lost is not None and not self._closed.is_set():
-            raise self._lost
+        self._check_process()
+        ended = self._stopped.wait(timeout)
+        if self._lost is not None and not self._closing:
+            raise ConnectionLost(self._lost)
         return ended
 
     def flush(self, timeout: float | None = None) -> None:
@@ -250,70 +319,130 @@ class LinkedRouter(Router):
 
         Raises `ConnectionLost` when that cannot be known any more: within `timeout` seconds (30), or ever.
         """
-        driver = self._linked()
+        driver = self._driver
+        if driver is None or not driver.triggered or self._closed.is_set():
+            driver = self._linked()
         upto = driver.triggered
         try:
             driver.call(Flush(), self.limits.flush_timeout_s if timeout is None else timeout)
         except ConnectionLost as error:
             missing = upto - driver.flushed
             if missing:
-                raise ConnectionLost(f"{missing} events not delivered: {error}") from error
+                events = "1 event" if missing == 1 else f"{missing} events"
+                raise ConnectionLost(f"{events} not delivered: {error}") from error
             raise
         driver.flushed = max(driver.flushed, upto)
 
     def close(self, timeout: float | None = None) -> None:
-        """Leave the server, let listeners finish what has arrived (at most `timeout` seconds, 5), end all threads.
+        """Let all senders leave and listeners finish what has arrived (for `timeout` seconds, 5), and end all threads.
 
-        Idempotent; from any thread, from inside a listener or handler too. Does not flush: `flush` and `with` do.
+        Idempotent; from any thread, from inside a listener or handler too: then listeners are given no more. Does not
+        flush: `flush` and `with` do. Afterwards every verb raises `Closed`.
         """
         limit = self.limits.close_timeout_s if timeout is None else timeout
         with self._lock:
-            if self._closed.is_set():
-                return
-            self._closed.set()
-            for sender in self._senders.values():
-                sender._held = False
-        _open_routers.discard(self)
+            first, self._closing = not self._closing, True
+            held = list(self._senders.values())
+        if not first:
+            if not threading.current_thread().name.startswith("sig-"):  # else it may be we whom the other waits for
+                self._finished.wait(limit)
+            return
         deadline = time.monotonic() + limit
-        if self._driver is not None:
-            self._driver.close(limit)
-        self._close_server(max(0.0, deadline - time.monotonic()))
-        subscriptions = self._index.all()
-        self._runtime.settle(lambda: any(s.pending for s in subscriptions), max(0.0, deadline - time.monotonic()))
-        for subscription in subscriptions:
-            subscription.close()
-        self._runtime.close(max(0.0, deadline - time.monotonic()))
-        self._ended_or_closed.set()
+        try:
+            self._leave(held, deadline)
+        finally:
+            self._closed.set()
+            with self._lock:
+                subscriptions = list(self._subscriptions.values())
+            for subscription in subscriptions:
+                subscription.close()
+            self._runtime.close(left(deadline))
+            self._stopped.set()
+            self._finished.set()
 
-    def _close_server(self, timeout: float) -> None:
-        """What a server router has beyond its own link."""
+    def _leave(self, held: list[Sender], deadline: float) -> None:
+        """Everything that has an order: names, clients, listeners, the link, threads."""
+        _open_routers.discard(self)
+        driver = self._driver
+        for sender in held:
+            if self._forget(sender) and driver is not None:
+                driver.tell(RemoveSender(sender.name))
+        self._dismiss_clients(deadline)
+        if driver is not None:
+            if driver.core.opened:
+                driver.drain(left(deadline))
+                with self._lock:
+                    subscriptions = list(self._subscriptions.values())
+                self._runtime.settle(lambda: any(s.pending for s in subscriptions), left(deadline))
+            self._closed.set()
+            driver.close(left(deadline))
+        if self._answers is not None:
+            self._answers.close(left(deadline))
+        self._end_server(deadline)
+
+    def _dismiss_clients(self, deadline: float) -> None:
+        """What a server does before its own link ends."""
+
+    def _end_server(self, deadline: float) -> None:
+        """What a server does after it."""
 
     def __exit__(self, *error: object) -> None:
-        failed: ConnectionLost | None = None
-        if self._driver is not None and not self._closed.is_set() and self._driver.triggered > self._driver.flushed:
-            try:
-                self.flush()
-            except ConnectionLost as lost:
-                failed = lost
-        self.close()
-        if failed is not None:
+        failure: SigError | None = None
+        driver = self._driver
+        try:
+            if driver is not None and not self._closing and driver.triggered > driver.flushed:
+                self.flush(self.limits.close_timeout_s if error[0] is not None else None)
+        except SigError as lost:
+            failure = lost
+        finally:
+            self.close()
+        if failure is not None:
             if error[0] is None:
-                raise failed
-            logger.error(str(failed))
+                raise failure
+            logger.error(str(failure))
+
+    def _at_exit(self, deadline: float) -> None:
+        """The program ends without having closed this."""
+        driver = self._driver
+        if driver is None or driver.core.closed or driver.triggered == driver.flushed:
+            return
+        try:
+            self.flush(max(0.01, left(deadline)))
+        except SigError as error:
+            logger.warning(f"the program ends without having closed its {type(self).__name__}: {error}")
+
+    # Checks
+
+    def _check_open(self, closing: bool = False) -> None:
+        self._check_process()
+        super()._check_open(closing)
+        if self._lost is not None:
+            raise ConnectionLost(self._lost)
+
+    def _check_process(self) -> None:
+        if self._forked:
+            raise Closed(f"this {type(self).__name__} belongs to the process that forked: make another here")
+
+    def forked(self) -> None:
+        """This is the child of a fork: the link is the parent's."""
+        self._forked = self._closing = True
+        self._lock = RLock()
+        self._closed = self._runtime.flag()
+        self._closed.set()
 
 
-_open_routers: weakref.WeakSet[LinkedRouter] = weakref.WeakSet()
-_EXIT_FLUSH_S = 1.0
+def left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+_EXIT_FLUSH_S: Final = 1.0
+
+_open_routers: Final[weakref.WeakSet[LinkedRouter]] = weakref.WeakSet()
 
 
 @atexit.register
 def _at_exit() -> None:
     """A script that forgot `with` loses nothing, if a second is enough."""
+    deadline = time.monotonic() + _EXIT_FLUSH_S
     for router in list(_open_routers):
-        driver = router._driver
-        if driver is None or driver.core.closed or driver.triggered == driver.flushed:
-            continue
-        try:
-            router.flush(_EXIT_FLUSH_S)
-        except SigError as error:
-            logger.warning(f"the program ends without having closed its router: {error}")
+        router._at_exit(deadline)

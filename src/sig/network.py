@@ -5,17 +5,20 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from sig.alias import alias
 from sig.callables import describe
 from sig.carriers.address import default_url
 from sig.carriers.tcp import TCPClient, TCPServer
+from sig.codecs import Codec, as_codec
 from sig.constants import Limits
-from sig.drivers.aio import LocalWire, LoopThread, ServerDriver
+from sig.drivers.aio import ServerDriver
+from sig.drivers.inside import InsideLink
+from sig.drivers.loops import LoopThread
 from sig.errors import Closed, ConnectFailed, InvalidArgument, SigError
-from sig.linked import LinkedRouter
+from sig.linked import LinkedRouter, left
 from sig.log import logger
 from sig.protocol.server import ServerCore
 from sig.router import Name
@@ -64,46 +67,60 @@ class ServerRouter(LinkedRouter):
         return list(self._urls)
 
     def start(self) -> None:
-        """Begin to serve. Raises `ConnectFailed` when a port cannot be had, `InvalidArgument` for a public address."""
-        self._check_open()
+        """Begin to serve.
+
+        Raises `ConnectFailed` when a port cannot be had, and `InvalidArgument` for a public address. Nothing has been
+        begun then.
+        """
+        self._check_open(self._closing)
         if self._loop is not None:
             raise InvalidArgument("this server runs already")
+        codec = self._carriers[0].codec() if self._carriers else as_codec("json")
         for carrier in self._carriers:
-            self._check_public(carrier)
-        codec = self._carriers[0].codec() if self._carriers else TCPServer().codec()
-        for carrier in self._carriers:
-            if carrier.codec().name != codec.name:
-                raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
-        self._loop = LoopThread("sig-server")
+            _check_codec(carrier, codec)
+        bound: list[TCPServer] = []
+        try:
+            for carrier in self._carriers:
+                self._urls.append(carrier.bind(public=self._insecure_public))
+                bound.append(carrier)
+            self._run(codec)
+        except BaseException:
+            self._urls.clear()
+            for carrier in bound:
+                carrier.unbind()
+            raise
+
+    def _run(self, codec: Codec) -> None:
         now = time.monotonic()
         core = ServerCore(
             self.limits,
             node=socket.gethostname(),
             epoch=secrets.randbits(64),
             wall_offset=time.time() - now,
-            random64=lambda: secrets.randbits(64) or 1,
+            random64=self._runtime.random64,
             codec=codec.name,
         )
+        loop = LoopThread("sig-server")
+        server = ServerDriver(core, self.limits, loop.loop)
         try:
-            self._server = server = ServerDriver(core, self.limits, self._loop.loop)
-            self._connect(LocalWire(server), codec, self.limits.handshake_timeout_s, "server")
-            for carrier in self._carriers:
-                self._urls.append(self._loop.run(carrier.open(server), self.limits.connect_timeout_s))
+            self._connect(InsideLink(server), codec, self.limits.handshake_timeout_s, "server")
         except BaseException:
-            self.close(0)
+            loop.stop(self.limits.close_timeout_s)
             raise
+        self._loop, self._server = loop, server
+        for carrier in self._carriers:
+            loop.run(carrier.serve(server), self.limits.connect_timeout_s)
 
     def add_carrier(self, carrier_or_url: TCPServer | str) -> str:
-        """Serve on one more address; returns it as bound."""
-        self._check_open()
-        carrier = TCPServer(carrier_or_url) if isinstance(carrier_or_url, str) else carrier_or_url
+        """Serve on one more address; returns it as bound. Raises as `start`."""
+        self._check_open(self._closing)
         if self._loop is None or self._server is None:
             raise InvalidArgument("this server does not run yet: start it first")
-        self._check_public(carrier)
-        if carrier.codec().name != self._codec.name:
-            raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
+        carrier = TCPServer(carrier_or_url) if isinstance(carrier_or_url, str) else carrier_or_url
+        _check_codec(carrier, self._codec)
+        url = carrier.bind(public=self._insecure_public)
         carrier.router = self
-        url = self._loop.run(carrier.open(self._server), self.limits.connect_timeout_s)
+        self._loop.run(carrier.serve(self._server), self.limits.connect_timeout_s)
         self._carriers.append(carrier)
         self._urls.append(url)
         return url
@@ -114,36 +131,38 @@ class ServerRouter(LinkedRouter):
             if carrier is carrier_or_url or self._urls[position : position + 1] == [carrier_or_url]:
                 if self._loop is not None:
                     self._loop.run(carrier.close(), self.limits.close_timeout_s)
-                del self._carriers[position], self._urls[position]
+                del self._carriers[position], self._urls[position : position + 1]
                 return True
         return False
 
-    def _check_public(self, carrier: TCPServer) -> None:
-        if carrier.public and not self._insecure_public:
-            raise InvalidArgument(
-                f"{carrier.address} can be reached from other machines, and anybody there may do everything: "
-                "serve on 127.0.0.1, or say insecure_public=True (--insecure-public)"
-            )
-
-    def _close_server(self, timeout: float) -> None:
-        if self._loop is None:
+    def _dismiss_clients(self, deadline: float) -> None:
+        if self._server is None:
             return
-        if self._server is not None:
-            for carrier in self._carriers:
-                self._run_quietly(carrier.close, timeout)
-            server = self._server
-            self._run_quietly(lambda: server.close(timeout), timeout + 1)
-        self._loop.stop(max(1.0, timeout))
+        for carrier in self._carriers:
+            self._run_quietly(carrier.close(), left(deadline))
+        # Half of the time: one client who reads nothing must not cost our own listeners what is in their queues.
+        timeout = left(deadline) / 2
+        self._run_quietly(self._server.dismiss(timeout), timeout)
 
-    def _run_quietly(self, step: Callable[[], Any], timeout: float) -> None:
+    def _end_server(self, deadline: float) -> None:
+        if self._loop is not None and self._server is not None:
+            self._loop.loop.call_soon_threadsafe(self._server.stop)
+            self._loop.stop(max(1.0, left(deadline)))
+
+    def _run_quietly(self, step: Coroutine[Any, Any, None], timeout: float) -> None:
+        assert self._loop is not None  # there is a server
         try:
-            assert self._loop is not None  # checked by the caller
-            self._loop.run(step(), timeout + 1)
+            self._loop.run(step, timeout + 1)  # it is our own loop, which has other things to do than to wait
         except TimeoutError:
             pass  # what does not end in time ends with its loop
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
     stop: Final = alias(LinkedRouter.close)
+
+
+def _check_codec(carrier: TCPServer, codec: Codec) -> None:
+    if carrier.codec().name != codec.name:
+        raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
 
 
 class ClientRouter(LinkedRouter):
@@ -187,8 +206,8 @@ class ClientRouter(LinkedRouter):
         self.on_connected: Callable[[], object] | None = None
         """Called when the link has come up."""
         self.on_disconnected: Callable[[], object] | None = None
-        """Called when the link has gone, on the thread that noticed."""
-        self._up = self._runtime.flag()
+        """Called when the link has gone and listeners have been given all that came before, on their thread."""
+        self._up = self._runtime.flag()  # the link is up, or never will be
         self._name = name
         self._wanted_codec = codec
         self._carrier = (
@@ -199,26 +218,24 @@ class ClientRouter(LinkedRouter):
     @property
     def state(self) -> str:
         """`connecting` (not connected yet), `connected`, `away` (the link was lost), or `closed`."""
-        if self._closed.is_set():
+        driver = self._driver
+        if self._closing:
             return "closed"
-        if self._driver is None or not self._driver.core.opened:
+        if driver is None or not driver.core.opened:
             return "connecting"
-        return "away" if self._driver.core.closed else "connected"
+        return "away" if driver.core.closed else "connected"
 
     def open(self) -> None:
-        """Connect. Raises `ConnectFailed` (`HandshakeRefused` where the server said why)."""
-        self._check_open()
+        """Connect. Raises `ConnectFailed` (`HandshakeRefused` where the server said why); may be tried again then."""
+        self._check_open(self._closing)
         if self._driver is not None:
             raise InvalidArgument("this client is connected already")
-        timeout = self.limits.connect_timeout_s
-        link = self._carrier.open(self.limits, timeout)
+        link = self._carrier.open(self.limits, self.limits.connect_timeout_s)
         try:
             self._connect(link, self._carrier.codec(self._wanted_codec), self.limits.handshake_timeout_s, self._name)
-        except Closed:
+        except (Closed, ConnectFailed, InvalidArgument):
             raise
         except SigError as error:
-            if isinstance(error, ConnectFailed):
-                raise
             raise ConnectFailed(f"cannot connect to {self._carrier.address}: {error}") from error
         self._up.set()
         self._tell(self.on_connected, self._carrier.on_connected)
@@ -228,8 +245,11 @@ class ClientRouter(LinkedRouter):
         self._up.wait(timeout)
         return self.state == "connected"
 
-    def _ended(self) -> None:
-        super()._ended()
+    def close(self, timeout: float | None = None) -> None:
+        super().close(timeout)
+        self._up.set()
+
+    def _over(self) -> None:
         if self._driver is not None and self._driver.core.opened:  # else it never was connected
             self._tell(self.on_disconnected, self._carrier.on_disconnected)
 

@@ -123,7 +123,7 @@ def over_tcp() -> Iterator[Machine]:
                 router.flush()
             for router in routers:
                 assert router._driver is not None
-                router._driver.settle(20)
+                router._driver.drain(20)
 
         yield Machine(routers, settle)
 

@@ -117,7 +117,7 @@ def test_a_stranger_costs_its_own_connection_and_one_line(greeting: str, log: Li
         assert honest.request("honest", "m", 2) == 2
         honest.flush()
     assert [data for event, data in got if event == "e"] == [1]
-    assert [event for event, _ in got] == ["#connect", "e"]
+    assert [event for event, _ in got] == ["#connect", "e", "#disconnect"]
     assert len(log.lines) == 1, log.lines
     assert len(log.lines[0].splitlines()) == 1
     assert len(log.lines[0]) < 800

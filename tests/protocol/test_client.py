@@ -140,12 +140,12 @@ def test_a_lost_link_fails_all_that_waits() -> None:
         a.core.trigger("s", "e", b"1")
 
 
-def test_after_an_orderly_end_the_sentence_says_so() -> None:
+def test_after_leaving_it_is_our_own_doing() -> None:
     core = welcomed()
     core.leave()
     core.leave()
     assert [frame.kind for frame in said(core)] == [Kind.BYE]
-    with pytest.raises(ConnectionLost, match="has been closed"):
+    with pytest.raises(Closed, match="has been closed"):
         core.call(Flush(), 0.0, 5, Answer())
 
 

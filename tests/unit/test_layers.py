@@ -19,7 +19,7 @@ LAYERS: dict[int, str] = {
     3: "protocol.*",
     4: "drivers.*",
     5: "carriers.*",
-    6: "arrivals linked network aio aio.*",
+    6: "answers arrivals linked network aio aio.*",
     7: "__main__ cli cli.* demo demo.* testing testing.*",
 }
 

@@ -242,7 +242,7 @@ class ClientCore(Peer):
         self._hasten(pack_reply(Reply(request.peer, request.corr, payload), route=arrived.route, flags=flags))
 
     def leave(self) -> None:
-        """Close in order: what waits is sent first."""
+        """Close in order: what waits is sent first. From here on every verb raises `Closed`."""
         self._left = True
         self.say_bye("closed")
 
@@ -394,7 +394,7 @@ class ClientCore(Peer):
     def _check_alive(self) -> None:
         if self.closed:
             # A new one each time: an exception keeps all the places where it was raised.
-            ended = Closed if isinstance(self.error, Closed) else ConnectionLost
+            ended = Closed if self._left or isinstance(self.error, Closed) else ConnectionLost
             raise ended(str(self.error or "the link to the server has been closed"))
 
     # Sending

@@ -1,0 +1,58 @@
+"""What carries a client's bytes: the contract between `ClientDriver` and the link it drives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sig.errors import SigError
+
+
+class LinkUser(Protocol):
+    """What a link calls, from a thread of its own; a `ClientDriver`."""
+
+    def received(self, data: bytes | memoryview) -> None:
+        """Bytes have come."""
+        ...
+
+    def writable(self) -> None:
+        """Everything sent so far has gone: more may be sent."""
+        ...
+
+    def locked(self, function: Callable[[], bool]) -> bool:
+        """Run something of the link's under the lock that guards sending."""
+        ...
+
+    def lost(self, error: SigError) -> None:
+        """The link is down; called once, and nothing is called after it."""
+        ...
+
+
+class Link(Protocol):
+    """What carries the bytes. `send` and `finish` are called with the user's lock held, and never wait."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes taken and not yet gone; nothing is sent while there are any."""
+        ...
+
+    def start(self, user: LinkUser) -> None:
+        """Begin to call `user`."""
+        ...
+
+    def send(self, data: bytes) -> None: ...
+
+    def finish(self, timeout: float) -> None:
+        """End when what was sent has gone and the other end has closed, or after `timeout` seconds.
+
+        May be called again: the shorter time holds.
+        """
+        ...
+
+    def join(self, timeout: float) -> None:
+        """Wait until it is down; not on a thread of the link's own."""
+        ...
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the descriptors, touch nothing else."""
+        ...

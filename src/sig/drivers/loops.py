@@ -1,0 +1,83 @@
+"""An event loop on a thread of its own, for those who live outside of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import selectors
+import threading
+from collections.abc import Coroutine
+from concurrent import futures
+from typing import Any, TypeVar
+
+from sig.drivers.fork import tell_child
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Starts at once. Its methods are for other threads."""
+
+    def __init__(self, name: str) -> None:
+        self._selector = selectors.DefaultSelector()
+        self.loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(self._selector)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            self.loop.close()
+            raise
+        tell_child(self)
+
+    def _run(self) -> None:
+        loop = self.loop
+        try:
+            loop.run_forever()
+            loop.run_until_complete(_cancel_all())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
+        """Run a coroutine there and wait for it. Raises `TimeoutError` when it takes longer: then it is cancelled."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:  # the loop has ended
+            coroutine.close()
+            raise
+        try:
+            return future.result(timeout)
+        except futures.TimeoutError:
+            future.cancel()  # of no effect on one that has ended with a TimeoutError of its own
+            raise
+
+    def stop(self, timeout: float) -> None:
+        """End the loop and its thread."""
+        try:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        except RuntimeError:
+            return  # ended before
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def forked(self) -> None:
+        # The descriptors belong to objects that nobody will close in good order here, and that close their numbers
+        # once more when they are collected, whatever these stand for by then. So the numbers stay, but stand for
+        # nothing: the parent's sockets must not live on in the child. Nor may the loop's own ways be used: where it
+        # has registered what is shared with the parent.
+        if self.loop.is_closed():
+            return
+        numbers = [key.fd for key in self._selector.get_map().values()]
+        ends: tuple[Any, ...] = (self._selector, getattr(self.loop, "_csock", None))
+        numbers += [end.fileno() for end in ends if hasattr(end, "fileno")]
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in numbers:
+            os.dup2(nothing, number, inheritable=False)
+        os.close(nothing)
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

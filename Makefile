@@ -4,7 +4,8 @@
 VENV ?= .venv
 GROUP ?= dev
 DEMO_SECONDS ?= 20
-# What to measure: make bench BENCH='--quick --only throughput'
+# What to measure: make bench SUITE=inprocess, or BENCH='--quick --only throughput'
+SUITE ?= peers
 BENCH ?=
 # The suite runs on these too, where they start.
 OTHER_PYTHONS ?= 3.12 3.13
@@ -68,12 +69,12 @@ plain-suite: $(VENV)/.test
 
 # The peers live in an environment of their own: $(VENV)-bench.
 bench:
-	$(MAKE) --no-print-directory VENV=$(VENV)-bench GROUP=bench bench-run
+	$(MAKE) --no-print-directory VENV=$(VENV)-bench GROUP=test bench-run
 
 .PHONY: bench-run
-bench-run: $(VENV)/.bench
+bench-run: $(VENV)/.test
 	$(PIP) install --quiet --requirement benchmarks/requirements.txt
-	$(BIN)/python -m benchmarks.peers $(BENCH)
+	$(BIN)/python -m benchmarks.$(SUITE) $(BENCH)
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench $(addprefix $(VENV)-,$(OTHER_PYTHONS)) docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

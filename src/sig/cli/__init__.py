@@ -11,7 +11,7 @@ def main(tokens: list[str] | None = None) -> int:
         from sig.cli.app import run
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.split(".")[0] == "sig":
-            raise
-        print(f"the command needs {missing.name!r}, which is not here: pip install 'pysig[cli]'", file=sys.stderr)
+            raise  # not an extra that was left out: a fault of ours
+        print(f"sig: the command needs {missing.name!r}, which is not here: pip install 'pysig[cli]'", file=sys.stderr)
         return 2
     return run(sys.argv[1:] if tokens is None else tokens)

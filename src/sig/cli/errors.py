@@ -1,4 +1,4 @@
-"""What goes wrong, as exit codes and single sentences."""
+"""What goes wrong, as exit codes and single sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sig.errors import (
     RequestFailed,
     RequestsNotSupported,
     RequestTimeout,
+    SenderAlreadyConnected,
     SenderNotConnected,
     SigError,
 )
@@ -24,8 +25,10 @@ USAGE: Final = 2
 NOT_CONNECTED: Final = 3
 TIMEOUT: Final = 4
 DENIED: Final = 5
+# 128 + SIGINT, as shells count.
+INTERRUPTED: Final = 130
 
-# The first that fits.
+# The first that fits; the rest has failed.
 _CODES: Final[tuple[tuple[type[SigError], int], ...]] = (
     (RequestTimeout, TIMEOUT),
     (Denied, DENIED),
@@ -35,6 +38,15 @@ _CODES: Final[tuple[tuple[type[SigError], int], ...]] = (
     (InvalidArgument, USAGE),
     (MethodNotFound, USAGE),
     (RequestsNotSupported, USAGE),
+)
+
+# What one can do, where the library's own sentence cannot know that it is read in a shell.
+_ADVICE: Final[tuple[tuple[type[SigError], str], ...]] = (
+    (RequestTimeout, "--timeout gives it longer"),
+    (SenderNotConnected, "`sig senders` lists who is"),
+    (SenderAlreadyConnected, "use another name, or stop who holds it"),
+    (MethodNotFound, "`sig senders {error.sender}` lists those it has"),
+    (RequestsNotSupported, "`sig senders` lists who does"),
 )
 
 
@@ -47,6 +59,7 @@ def sentence(error: SigError) -> str:
     """One sentence for people."""
     if isinstance(error, RemoteError):
         return f"the handler failed: {error}"
-    if isinstance(error, RequestFailed) and error.code:
-        return f"the handler refused ({error.code}): {error}"
-    return str(error)
+    if isinstance(error, RequestFailed):
+        return f"the handler refused ({error.code}): {error}" if error.code else f"the handler refused: {error}"
+    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
+    return str(error) if advice is None else f"{error}; {advice.format(error=error)}"

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.logging import RichHandler
-from rich.markup import escape
+from rich.highlighter import JSONHighlighter
 from rich.table import Table
+from rich.text import Text
 
-from sig.info import SenderInfo
+from sig.info import Info, SenderInfo
+
+_in_colours: Final = JSONHighlighter()
 
 
 class Output:
@@ -20,44 +27,49 @@ class Output:
 
     def __init__(self, json: bool) -> None:
         self.json: bool = json or not sys.stdout.isatty()
-        self.console: Console = Console(highlight=not self.json, soft_wrap=True)
-
-    def line(self, record: dict[str, object]) -> None:
-        """One JSON text on a line of its own, at once."""
-        sys.stdout.write(as_json(record) + "\n")
-        sys.stdout.flush()
+        self._console: Console = Console(soft_wrap=True, highlight=False)
 
     def value(self, value: object) -> None:
         """An answer."""
+        text = as_json(value)
         if self.json:
-            sys.stdout.write(as_json(value) + "\n")
-            sys.stdout.flush()
-        else:
-            self.console.print_json(as_json(value))
-
-    def event(self, record: dict[str, object]) -> None:
-        """One event, as a coloured line or as JSON."""
-        if self.json:
-            self.line(record)
+            _line(text)
             return
-        event = str(record["event"])
-        colour = "yellow" if event.startswith("#") else "green"
-        self.console.print(
-            f"[cyan]{escape(str(record['sender']))}[/] [{colour}]{escape(event)}[/] {escape(as_json(record['data']))}"
-        )
+        for line in msgspec.json.format(text, indent=2).splitlines():
+            self._console.print(_in_colours(printable(line)))
+
+    def event(self, info: Info, data: object, *, meta: bool = False) -> None:
+        """One event."""
+        if self.json:
+            record = {"sender": info.sender, "event": info.event, "data": data}
+            if meta:
+                record |= {"seq": info.seq, "time": info.time}
+            _line(as_json(record))
+            return
+        line = Text()
+        if meta:
+            line.append(f"{_clock(info.time)} {'' if info.seq is None else info.seq:>6}  ", "dim")
+        line.append(printable(info.sender), "cyan").append(" ")
+        line.append(printable(info.event), "yellow" if info.event.startswith("#") else "green").append(" ")
+        self._console.print(line.append(_in_colours(printable(as_json(data)))))
 
     def senders(self, senders: list[SenderInfo]) -> None:
         """A table of senders."""
         if self.json:
             for sender in senders:
-                self.line(sender._asdict())
+                _line(as_json(sender._asdict()))
             return
         table = Table("sender", "events", "requests", "since", "address")
         for sender in senders:
-            methods = ", ".join("(any)" if m is None else m for m in sender.requests or ())
-            cells = (sender.name, ", ".join(sender.events), methods, _clock(sender.since), sender.address)
-            table.add_row(*map(escape, cells))
-        self.console.print(table if senders else "nobody is connected")
+            methods = ", ".join("(any)" if method is None else method for method in sender.requests or ())
+            cells = (sender.name, ", ".join(sender.events), methods, _date(sender.since), sender.address)
+            table.add_row(*(Text(printable(cell), overflow="fold") for cell in cells))
+        self._console.print(table if senders else "nobody is there", soft_wrap=not senders)
+
+    def remark(self, text: str) -> None:
+        """A word to the person at the terminal, which is no result."""
+        if not self.json:
+            Console(stderr=True, soft_wrap=True, highlight=False).print(Text(printable(text), "dim"))
 
 
 def as_json(value: object) -> str:
@@ -65,17 +77,69 @@ def as_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def complain(sentence: str) -> None:
-    """Say what is wrong, on standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]sig:[/] {escape(sentence)}")
+def printable(text: str) -> str:
+    """`text` without what would move a terminal's cursor or change its colours, written as JSON does."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
-def log_to_stderr() -> None:
-    """Warnings of the library, readable, beside the output."""
-    logger = logging.getLogger("sig")
-    if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
-        logger.addHandler(RichHandler(console=Console(stderr=True), show_path=False))
+def complain(sentence: str, word: str = "sig", colour: str = "red") -> None:
+    """Say what is wrong, on standard error, in one line."""
+    line = Text(f"{word}: ", colour).append(printable(" ".join(sentence.split())), "default")
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
 
 
-def _clock(seconds: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(seconds))
+def reader_has_gone() -> bool:
+    """Whether nobody reads standard output any more: the pipe's other end is closed. Never blocks."""
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), 0)
+    return any(what & select.POLLERR for _, what in poller.poll(0))
+
+
+def flush() -> None:
+    """Write what waits: at exit it would be too late to say that it cannot be written."""
+    print(end="", flush=True)
+
+
+def discard() -> None:
+    """Nobody takes what waits: Python must not try again, and complain, when it flushes at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+class LogLines(logging.Handler):
+    """Warnings of the library as readable lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        # How the link has ended is what the command itself ends with, and says.
+        if not text.startswith("ClientRouter: "):
+            complain(text, f"sig {record.levelname.lower()}", "yellow")
+
+
+@contextmanager
+def log_on_stderr() -> Iterator[None]:
+    """While the block runs, the library says its warnings there."""
+    logger, lines = logging.getLogger("sig"), LogLines(logging.WARNING)
+    logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+
+
+def _line(text: str) -> None:
+    """At once: whoever reads a pipe waits for it."""
+    print(text, flush=True)
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{int(seconds * 1000) % 1000:03}"
+
+
+def _date(seconds: float) -> str:
+    """The time of day; of other days, the day too."""
+    then, now = time.localtime(seconds), time.localtime()
+    return time.strftime("%H:%M:%S" if then[:3] == now[:3] else "%Y-%m-%d %H:%M:%S", then)

@@ -1,46 +1,73 @@
-"""Data as one types it on a command line."""
+"""Data as one types it on a command line, or pipes it in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from sig.errors import InvalidArgument
 
+_JSON_BEGINS = ("{", "[", '"')
 
-def parse(words: Iterable[str]) -> object:
-    """The value that the words of a command line stand for.
 
-    Nothing is `None`; one JSON text is itself; `key=value` pairs make a dict, where a value is JSON if it can be read
-    as such and text otherwise; any other single word is text.
+def given(words: Sequence[str]) -> Iterator[object]:
+    """The values that the words of a command line stand for: one, or those of standard input for a single `-`.
+
+    Raises `InvalidArgument` for words that stand for nothing, before anything else happens.
     """
-    given = list(words)
-    if not given:
+    return _lines(sys.stdin.buffer) if list(words) == ["-"] else iter([parse(words)])
+
+
+def parse(words: Sequence[str]) -> object:
+    """Nothing is `None`; one JSON text is itself; `key=value` pairs make a dict; any other single word is text.
+
+    In a pair, the value is JSON if it can be read as such, and text otherwise.
+    """
+    for word in words:
+        if word.startswith("-") and not _is_json(word):
+            raise InvalidArgument(f"there is no option {word!r}; to send it as text, quote it twice: '\"{word}\"'")
+    if not words:
         return None
-    if all("=" in word and not word.startswith(("{", "[", '"')) for word in given):
-        return {key: _value(text) for key, _, text in (word.partition("=") for word in given)}
-    if len(given) == 1:
-        return _value(given[0])
-    raise InvalidArgument(f"{' '.join(given)!r} is neither key=value pairs nor one JSON text: quote the JSON")
+    if all("=" in word and not word.startswith(_JSON_BEGINS) for word in words):
+        return _pairs(words)
+    if len(words) == 1:
+        return _value(words[0])
+    raise InvalidArgument(f"{' '.join(words)!r} is neither key=value pairs nor one JSON text: quote it as a whole")
 
 
-def lines(source: Iterable[str]) -> Iterator[object]:
-    """The values in lines of JSON; empty lines are skipped."""
-    for number, line in enumerate(source, 1):
-        if line.strip():
-            try:
-                yield msgspec.json.decode(line)
-            except msgspec.DecodeError as error:
-                raise InvalidArgument(
-                    f"line {number} of the input is not JSON ({error}): give one JSON text a line"
-                ) from None
+def _pairs(words: Sequence[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        if not key or key in found:
+            raise InvalidArgument(f"{word!r} has {'a key that was given before' if key else 'no key'}: write key=value")
+        found[key] = _value(text)
+    return found
 
 
 def _value(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        if text.startswith(("{", "[", '"')):
+    except (msgspec.DecodeError, UnicodeError):
+        if text.startswith(_JSON_BEGINS):
             raise InvalidArgument(f"{text!r} looks like JSON and is not: check quotes and brackets") from None
         return text
+
+
+def _is_json(text: str) -> bool:
+    return not isinstance(_value(text), str)
+
+
+def _lines(source: Iterable[bytes]) -> Iterator[object]:
+    """The values in lines of JSON, as they come; empty lines are skipped."""
+    for number, line in enumerate(source, 1):
+        if line.strip():
+            try:
+                value = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeError) as error:
+                raise InvalidArgument(
+                    f"line {number} of the input is not JSON ({error}): give one JSON text a line"
+                ) from None
+            yield value

@@ -1,0 +1,50 @@
+"""`sig request`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+import sig
+from sig.cli import errors, values
+from sig.cli.options import Json, Url, Words
+from sig.cli.output import Output
+
+EXAMPLES = """Examples:
+
+    sig request lab/laser read                            without parameters
+    sig request lab/laser set_power mw=40                 {"mw": 40}
+    sig request lab/laser set_power 40 --timeout 2        the number 40
+    sig request lab/laser read | jq .mw                   one line of JSON when piped
+    seq 10 | sig request lab/laser set_power -            a request for each line of JSON
+
+`sig senders` lists who answers which requests. The exit code tells what
+happened: `sig --help` lists them.
+"""
+
+
+def request(
+    sender: str,
+    method: str,
+    /,
+    *params: Words,
+    timeout: Annotated[float, Parameter(help="seconds to wait for the answer", validator=Number(gt=0))] = 30,
+    json: Json = False,
+    url: Url = None,
+) -> int:
+    """Ask a sender, and print its answer.
+
+    Parameters
+    ----------
+    sender
+        the sender's name
+    method
+        the request's name
+    """
+    found, output = values.given(params), Output(json)
+    with sig.connect(url, name="sig request") as router:
+        for value in found:
+            output.value(router.request(sender, method, value, timeout=timeout))
+    return errors.ANSWERED

@@ -1,0 +1,60 @@
+"""`sig serve`."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+import sig
+from sig.carriers.address import default_url
+from sig.cli import errors, limits
+from sig.cli.signals import until_signal
+
+INDENT = "    "
+EXAMPLES = f"""Examples:
+
+    sig serve                           on port 3000, for this machine only
+    sig serve tcp://127.0.0.1:0         on a free port, which it prints
+    sig serve --max-connections 50
+
+Each of these limits is an option too:
+
+{textwrap.fill(", ".join(limits.OPTIONS), 76, break_on_hyphens=False, initial_indent=INDENT, subsequent_indent=INDENT)}
+"""
+
+
+def serve(
+    *urls: str,
+    insecure_public: Annotated[
+        bool,
+        Parameter(
+            negative="", show_default=False, help="serve other machines too, where anybody may then do everything"
+        ),
+    ] = False,
+    limit: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="a limit, as NAME=NUMBER; may be given again"),
+    ] = (),
+) -> int:
+    """Run a server until Ctrl-C.
+
+    It prints each address as bound, in a line of its own, and ends with code 0 on Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    urls
+        where to serve; without any, $SIG_URL or tcp://127.0.0.1:3000. Port 0 takes a free one
+    """
+    options: dict[str, Any] = limits.read(limit)
+    hint = " (Ctrl-C ends it)" if sys.stdout.isatty() else ""
+    with (
+        until_signal() as stopped,
+        sig.serve(*(urls or (default_url(),)), insecure_public=insecure_public, **options) as server,
+    ):
+        for url in server.urls:
+            print(f"serving {url}{hint}", flush=True)
+        stopped.wait()
+    return errors.ANSWERED

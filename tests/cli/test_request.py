@@ -1,0 +1,120 @@
+"""`sig request`: answers, and each exit code."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+from cli.commands import LIMIT_S, at_terminal, command, only_line, running
+from cli.conftest import Here
+
+import sig
+
+
+def test_the_answer_is_a_line_of_json_when_piped(server: sig.ServerRouter, url: str) -> None:
+    server.add_sender("lab/laser", requests={"set": lambda params: {"was": params}})
+    done = command("request", "lab/laser", "set", "mw=40", "--url", url)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{"was":{"mw":40}}\n', "")
+
+
+def test_nothing_is_an_answer(here: Here, server: sig.ServerRouter) -> None:
+    server.add_sender("s", requests={"m": lambda params: None})
+    assert here("request", "s", "m") == (0, "null\n", "")
+
+
+def test_a_line_of_standard_input_is_a_request(here: Here, server: sig.ServerRouter) -> None:
+    server.add_sender("s", requests={"double": lambda params: 2 * params})
+    assert here("request", "s", "double", "-", text="1\n2\n") == (0, "2\n4\n", "")
+
+
+def test_people_see_it_indented_and_in_colour(server: sig.ServerRouter, url: str) -> None:
+    server.add_sender("s", requests={"m": lambda params: {"a": [1, "é"]}})
+    seen = at_terminal("request", "s", "m", url=url)
+    assert len(seen.splitlines()) == 6
+    assert "\x1b[" in seen
+    assert "é" in seen
+    assert at_terminal("request", "s", "m", "--json", url=url) == '{"a":[1,"é"]}\r\n'
+
+
+# -- what goes wrong -----------------------------------------------------------------------------
+
+
+def fail(params: object) -> object:
+    raise KeyError("x")
+
+
+def refuse(params: object) -> object:
+    raise sig.RequestFailed("door\nopen", code="interlock")
+
+
+def decline(params: object) -> object:
+    raise sig.RequestFailed("not today")
+
+
+def deny(params: object) -> object:
+    raise sig.Denied("only for the night shift")
+
+
+@pytest.mark.parametrize(
+    ("sender", "method", "code", "told"),
+    [
+        ("s", "fail", 1, "the handler failed: KeyError: 'x'"),
+        ("s", "refuse", 1, "the handler refused (interlock): door open"),
+        ("s", "decline", 1, "the handler refused: not today"),
+        ("s", "deny", 5, "only for the night shift"),
+        ("s", "absent", 2, "has no request 'absent'; `sig senders s` lists those it has"),
+        ("silent", "m", 2, "answers no requests"),
+        ("nobody", "m", 3, "'nobody' is not connected; `sig senders` lists who is"),
+        ("s", "", 2, "cannot be empty"),
+    ],
+)
+def test_each_is_a_code_and_a_sentence(
+    server: sig.ServerRouter, url: str, sender: str, method: str, code: int, told: str
+) -> None:
+    server.add_sender("s", requests=[fail, refuse, decline, deny])
+    server.add_sender("silent", "e")
+    done = command("request", sender, method, url=url)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in only_line(done.stderr)
+
+
+@pytest.fixture
+def hold(server: sig.ServerRouter) -> tuple[threading.Event, threading.Event]:
+    """A request `wait` of `s` that has begun, and does not end before it may."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def wait(params: object) -> None:
+        begun.set()
+        may_end.wait(LIMIT_S)
+
+    server.add_sender("s", requests=[wait])
+    return begun, may_end
+
+
+def test_no_answer_in_time_is_code_4(url: str, hold: tuple[threading.Event, threading.Event]) -> None:
+    done = command("request", "s", "wait", "--timeout", "0.2", url=url)
+    hold[1].set()
+    assert done.returncode == 4
+    assert "within 0.2 s; --timeout gives it longer" in only_line(done.stderr)
+
+
+def test_ctrl_c_is_code_130(url: str, hold: tuple[threading.Event, threading.Event]) -> None:
+    with running("request", "s", "wait", url=url) as process:
+        assert hold[0].wait(LIMIT_S)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=LIMIT_S)
+        hold[1].set()
+        assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_a_server_that_goes_is_code_3(
+    server: sig.ServerRouter, url: str, hold: tuple[threading.Event, threading.Event]
+) -> None:
+    with running("request", "s", "wait", url=url) as process:
+        assert hold[0].wait(LIMIT_S)
+        server.close(0)
+        out, err = process.communicate(timeout=LIMIT_S)
+        hold[1].set()
+        assert (process.returncode, out) == (3, "")
+        assert only_line(err).startswith("sig: ")

@@ -1,0 +1,93 @@
+"""`sig serve`: what it prints, its limits, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from cli.commands import LIMIT_S, at_terminal, command, line_of, only_line, running
+from cli.conftest import Here
+
+import sig
+from sig.cli import limits
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_tells_its_port_and_ends_on_a_signal(number: signal.Signals) -> None:
+    with running("serve", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0") as process:
+        urls = [line_of(process).split()[1] for _ in range(2)]
+        for url in urls:
+            assert url.startswith("tcp://127.0.0.1:")
+            with sig.connect(url) as client:
+                assert client.senders() == []
+        assert urls[0] != urls[1]
+        process.send_signal(number)
+        out, err = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_without_an_address_it_serves_where_commands_connect() -> None:
+    with running("serve", url="tcp://127.0.0.1:0") as process:
+        assert line_of(process).startswith("serving tcp://127.0.0.1:")
+
+
+def test_other_machines_only_when_told() -> None:
+    done = command("serve", "tcp://0.0.0.0:0")
+    assert done.returncode == 2
+    assert "--insecure-public" in only_line(done.stderr)
+    with running("serve", "tcp://0.0.0.0:0", "--insecure-public") as process:
+        assert line_of(process).startswith("serving tcp://0.0.0.0:")
+
+
+def test_a_port_in_use_is_one_sentence(url: str) -> None:
+    done = command("serve", url)
+    assert done.returncode == 3
+    assert "the port is in use" in only_line(done.stderr)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--limit", "max_names=1", "--limit", "handshake-timeout-s=5.5"],
+        ["--max-names", "1", "--handshake-timeout-s=5.5"],
+        ["--max_names=1"],
+    ],
+)
+def test_limits_are_options(words: list[str]) -> None:
+    with running("serve", "tcp://127.0.0.1:0", *words) as process:
+        address = line_of(process).split()[1]
+        with sig.connect(address) as client:
+            client.add_sender("a", "e")
+            with pytest.raises(sig.Overloaded):
+                client.add_sender("b", "e")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--limit", "max_nmaes=1"], "max_names"),
+        (["--limit", "max_names"], "NAME=NUMBER"),
+        (["--limit", "a=b"], "NAME=NUMBER"),
+        (["--max-names"], "NAME=NUMBER"),
+        (["--max-names", "0"], "whole number above zero"),
+        (["--max-nmaes", "1"], "--max-nmaes"),
+    ],
+)
+def test_a_wrong_limit_is_one_sentence(here: Here, words: list[str], told: str) -> None:
+    done = here("serve", "tcp://127.0.0.1:0", *words)
+    assert (done.code, done.out) == (2, "")
+    assert told in only_line(done.err)
+
+
+def test_every_limit_is_told_in_the_help(here: Here) -> None:
+    shown = here("serve", "--help").out
+    assert [option for option in limits.OPTIONS if option not in shown] == []
+
+
+def test_options_that_are_no_limits_stay_as_they_are() -> None:
+    words = ["serve", "tcp://127.0.0.1:0", "--insecure-public", "--limit", "max_names=1", "--max-x", "5"]
+    assert limits.spell_out(words) == words
+
+
+def test_a_person_is_told_how_to_end_it() -> None:
+    assert "Ctrl-C ends it" in at_terminal("serve", "tcp://127.0.0.1:0", ctrl_c_at="serving tcp://")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import itertools
 import sys
 import threading
 import time
@@ -11,30 +11,40 @@ from pathlib import Path
 from watchfiles import watch
 
 import sig
+from sig.demo.sender import send
+
+NAME = "machine/files"
 
 
-def main(url: str, folder: str) -> None:
-    """Trigger `changed` for each change until the server has gone."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
-    try:
-        with sig.connect(url, name="demo files") as router:
-            router.on_disconnected = stop.set
-            sender = router.add_sender("machine/files", "changed", {"list": lambda params: sorted(_names(folder))})
-            # With a short `rust_timeout` a server that has gone is noticed although nothing changes.
-            for changes in watch(
-                folder, stop_event=stop, debounce=100, step=20, rust_timeout=500, raise_interrupt=False
-            ):
-                for change, path in sorted(changes):
-                    relative = str(Path(path).relative_to(Path(folder).resolve()))
-                    sender.trigger("changed", {"at": time.time(), "change": change.name, "path": relative})
-    except sig.ConnectionLost:
-        pass  # the server has gone, and nobody is left to tell
+class Folder:
+    """What is sent of one folder."""
+
+    def __init__(self, path: str) -> None:
+        # As the watcher names what is in it.
+        self._path = Path(path).resolve()
+
+    def list(self, params: object) -> list[str]:
+        """The names in it."""
+        return sorted(entry.name for entry in self._path.iterdir())
+
+    def work(self, router: sig.ClientRouter, ended: threading.Event) -> None:
+        """Trigger `changed` for each change."""
+        sender = router.add_sender(NAME, "changed", [self.list])
+        numbers = itertools.count(1)
+        # With a short `rust_timeout` the end is noticed although nothing changes.
+        for changes in watch(
+            self._path, stop_event=ended, debounce=100, step=20, rust_timeout=500, raise_interrupt=False
+        ):
+            for change, path in sorted(changes):
+                relative = str(Path(path).relative_to(self._path))
+                sender.trigger(
+                    "changed", {"at": time.time(), "number": next(numbers), "change": change.name, "path": relative}
+                )
 
 
-def _names(folder: str) -> list[str]:
-    return [entry.name for entry in Path(folder).iterdir()]
+def main(url: str, folder: str) -> int:
+    return send(url, Folder(folder).work)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    sys.exit(main(sys.argv[1], sys.argv[2]))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import signal
+import itertools
 import sys
+import threading
 import time
 
 import psutil
 
 import sig
+from sig.demo.sender import send
 
+NAME = "machine/metrics"
 PERIOD_S = 1.0
+_ORDERS = ("memory", "cpu")
 
 
 def sample() -> dict[str, object]:
@@ -19,7 +23,6 @@ def sample() -> dict[str, object]:
     disk = psutil.disk_io_counters()
     network = psutil.net_io_counters()
     return {
-        "at": time.time(),
         "cpu_percent": psutil.cpu_percent(percpu=True),
         "memory_percent": memory.percent,
         "memory_used_bytes": memory.used,
@@ -31,16 +34,24 @@ def sample() -> dict[str, object]:
 
 
 def processes(params: object) -> list[dict[str, object]]:
-    """The processes that use most memory: `{"count": 5}` of them."""
-    count = params.get("count", 5) if isinstance(params, dict) else 5
+    """The processes that use most: `{"count": 5, "by": "memory"}` or `"cpu"`, counted since the last request."""
+    wanted = params if isinstance(params, dict) else {}
+    count, by = wanted.get("count", 5), wanted.get("by", "memory")
     if not isinstance(count, int) or not 1 <= count <= 1000:
         raise sig.RequestFailed(f"count={count!r} is not a number from 1 to 1000", code="invalid_params")
-    found = [p.info for p in psutil.process_iter(["pid", "name", "memory_percent"])]
-    found.sort(key=lambda info: -(info["memory_percent"] or 0))
-    return [
-        {"pid": i["pid"], "name": i["name"], "memory_percent": round(i["memory_percent"] or 0, 2)}
-        for i in found[:count]
+    if by not in _ORDERS:
+        raise sig.RequestFailed(f"by={by!r} is none of {', '.join(_ORDERS)}", code="invalid_params")
+    found = [
+        {
+            "pid": process.pid,
+            "name": process.info["name"],
+            # `None` where the process may not be looked at, or has just ended.
+            "memory_percent": round(process.info["memory_percent"] or 0, 2),
+            "cpu_percent": round(process.info["cpu_percent"] or 0, 2),
+        }
+        for process in psutil.process_iter(["name", "memory_percent", "cpu_percent"])
     ]
+    return sorted(found, key=lambda process: process[f"{by}_percent"], reverse=True)[:count]
 
 
 def disk_usage(params: object) -> dict[str, object]:
@@ -53,19 +64,21 @@ def disk_usage(params: object) -> dict[str, object]:
     return {"path": path, "total_bytes": usage.total, "free_bytes": usage.free, "percent": usage.percent}
 
 
-def main(url: str) -> None:
-    """Trigger a sample every second until the server has gone."""
-    psutil.cpu_percent(percpu=True)  # the first answer of psutil means nothing
-    try:
-        with sig.connect(url, name="demo metrics") as router:
-            sender = router.add_sender("machine/metrics", "sample", [processes, disk_usage])
-            sender.trigger("sample", sample())
-            while not router.wait(PERIOD_S):
-                sender.trigger("sample", sample())
-    except sig.ConnectionLost:
-        pass  # the server has gone, and nobody is left to tell
+def work(router: sig.ClientRouter, ended: threading.Event) -> None:
+    """Trigger a sample every second."""
+    sender = router.add_sender(NAME, "sample", [processes, disk_usage])
+    for number in itertools.count(1):
+        sender.trigger("sample", {"at": time.time(), "number": number, **sample()})
+        if ended.wait(PERIOD_S):
+            return
+
+
+def main(url: str) -> int:
+    # The first answers of psutil count from here, and else would mean nothing.
+    psutil.cpu_percent(percpu=True)
+    processes(None)
+    return send(url, work)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1]))

@@ -1,106 +1,70 @@
-"""The demo on a screen: a live table at a terminal, plain lines elsewhere."""
+"""The demo while it goes on: a live table at a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sig.cli.output import as_json
-from sig.demo.tally import Tally, percentiles
+from sig.cli.output import as_json, printable
+from sig.demo.repeat import repeating
+from sig.demo.tally import Kind, Note, Snapshot, Tally, percentiles
+
+# What is shown of the past.
+_NOTES = 10
+_STYLES: dict[Kind, str] = {"act": "bold", "presence": "yellow", "answer": "cyan", "missed": "red"}
+# Often enough to see it go on, seldom enough for a log.
+_LINE_S = 2.0
 
 
-class View(Protocol):
-    """What shows the tally."""
+def live(tally: Tally, console: Console, title: str) -> Live:
+    """While the block runs, a table that changes in place."""
+    began = time.monotonic()
 
-    def __enter__(self) -> View: ...
+    def now() -> RenderableType:
+        moment = time.monotonic()
+        return picture(tally.snapshot(), f"{title}   {moment - began:.0f} s", moment)
 
-    def __exit__(self, *error: object) -> None: ...
-
-    def update(self, headline: str) -> None: ...
-
-
-class LiveView:
-    """A table that changes in place."""
-
-    def __init__(self, tally: Tally, console: Console) -> None:
-        self._tally = tally
-        self._live: Live = Live(console=console, refresh_per_second=4, transient=False)
-
-    def __enter__(self) -> LiveView:
-        self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._live.stop()
-
-    def update(self, headline: str) -> None:
-        self._live.update(picture(self._tally, headline))
+    return Live(console=console, get_renderable=now, refresh_per_second=4)
 
 
-class PlainView:
-    """A line whenever something of note has happened, for logs and pipes."""
+@contextmanager
+def plain(tally: Tally, console: Console) -> Iterator[None]:
+    """While the block runs, a line every two seconds. Notes are lines too: the tally tells them."""
 
-    def __init__(self, tally: Tally, console: Console) -> None:
-        self._tally = tally
-        self._console = console
-        self._said = 0
+    def line() -> None:
+        now = time.monotonic()
+        rows = tally.snapshot().rows.items()
+        counts = [f"{sender} {event}: {row.count} events, {row.rate(now):.1f}/s" for (sender, event), row in rows]
+        console.print(Text("; ".join(counts) or "waiting for the first event"))
 
-    def __enter__(self) -> PlainView:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.update("")
-
-    def update(self, headline: str) -> None:
-        _, presence, answers, _ = self._tally.snapshot()
-        notes = [*presence, *answers] if not headline else presence
-        for note in notes[self._said :]:
-            self._console.print(escape(note))
-        self._said = max(self._said, len(notes))
+    with repeating(_LINE_S, line):
+        yield
 
 
-class NoView:
-    """Nothing: for `--json`."""
-
-    def __enter__(self) -> NoView:
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def update(self, headline: str) -> None: ...
+def styled(note: Note) -> Text:
+    """A note as one line."""
+    return Text(printable(note.text), _STYLES[note.kind], no_wrap=True, overflow="ellipsis")
 
 
-def picture(tally: Tally, headline: str) -> Group:
+def picture(seen: Snapshot, title: str, now: float) -> Group:
     """All of it, as rich draws it."""
-    rows, presence, answers, missed = tally.snapshot()
-    table = Table("sender", "event", "count", "per second", "latency p50, last (ms)", "data", title=escape(headline))
-    now = time.monotonic()
-    for sender, event, row in rows:
+    table = Table("sender", "event", box=SIMPLE_HEAD, pad_edge=False, expand=True)
+    for head in ("count", "/s", "p50 ms", "last ms"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("data", no_wrap=True, overflow="ellipsis", ratio=1)
+    for (sender, event), row in seen.rows.items():
         latencies = list(row.latencies_ms)
-        shown = f"{percentiles(latencies)['p50']:.2f}, {latencies[-1]:.2f}" if latencies else ""
-        table.add_row(sender, event, str(row.count), f"{row.rate(now):.1f}", shown, escape(as_json(row.last)[:60]))
-    lines = [f"[yellow]{escape(note)}[/]" for note in presence[-4:]] + [f"[cyan]{escape(a)}[/]" for a in answers[-3:]]
-    return Group(table, Text.from_markup("\n".join([*lines, f"events missed: {missed}"])))
-
-
-def show_summary(console: Console, summary: dict[str, object], seconds: float) -> None:
-    """The summary, for people."""
-    table = Table("sender and event", "events", "latency p50 (ms)", "p99 (ms)", title=f"{seconds:.0f} seconds of sig")
-    events, latencies = summary["events"], summary["latency_ms"]
-    assert isinstance(events, dict)
-    assert isinstance(latencies, dict)
-    for name, count in events.items():
-        found = latencies.get(name, {})
-        table.add_row(escape(name), str(count), str(found.get("p50", "")), str(found.get("p99", "")))
-    console.print(table)
-    presence = summary["presence"]
-    assert isinstance(presence, list)
-    console.print(f"presence: {escape('; '.join(presence))}")
-    console.print(f"requests answered: {summary['requests_answered']}; events missed: {summary['missed']}")
-    console.print("Latency: from the sender's call to the listener's, through the server, by this machine's clock.")
+        p50, last = (f"{percentiles(latencies)['p50']:.2f}", f"{latencies[-1]:.2f}") if latencies else ("", "")
+        figures = (str(row.count), f"{row.rate(now):.1f}", p50, last)
+        table.add_row(Text(sender), Text(event), *figures, Text(printable(as_json(row.last))))
+    notes = [styled(note) for note in seen.notes[-_NOTES:]]
+    return Group(
+        Text(title, "bold"), table, *notes, Text(f"events missed: {seen.missed}", "red" if seen.missed else "green")
+    )

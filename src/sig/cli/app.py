@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError
 import sig
 from sig.cli import demo, errors, limits, listen, output, request, senders, serve, trigger
 
-app = App(
+app: App = App(
     name="sig",
     version=sig.__version__,
     help="""Events and requests between named senders.

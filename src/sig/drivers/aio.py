@@ -147,6 +147,7 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
         self._name = name
         self._transport: asyncio.Transport
         self._connection: Connection | None = None
+        self.full: bool = False
         self._stall: asyncio.TimerHandle | None = None
         self._unwritten = 0  # at the last look
         self._linger: asyncio.TimerHandle | None = None

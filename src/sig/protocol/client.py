@@ -117,6 +117,7 @@ class ClientCore(Peer):
 
     def __init__(self, limits: Limits, codec: Codec, *, name: str = "") -> None:
         super().__init__(limits)
+        self.error: SigError | None = None
         self.codec = codec
         self.welcome: Welcome | None = None
         self.calls: Calls = Calls(limits.requests_out)

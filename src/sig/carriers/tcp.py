@@ -209,7 +209,7 @@ def _bind_once(places: Iterable[_Place], port: int) -> list[socket.socket]:
 
 
 def _bound(family: int, place: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks at it, to set TCP_NODELAY
     try:
         if os.name == "posix":
             # A server that starts again must not wait for the last packets of the one before. Elsewhere this would
@@ -226,7 +226,7 @@ def _bound(family: int, place: Any) -> socket.socket:
 
 def _connected(place: _Place, timeout: float) -> socket.socket:
     family, target = place
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.settimeout(timeout)
         sock.connect(target)

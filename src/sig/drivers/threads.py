@@ -26,6 +26,8 @@ from sig.protocol.outbox import Outbox
 
 _CHUNK: Final = 256 * 1024
 _SLOW: Final = "slow"
+# How long a server that was told to go, or told us so, may take to close its end.
+_LINGER_S: Final = 1.0
 
 
 class Answer:
@@ -97,6 +99,8 @@ class ClientDriver:
         self._room = threading.Condition(self._lock)
         self._link: Link | None = None
         self._opened = Answer()
+        self._leaving = False  # by our own doing
+        self._gone = False  # everybody has been told that the link is down, or about to be
         self.triggered: int = 0
         """Events accepted so far."""
         self.flushed: int = 0
@@ -217,6 +221,7 @@ class ClientDriver:
         deadline = time.monotonic() + timeout
         with self._lock:
             if not self.core.closed:
+                self._leaving = True
                 self.core.leave()
                 self._pump()
             if self._link is not None:
@@ -243,8 +248,11 @@ class ClientDriver:
             # Before the lock is left: whoever was given an answer must find what came before it in the inbox.
             asked = self._enter(news) if news else ()
             self._pump()
+            over = self.core.closed and not self._leaving
         for item in asked:
             self._asked(item)
+        if over:
+            self.lost(ConnectionLost("the server closed the link"))  # nobody need wait until it really is
 
     def writable(self) -> None:
         """What was left has gone."""
@@ -258,8 +266,11 @@ class ClientDriver:
             return function()
 
     def lost(self, error: SigError) -> None:
-        """The link is down."""
+        """The link is down, or of no use any more. Only the first time counts."""
         with self._lock:
+            if self._gone:
+                return
+            self._gone = True
             self.core.disconnected(error)
             self._room.notify_all()
             self._opened.give(None, self.core.error)
@@ -293,7 +304,7 @@ class ClientDriver:
             data = self.core.data_to_send(_CHUNK)
             if not data:
                 if self.core.closed:
-                    link.finish(self._limits.close_timeout_s)
+                    link.finish(self._limits.close_timeout_s if self._leaving else _LINGER_S)
                 return
             link.send(data)
 

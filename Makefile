@@ -42,9 +42,13 @@ types: $(VENV)/.$(GROUP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/basedpyright --ignoreexternal --verifytypes sig
 
+# The slow ones move a million events: measuring the coverage of that tells nothing and takes minutes.
 suite: $(VENV)/.$(GROUP)
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m "not slow"
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
+	$(BIN)/python -m pytest -q -m slow
 
 own-coverage: $(VENV)/.$(GROUP)
 	$(BIN)/python tests/own_coverage.py
@@ -65,7 +69,7 @@ versions:
 
 .PHONY: plain-suite
 plain-suite: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -m "not slow"
 
 # The peers live in an environment of their own: $(VENV)-bench.
 bench:

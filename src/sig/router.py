@@ -177,7 +177,8 @@ class Router(OldNames):
 
         Args:
             sender: its name; one sender holds it at a time.
-            events: what it will trigger: one name or several.
+            events: what it will trigger: one name or several; a mapping of names to payload types may say `None` or
+                `object` only, as types are not checked at the sender yet.
             requests: what it answers: `{method: handler(params)}`, where the key `None` is a default
                 `handler(method, params)`; or functions, named by their `__name__`. Handlers may be `async def`.
             retain: the events whose last value is kept for `initial=True` listeners and `last`, or true for all.
@@ -192,6 +193,11 @@ class Router(OldNames):
         """
         name = check_sender(sender)
         names = [check_own_event(event) for event in ([events] if isinstance(events, str) else events)]
+        if isinstance(events, Mapping) and any(kind not in (None, object) for kind in events.values()):
+            raise InvalidArgument(
+                f"sender {name!r} names payload types, which are not checked at the sender yet: "
+                "give the names of its events, and type= where they are heard"
+            )
         handlers = Handlers(requests, self._runtime, loop)
         if not names and not handlers:
             raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")

@@ -197,6 +197,7 @@ def test_the_second_claim_of_a_name_is_refused_and_the_first_is_unharmed(router:
     [
         (("s",), sig.InvalidArgument, "sender 's' has neither events nor requests: give it at least one"),
         (("s", [], {}), sig.InvalidArgument, "neither events nor requests"),
+        (("s", {"e": int}), sig.InvalidArgument, "type= where they are heard"),
         (("", ["e"]), sig.InvalidName, "a sender name cannot be empty"),
         (("s", [""]), sig.InvalidName, "an event name cannot be empty"),
         (("s", ["e", 5]), sig.InvalidName, "an event name must be a str, not int"),
@@ -881,3 +882,9 @@ def test_a_router_with_links_tells_presence_to_whom_it_finds(router: sig.Router)
         subscription.close()
     router._call_each(subscriptions, info_of("s", "#connect"), None)
     assert len(log) == 4
+
+
+def test_a_mapping_names_events_without_types() -> None:
+    with sig.Router() as router, router.add_sender("s", {"e": None, "f": object}) as sender:
+        sender.trigger("e")
+        assert router.senders()[0].events == ["e", "f"]

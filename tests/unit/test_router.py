@@ -221,7 +221,7 @@ def test_what_cannot_be_a_sender_is_refused_before_anything_is_registered(
 
 
 @pytest.mark.parametrize(
-    ("events", "names"), [("e", ["e"]), (["e", "f", "e"], ["e", "f"]), ({"e": int, "f": None}, ["e", "f"]), ((), [])]
+    ("events", "names"), [("e", ["e"]), (["e", "f", "e"], ["e", "f"]), ({"e": object, "f": None}, ["e", "f"]), ((), [])]
 )
 def test_events_are_one_name_or_several_or_a_mapping(router: sig.Router, events: Any, names: list[str]) -> None:
     router.add_sender("s", events, [answer])
@@ -882,9 +882,3 @@ def test_a_router_with_links_tells_presence_to_whom_it_finds(router: sig.Router)
         subscription.close()
     router._call_each(subscriptions, info_of("s", "#connect"), None)
     assert len(log) == 4
-
-
-def test_a_mapping_names_events_without_types() -> None:
-    with sig.Router() as router, router.add_sender("s", {"e": None, "f": object}) as sender:
-        sender.trigger("e")
-        assert router.senders()[0].events == ["e", "f"]

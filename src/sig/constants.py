@@ -57,7 +57,7 @@ class Limits:
     # Largest frame we accept. A corrupt length must not make us allocate gigabytes;
     # sensors send bytes, cameras send megabytes. Above it, send in parts.
     max_frame_bytes: int = 16 * _MIB
-    # Largest control message that a server reads: a sender with a thousand long names fits. Judging a megabyte of
+    # Largest control message that either end reads: a sender with a thousand long names fits. Judging a megabyte of
     # brackets takes a third of a second, sixteen would take the server away from everybody for five.
     max_control_frame_bytes: int = 1 * _MIB
     # The same for a peer we do not know yet: a handshake is small, and strangers are many.
@@ -108,6 +108,9 @@ class Limits:
     # Per connection, and for the server as a whole: what one client may make everybody else pay.
     max_subscriptions: int = 10_000
     max_subscriptions_total: int = 1_000_000
+    # Events and requests that the senders of one connection declare: each is a route here, and whoever listens to
+    # all of them is told of each before its first event.
+    max_events: int = 10_000
     # Senders of one connection.
     max_names: int = 1_000
 

@@ -213,6 +213,7 @@ class Presence(Message, frozen=True, omit_defaults=True):
 # -- to bytes and back ---------------------------------------------------------------------------
 
 _LONGEST_REASON: Final = 200
+_LONGEST_TEXT: Final = 4000
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -246,8 +247,19 @@ def decode_call(body: bytes) -> Call:
 
 
 def decode_error(body: bytes) -> SigError:
-    """The error that the body of a RESULT with the flag ERR tells of; raises as `decode_control` does."""
-    return from_wire(_decode(object, "error", body))
+    """The error that the body of a RESULT with the flag ERR tells of; raises as `decode_control` does.
+
+    Texts in it are cut: a sentence that fills a frame would fill the log of whoever gets it.
+    """
+    told = _decode(object, "error", body)
+    if isinstance(told, dict):
+        told = {key: value[:_LONGEST_TEXT] if isinstance(value, str) else value for key, value in told.items()}
+    return from_wire(told)
+
+
+def in_a_line(text: str, longest: int) -> str:
+    """What a peer says, cut, and without what would forge lines of a log or talk to a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:longest])
 
 
 def _decode(kind: object, name: str, body: bytes) -> Any:
@@ -255,8 +267,9 @@ def _decode(kind: object, name: str, body: bytes) -> Any:
     try:
         return _decoder(kind).decode(body)
     except (msgspec.DecodeError, ValueError) as error:
-        # Cut, since it may quote what the peer sent.
-        raise RemoteProtocolError(f"the peer sent a malformed {name}: {str(error)[:_LONGEST_REASON]}") from error
+        # It may quote what the peer sent.
+        reason = in_a_line(str(error), _LONGEST_REASON)
+        raise RemoteProtocolError(f"the peer sent a malformed {name}: {reason}") from error
 
 
 @cache

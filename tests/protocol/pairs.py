@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from sig.codecs import as_codec
 from sig.constants import Limits
-from sig.errors import SigError
-from sig.messages import AddSender, Call, Close, Flush, RemoveSender
+from sig.errors import ConnectionLost, SigError
+from sig.messages import AddSender, Bye, Call, Close, Error, Flush, Hello, RemoveSender, decode_control, encode_control
 from sig.protocol.client import ClientCore, EventsArrived, News, RequestArrived
 from sig.protocol.connection import Connection
 from sig.protocol.events import unpack_events
+from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
 from sig.protocol.server import ServerCore
 
 Cut = Callable[[bytes], list[bytes]]
@@ -121,6 +122,37 @@ class End:
         return found
 
 
+class Raw:
+    """A connection whose other end is played by the test: it says whatever it likes, and reads when it likes."""
+
+    def __init__(self, world: World, *, hello: Hello | None = None) -> None:
+        self.world = world
+        self.connection = world.accept("raw")
+        self._reader = FrameReader(1 << 24, preface=True)
+        if hello is not None:
+            self.send(PREFACE, pack(Kind.HELLO, encode_control(hello)))
+
+    def send(self, *frames: bytes) -> None:
+        for part in self.world.cut(b"".join(frames)):
+            self.world.server.receive_data(self.connection, part, self.world.now)
+
+    def read(self, limit: int = 1 << 24) -> list[Frame]:
+        """What the server has to say now."""
+        frames = self._reader.feed(self.connection.data_to_send(limit))
+        assert self._reader.error is None
+        return frames
+
+    def last_words(self) -> str:
+        """The sentence of the ERROR or BYE that is the last thing the server says."""
+        frame = self.read()[-1]
+        told = decode_control(Error if frame.kind == Kind.ERROR else Bye, frame.body)  # type: ignore[arg-type]
+        assert isinstance(told, Error | Bye)
+        return told.message
+
+    def hang_up(self) -> None:
+        self.world.server.disconnected(self.connection, self.world.now)
+
+
 class World:
     """All of it, on one thread."""
 
@@ -140,6 +172,12 @@ class World:
 
     def accept(self, address: str = "test") -> Connection:
         return self.server.accept(self.now, address)
+
+    def raw(self) -> Raw:
+        """Somebody who has been let in, and is played by the test."""
+        raw = Raw(self, hello=Hello([1], ["json"]))
+        raw.read()
+        return raw
 
     def client(self, *, codec: object = "json", limits: Limits | None = None, settle: bool = True) -> End:
         core = ClientCore(limits or self.limits, as_codec(codec), name=f"client {len(self.ends)}")
@@ -175,8 +213,6 @@ class World:
 
     def lose(self, end: End, error: SigError | None = None) -> None:
         """The link between the two goes down."""
-        from sig.errors import ConnectionLost
-
         if end in self.ends:
             self.ends.remove(end)
             self.server.disconnected(end.connection, self.now)

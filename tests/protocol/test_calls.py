@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sig.errors import ConnectionLost, Overloaded, SigError
 from sig.protocol.calls import Calls
@@ -103,3 +105,50 @@ def test_calls_that_ended_long_before_their_deadline_leave_nothing() -> None:
     calls.open(waiter, 5, late)
     calls.handle_timeout(5)
     assert len(waiter.got) == 1
+
+
+def test_what_a_call_is_about_may_be_said_later_while_it_waits() -> None:
+    calls, waiter = Calls(10), Waiter()
+    number = calls.open(waiter, 10, late)
+    assert calls.set_about(number, "x")
+    calls.fail_about("x", ConnectionLost("gone"))
+    assert (len(waiter.got), calls.set_about(number, "y"), calls.about(number)) == (1, False, None)
+
+
+def test_whoever_is_answered_may_ask_again_at_once() -> None:
+    calls = Calls(1)
+    got: list[object] = []
+    calls.open(lambda value, error: got.append(calls.open(Waiter(), 10, late)), 5, late)
+    calls.handle_timeout(5)
+    assert (got, len(calls), calls.next_deadline()) == ([2], 1, 10)
+    calls.fail_all(ConnectionLost("over"))
+    assert len(calls) == 0
+
+
+Act = st.one_of(
+    st.tuples(st.just("open"), st.integers(1, 20)),
+    st.tuples(st.sampled_from(["succeed", "fail", "forget", "time"]), st.integers(1, 30)),
+)
+
+
+@given(st.lists(Act, max_size=150))
+def test_each_call_ends_once_and_by_its_deadline(acts: list[tuple[str, int]]) -> None:
+    calls, now = Calls(1000), 0
+    waiting: dict[int, int] = {}  # number -> deadline
+    for what, value in acts:
+        if what == "open":
+            number = calls.open(Waiter(), now + value, late)
+            waiting[number] = now + value
+        elif what == "time":
+            now += value
+            over = calls.handle_timeout(now)
+            assert over == sorted(over, key=lambda number: waiting[number])
+            assert [n for n, deadline in waiting.items() if deadline <= now] == sorted(over)
+            for number in over:
+                del waiting[number]
+        else:
+            act = {"succeed": calls.succeed, "fail": calls.fail}.get(what, lambda number, _: calls.forget(number))
+            assert act(value, ConnectionLost("x")) == (value in waiting)
+            waiting.pop(value, None)
+        assert (len(calls), calls.next_deadline()) == (len(waiting), min(waiting.values(), default=None))
+        assert len(calls._deadlines) <= 65 + 2 * max(len(waiting), 1) + 1

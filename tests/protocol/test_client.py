@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,8 +23,11 @@ from sig.errors import (
     RemoteError,
     RequestFailed,
     RequestTimeout,
+    SenderNotConnected,
+    to_wire,
 )
 from sig.messages import (
+    AddSender,
     Bye,
     Error,
     Flush,
@@ -35,7 +40,16 @@ from sig.messages import (
     decode_control,
     encode_control,
 )
-from sig.protocol.bodies import Lost, Reply, Request, pack_lost, pack_peer_gone, pack_reply, pack_request
+from sig.protocol.bodies import (
+    Lost,
+    Reply,
+    Request,
+    pack_lost,
+    pack_peer_gone,
+    pack_reply,
+    pack_request,
+    unpack_request,
+)
 from sig.protocol.client import (
     ClientCore,
     EventsArrived,
@@ -45,7 +59,7 @@ from sig.protocol.client import (
     RouteOpened,
 )
 from sig.protocol.events import pack_events
-from sig.protocol.frames import PREFACE, REPLY_ERR, Frame, FrameReader, Kind, pack
+from sig.protocol.frames import PREFACE, REPLY_ERR, REPLY_MORE, Frame, FrameReader, Kind, pack
 
 WELCOME = Welcome(1, ["json"], "node", 1, 5, "token", 1 << 20, 1 << 20, 0.0)
 
@@ -76,14 +90,17 @@ def test_a_refusal_is_an_error_of_its_own_with_the_servers_sentence() -> None:
     core = lone()
     core.receive_at(pack(Kind.ERROR, encode_control(Error("x", "update the client", fatal=True))), 0.0)
     assert isinstance(core.error, HandshakeRefused)
-    assert str(core.error) == "update the client"
-
-
-def test_a_goodbye_instead_of_a_welcome_is_a_refusal() -> None:
-    core = lone()
-    core.receive_at(pack(Kind.BYE, encode_control(Bye("overloaded", "come back later"))), 0.0)
+    assert str(core.error) == "the server refused: update the client"
+    core.disconnected(ConnectionLost("the server closed the link"))
     assert isinstance(core.error, HandshakeRefused)
-    assert str(core.error) == "come back later"
+
+
+@pytest.mark.parametrize("bye", [Bye("overloaded", "come back later"), Bye("come back later")])
+def test_a_goodbye_instead_of_a_welcome_is_a_refusal(bye: Bye) -> None:
+    core = lone()
+    core.receive_at(pack(Kind.BYE, encode_control(bye)), 0.0)
+    assert isinstance(core.error, HandshakeRefused)
+    assert str(core.error) == "the server refused: come back later"
 
 
 @pytest.mark.parametrize(
@@ -92,21 +109,42 @@ def test_a_goodbye_instead_of_a_welcome_is_a_refusal() -> None:
 def test_a_welcome_to_something_else_is_a_mistake(welcome: Welcome) -> None:
     core = lone()
     core.receive_at(pack(Kind.WELCOME, encode_control(welcome)), 0.0)
-    assert core.closed
+    assert isinstance(core.error, HandshakeRefused)
     assert "not offered" in str(core.error)
 
 
-def test_another_protocol_is_named() -> None:
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n", "HTTP"),
+        (b"PSIG\x02\x05\0\0", "update the program on this side"),
+        (b"PSIG\x00\x05\0\0", "update the peer"),
+        (PREFACE + pack(Kind.EVENT), "EVENT before the handshake"),
+        (PREFACE + pack(Kind.RESULT), "RESULT before the handshake"),
+        (PREFACE + pack(Kind.PING, b"12345678"), "PING before the handshake"),
+        (PREFACE + pack(Kind.CHALLENGE, b"{}"), "CHALLENGE before the handshake"),
+        (PREFACE + pack(Kind.WELCOME, b"x" * 20_000), "over the limit of 16384"),
+        (PREFACE + pack(Kind.WELCOME, b"{}"), "malformed Welcome"),
+    ],
+)
+def test_who_does_not_shake_hands_has_refused_to(data: bytes, told: str) -> None:
     core = ClientCore(Limits(), as_codec("json"))
-    core.receive_at(b"HTTP/1.1 400 Bad Request\r\n", 0.0)
-    assert "HTTP" in str(core.error)
+    core.receive_at(data, 0.0)
+    assert isinstance(core.error, HandshakeRefused)
+    assert told in str(core.error)
 
 
-@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.RESULT, Kind.PRESENCE])
-def test_nothing_comes_before_the_welcome(kind: Kind) -> None:
+def test_leaving_before_the_welcome_is_no_refusal() -> None:
     core = lone()
-    core.receive_at(pack(kind, b""), 0.0)
-    assert core.closed
+    core.leave()
+    core.disconnected(ConnectionLost("x"))
+    assert isinstance(core.error, Closed)
+
+
+def test_a_link_that_is_lost_before_the_welcome_is_lost() -> None:
+    core = lone()
+    core.disconnected(ConnectionLost("the cable was pulled"))
+    assert str(core.error) == "the cable was pulled"
 
 
 # -- calls ---------------------------------------------------------------------------------------
@@ -247,6 +285,57 @@ def test_a_servers_goodbye_is_the_reason_for_the_end() -> None:
     assert "the server is closing" in str(answer.error)
 
 
+def test_a_call_that_is_too_big_is_refused_at_the_caller() -> None:
+    world = World(max_control_frame_bytes=1000)
+    end = world.client()
+    with pytest.raises(MessageTooBig, match="AddSender takes .* the limit is 1000"):
+        end.add("s", *["x" * 100 + str(number) for number in range(20)])
+    assert end.add("s", "e")
+
+
+def test_control_from_a_server_has_a_limit_too() -> None:
+    core = ClientCore(Limits.of(max_control_frame_bytes=1000), as_codec("json"))
+    core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)
+    core.receive_at(pack(Kind.RESULT, b"[" * 1001), 0.0)
+    assert "the limit is 1000" in str(core.error)
+
+
+def test_what_the_server_says_at_the_end_is_cut() -> None:
+    core, answer = welcomed(), Answer()
+    core.call(Flush(), 0.0, 5, answer)
+    core.receive_at(pack(Kind.ERROR, encode_control(Error("x", "\n" * 100_000, fatal=True))), 0.0)
+    core.disconnected(ConnectionLost("the link was lost"))
+    assert isinstance(answer.error, ConnectionLost)
+    assert len(str(answer.error)) < 600
+    assert str(answer.error).isprintable()
+
+
+def test_who_ended_the_link_says_what_waits_is_forgotten() -> None:
+    core = welcomed()
+    core.call(Flush(), 0.0, 5, Answer())
+    core.receive_at(pack(Kind.CALL, b"{}"), 0.0)
+    assert core.queued_bytes == 0
+    assert [frame.kind for frame in said(core)] == [Kind.ERROR]
+
+
+def test_a_sender_is_known_as_long_as_one_of_its_routes_is_open() -> None:
+    core = welcomed()
+
+    def route(number: int, event: str | None) -> bytes:
+        return pack(Kind.ROUTE, encode_control(Route("s", event)), route=number)
+
+    def gone(number: int) -> bytes:
+        return pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=number)
+
+    # One of them is told again, which makes no third.
+    core.receive_at(route(1, "e") + route(2, None) + route(1, "e"), 0.0)
+    seen = [core.knows("s")]
+    for frame in (gone(1), gone(1), gone(2)):
+        core.receive_at(frame, 0.0)
+        seen.append(core.knows("s"))
+    assert seen == [True, True, True, False]
+
+
 # -- requests ------------------------------------------------------------------------------------
 
 
@@ -254,12 +343,13 @@ def test_too_many_requests_are_refused_at_the_caller() -> None:
     world = World(requests_out=1)
     owner, a = world.client(), world.client()
     owner.add("s", requests=["m"])
+    _, give_up = a.request("s", "m")
+    with pytest.raises(Overloaded):
+        a.request("s", "m")
+    give_up()
     a.request("s", "m")
     world.settle()
-    answer, give_up = a.request("s", "m")
-    with pytest.raises(Overloaded):
-        _ = answer.ok
-    give_up()
+    assert len(owner.asked()) == 1
 
 
 def test_a_request_ends_at_its_deadline_and_the_owner_is_told() -> None:
@@ -322,12 +412,46 @@ def test_a_timeout_on_a_closed_link_sends_nothing() -> None:
     assert isinstance(answer.error, RequestTimeout)
 
 
-def test_a_server_that_answers_nonsense_fails_the_request() -> None:
+@pytest.mark.parametrize("nonsense", ["not a number", True, 2**40, -1, 5])
+def test_a_server_that_answers_nonsense_fails_the_request(nonsense: object) -> None:
     core, answer = welcomed(), Answer()
     core.request("s", "m", b"", now=0.0, deadline=5.0, hops=1, done=answer)
     (call,) = said(core)
-    core.receive_at(pack(Kind.RESULT, encode_control(Result("not a number")), route=call.route), 0.0)
-    assert "something else" in str(answer.error)
+    core.receive_at(pack(Kind.RESULT, encode_control(Result(nonsense)), route=call.route), 0.0)
+    assert "without a ROUTE" in str(answer.error)
+    assert said(core) == []
+
+
+def test_a_sender_whose_name_the_server_has_forgotten_is_named() -> None:
+    core, answer = welcomed(), Answer()
+    core.receive_at(pack(Kind.ROUTE, encode_control(Route("s")), route=5), 0.0)
+    core.request("s", "m", b"", now=0.0, deadline=5.0, hops=1, done=answer)
+    payload = encode_control(to_wire(SenderNotConnected("")))
+    core.receive_at(pack_reply(Reply(0, 1, payload), route=5, flags=REPLY_ERR), 0.0)
+    with pytest.raises(SenderNotConnected, match="sender 's'"):
+        _ = answer.ok
+
+
+def test_a_request_whose_time_is_over_before_the_route_is_known_timed_out() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m", timeout=2)
+    a.core.handle_timeout(world.now + 2)
+    world.settle()
+    assert isinstance(answer.error, RequestTimeout)
+    assert (answer.times, owner.asked()) == (1, [])
+
+
+def test_a_request_without_an_end_waits() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m", timeout=math.inf)
+    world.advance(1e6)
+    owner.core.reply(owner.asked()[0], b"1", None)
+    world.settle()
+    assert answer.ok == b"1"
 
 
 @pytest.mark.parametrize(
@@ -362,8 +486,60 @@ def test_an_answer_that_is_too_big_is_an_error() -> None:
     world.settle()
     owner.core.reply(owner.asked()[0], b"1" * 5000, None)
     world.settle()
-    assert "5000 bytes" in str(answer.error)
+    with pytest.raises(MessageTooBig, match="5000 bytes"):
+        _ = answer.ok
     assert not owner.core.closed
+
+
+@pytest.mark.parametrize("limits", [{"max_frame_bytes": 2000}, {"max_control_frame_bytes": 1000}])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestFailed("door open", data="x" * 5000),
+        RequestFailed("door open" + "\0" * 5000),
+        RemoteError("door open" + "x" * 5000, type="Y" * 5000),
+        ValueError("door open" + "ü" * 5000),
+    ],
+)
+def test_an_error_that_is_too_big_is_told_in_short(limits: dict[str, float], error: Exception) -> None:
+    world = World(**limits)
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    owner.core.reply(owner.asked()[0], None, error)
+    world.settle()
+    assert isinstance(answer.error, RequestFailed)
+    assert "door open" in str(answer.error)
+    assert (owner.core.closed, a.core.closed) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("payload", "flags", "told"),
+    [
+        (b"garbage", REPLY_ERR, "cannot be read"),
+        (b"[" * 500, REPLY_ERR, "cannot be read"),
+        (b'{"code":"remote_error","message":"%s"}' % (b"x" * 900), REPLY_ERR, "xxx"),
+        (b'{"code":"remote_error","message":"%s"}' % (b"x" * 2000), REPLY_ERR, "the limit is 1000"),
+        (b"1", REPLY_MORE, "in parts"),
+    ],
+)
+def test_what_another_client_answers_costs_the_request_and_never_the_link(
+    payload: bytes, flags: int, told: str
+) -> None:
+    world = World(max_control_frame_bytes=1000)
+    owner, a = world.raw(), world.client()
+    owner.send(pack(Kind.CALL, encode_control(AddSender("s", [], ["m"])), route=1))
+    answer, _ = a.request("s", "m")
+    world.settle()
+    (frame,) = [frame for frame in owner.read() if frame.kind == Kind.REQUEST]
+    request = unpack_request(frame)
+    owner.send(pack_reply(Reply(request.peer, request.corr, payload), route=frame.route, flags=flags))
+    world.settle()
+    assert told in str(answer.error)
+    assert answer.times == 1
+    assert not a.core.closed
+    assert a.ask(Senders(None))
 
 
 def test_a_reply_after_the_end_is_not_sent() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from protocol.pairs import World
 
+from sig.constants import Limits
 from sig.errors import Overloaded
-from sig.messages import decode_error
+from sig.messages import Error, decode_control, decode_error
 from sig.protocol.bodies import unpack_lost
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
@@ -62,8 +64,57 @@ def test_a_client_that_lets_control_pile_up_is_cut_off() -> None:
     connection.put(pack(Kind.LOST, b"x" * 2000))
 
 
-def test_a_result_that_would_cut_the_link_is_an_error_instead() -> None:
-    world = World(link_control_bytes=1000)
+def test_what_others_ask_of_a_client_does_not_count_against_it() -> None:
+    world = World(link_control_bytes=1000, link_drop_bytes=2000)
+    connection = world.client().connection
+    request = pack(Kind.REQUEST, b"x" * 988)
+    assert connection.put_asked(pack(Kind.REQUEST, b"x" * 5000)), "one may be as large as it likes"
+    assert not connection.put_asked(request), "but then it must be read first"
+    for _ in range(9):
+        connection.put(pack(Kind.LOST, b"x" * 88))
+    assert not connection.closed
+    assert [len(frame.data) for frame in frames(connection.data_to_send(1))] == [5012]
+    assert connection.put_asked(request)
+    assert connection.put_asked(pack(Kind.CANCEL, b"x" * 988))
+    assert not connection.put_asked(pack(Kind.CANCEL, b"x"))
+    assert [frame.kind for frame in frames(connection.data_to_send(1 << 20))][-2:] == [Kind.REQUEST, Kind.CANCEL]
+    assert connection.put_asked(pack(Kind.REQUEST, b"x" * 5000))
+    for _ in range(2):
+        connection.put(pack(Kind.LOST, b"x" * 600))
+    assert connection.closed
+
+
+def test_a_link_that_has_ended_takes_nothing_more() -> None:
+    connection = World().client().connection
+    connection.say_bye("shutdown")
+    connection.put(pack(Kind.LOST, b"x"))
+    connection.put_events(event(1, b"1"), ((1, 1),))
+    assert connection.put_asked(pack(Kind.REQUEST, b"x"))
+    assert [frame.kind for frame in frames(connection.data_to_send(1 << 20))] == [Kind.BYE]
+
+
+def test_a_link_that_is_down_keeps_nothing() -> None:
+    connection = World().client().connection
+    connection.put(pack(Kind.LOST, b"x"))
+    connection.put_asked(pack(Kind.REQUEST, b"x"))
+    connection.put_events(event(1, b"1"), ((1, 1),))
+    connection.receive_eof()
+    assert (connection.data_to_send(1 << 20), connection.outbox.bytes) == (b"", 0)
+
+
+def test_a_client_that_cannot_take_what_must_be_said_is_told_what_to_do() -> None:
+    connection = World().client(limits=Limits.of(max_frame_bytes=300)).connection
+    connection.put(pack(Kind.ROUTE, b"x" * 300))
+    assert not connection.closed
+    connection.put(pack(Kind.ROUTE, b"x" * 301))
+    (frame,) = frames(connection.data_to_send(1 << 20))
+    assert frame.kind == Kind.ERROR
+    assert "give it a larger max_frame_bytes" in decode_control(Error, frame.body).message
+
+
+@pytest.mark.parametrize("limits", [{"link_control_bytes": 1000}, {"max_control_frame_bytes": 500}])
+def test_a_result_that_would_cut_the_link_is_an_error_instead(limits: dict[str, float]) -> None:
+    world = World(**limits)
     connection = world.client().connection
     connection.result(5, ["x" * 600])
     (frame,) = frames(connection.data_to_send(1 << 20))
@@ -84,7 +135,7 @@ def test_a_second_hello_and_a_hello_that_is_none() -> None:
     world = World()
     end = world.client()
     world.server.receive_data(end.connection, pack(Kind.HELLO, b"{}"), world.now)
-    assert "HELLO has no business" in str(end.connection.error)
+    assert "a second HELLO" in str(end.connection.error)
     stranger = world.accept()
     world.server.receive_data(stranger, PREFACE + pack(Kind.CALL, b"{}"), world.now)
     assert "before the handshake" in str(stranger.error)

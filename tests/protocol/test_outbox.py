@@ -66,6 +66,29 @@ def test_a_loss_that_came_from_elsewhere_stays_in_its_place() -> None:
     assert drain(outbox) == ["b1", {1: 5}, "b2"]
 
 
+def test_losses_that_are_reported_one_after_the_other_are_one_entry() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=1000)
+    outbox.put_events("b1", 1, ((1, 1),))
+    for _ in range(1000):
+        outbox.put_loss(1, 1)
+        outbox.put_loss(2, 2)
+    assert len(outbox) == 2
+    outbox.put("control", 1)
+    outbox.put_loss(1, 5)
+    assert drain(outbox) == ["b1", {1: 1000, 2: 2000}, "control", {1: 5}]
+
+
+def test_an_entry_whose_news_has_moved_on_is_not_used_again() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=10)
+    outbox.put_events("b1", 10, ((1, 1),))
+    outbox.put_loss(1, 1)
+    outbox.put_events("b2", 10, ((1, 1),))  # b1 goes
+    outbox.put_events("b3", 10, ((1, 1),))  # b2 goes, and takes what was lost before it along
+    outbox.put_loss(1, 7)
+    assert len(outbox) == 3
+    assert drain(outbox) == [{1: 3}, "b3", {1: 7}]
+
+
 def test_losses_before_a_dropped_frame_move_into_it() -> None:
     outbox: Outbox[str] = Outbox(drop_bytes=10)
     outbox.put_loss(1, 5)
@@ -127,6 +150,8 @@ def test_delivered_and_missed_are_all_and_in_order(operations: list[tuple[str, o
         return entry is not None
 
     for what, value in operations:
+        standing = len([entry for entry in outbox._entries if entry.lost is None or entry.lost])
+        assert (len(outbox), bool(outbox)) == (standing, standing > 0)
         if what == "events":
             assert isinstance(value, dict)
             item = {route: (sent[route], count) for route, count in value.items()}

@@ -25,6 +25,10 @@ class Simple(Peer):
     def _put(self, frame: bytes) -> None:
         self.queue.append(frame)
 
+    def _discard(self) -> None:
+        super()._discard()
+        self.queue.clear()
+
     def _ordered(self, limit: int) -> Sequence[bytes]:
         taken, size = 0, 0
         while taken < len(self.queue) and size < limit:
@@ -34,15 +38,16 @@ class Simple(Peer):
         return frames
 
 
-def said(peer: Peer) -> list[Frame]:
+def said(peer: Peer, limit: int = 1 << 20, *, preface: bool = False) -> list[Frame]:
     """The frames that it sends now."""
-    reader = FrameReader(1 << 24)
-    data = peer.data_to_send(1 << 20)
-    return reader.feed(data.removeprefix(PREFACE))
+    reader = FrameReader(1 << 24, preface=preface)
+    frames = reader.feed(peer.data_to_send(limit))
+    assert reader.error is None
+    return frames
 
 
-def opened() -> Simple:
-    peer = Simple()
+def opened(limits: Limits | None = None) -> Simple:
+    peer = Simple(limits)
     assert peer.data_to_send(100) == PREFACE
     peer.receive_data(PREFACE)
     peer.opened = True
@@ -99,10 +104,18 @@ def test_a_mistake_is_told_and_ends_the_link(data: bytes, code: str) -> None:
     assert said(peer) == []
 
 
-def test_before_the_handshake_only_the_handshake_is_taken() -> None:
+@pytest.mark.parametrize("kind", [Kind.CALL, Kind.PING, Kind.PONG, Kind.CREDIT, Kind.EVENT, Kind.REPLY])
+def test_before_the_handshake_only_the_handshake_is_taken(kind: Kind) -> None:
     peer = Simple()
-    peer.receive_data(PREFACE + pack(Kind.CALL, b"{}"))
-    assert "before the handshake" in str(peer.error)
+    peer.receive_data(PREFACE + pack(kind, b"12345678"))
+    assert f"{kind.name} before the handshake" in str(peer.error)
+
+
+def test_who_has_not_even_greeted_is_told_too() -> None:
+    peer = Simple()
+    peer.fail(RemoteProtocolError("no handshake within 10 s"))
+    (frame,) = said(peer, preface=True)
+    assert decode_control(Error, frame.body).message == "no handshake within 10 s"
 
 
 @pytest.mark.parametrize("kind", [Kind.PONG, Kind.CREDIT, Kind.ACK, Kind.STORED])
@@ -153,14 +166,85 @@ def test_a_link_that_is_cut_sends_nothing_more_and_keeps_its_first_reason() -> N
     assert (str(peer.error), said(peer)) == ("it does not read", [])
 
 
-def test_answers_that_nobody_reads_end_the_link() -> None:
-    peer = Simple(Limits.of(link_cut_bytes=100))
-    peer.receive_data(PREFACE)
-    peer.opened = True
-    for _ in range(10):
-        peer.receive_data(pack(Kind.PING, b"12345678"))
-    assert peer.closed
+def test_pings_without_end_that_nobody_reads_the_answers_of_end_the_link() -> None:
+    peer = opened(Limits.of(link_control_bytes=100))
+    peer.receive_data(pack(Kind.PING, b"12345678") * 5)
+    assert not peer.closed
+    peer.receive_data(pack(Kind.PING, b"12345678"))
     assert isinstance(peer.error, Overloaded)
+    assert said(peer) == []
+
+
+def test_answers_that_nobody_reads_end_the_link() -> None:
+    peer = opened(Limits.of(link_cut_bytes=250))
+    for _ in range(2):
+        peer._hasten(pack(Kind.REPLY, b"x" * 88))
+    assert len(said(peer)) == 2
+    for _ in range(3):
+        assert not peer.closed
+        peer._hasten(pack(Kind.REPLY, b"x" * 88))
+    assert isinstance(peer.error, Overloaded)
+    assert said(peer) == []
+
+
+def test_answers_overtake_but_do_not_hold_up_what_stands_in_order() -> None:
+    peer = opened()
+    for _ in range(4):
+        peer._put(pack(Kind.LOST, b"x" * 88))
+        peer._hasten(pack(Kind.REPLY, b"x" * 88))
+    kinds = [[frame.kind for frame in said(peer, 150)] for _ in range(3)]
+    both = [Kind.REPLY, Kind.REPLY, Kind.LOST]
+    assert kinds == [both, both, [Kind.LOST, Kind.LOST]]
+
+
+def test_an_answer_after_the_end_is_not_sent() -> None:
+    peer = opened()
+    peer.say_bye("closed")
+    peer._hasten(pack(Kind.REPLY, b"too late"))
+    assert [frame.kind for frame in said(peer)] == [Kind.BYE]
+
+
+def test_control_has_a_limit_of_its_own() -> None:
+    peer = opened(Limits.of(max_control_frame_bytes=1000))
+    peer.receive_data(pack(Kind.CREDIT, b"x" * 1001) + pack(Kind.ERROR, b'{"code":"x"}'.ljust(1000)))
+    assert not peer.closed
+    peer.receive_data(pack(Kind.ERROR, b'{"code":"x"}'.ljust(1001)))
+    assert "1001 bytes of control in one frame: the limit is 1000 (max_control_frame_bytes)" in str(peer.error)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pack(Kind.BYE, encode_control(Bye("x" * 9000, ""))),
+        pack(Kind.BYE, encode_control(Bye("x", "\n\x1b[2J" * 9000))),
+        pack(Kind.ERROR, encode_control(Error("\n\x1b[2J" * 9000, "", fatal=True))),
+        pack(Kind.ERROR, encode_control(Error("x", "\r" * 9000, fatal=True))),
+        pack(Kind.BYE, encode_control({"code": 5, "message": "\n" * 9000})),
+        pack(Kind.BYE, b'{"code":"' + b"\\n" * 9000 + b'","retry_after_s":"\\n"}'),
+    ],
+)
+def test_what_a_peer_says_at_the_end_is_a_line_and_no_book(frame: bytes) -> None:
+    peer = opened()
+    peer.receive_data(frame)
+    assert peer.closed
+    for text in (peer.last_words, str(peer.error)):
+        assert len(text) < 600
+        assert text.isprintable()
+
+
+@pytest.mark.parametrize("told", [Error("x", "go away", fatal=True), Error("go away", fatal=True)])
+def test_after_the_other_ends_error_nothing_more_is_sent(told: Error) -> None:
+    peer = opened()
+    peer._put(pack(Kind.LOST, b"x"))
+    peer._hasten(pack(Kind.REPLY, b"x"))
+    peer.receive_data(pack(Kind.PING, b"12345678") + pack(Kind.ERROR, encode_control(told)))
+    assert (peer.last_words, said(peer)) == ("go away", [])
+
+
+def test_when_to_come_back_is_told() -> None:
+    peer = opened()
+    peer.say_bye("overloaded", "full", 1.5)
+    assert decode_control(Bye, said(peer)[0].body) == Bye("overloaded", "full", 1.5)
 
 
 def test_a_peer_decides_nothing_by_itself_about_order() -> None:
@@ -175,6 +259,7 @@ def test_a_peer_decides_nothing_by_itself_about_order() -> None:
 def test_any_bytes_cost_the_link_at_most(data: bytes, preface: bool) -> None:
     peer = Simple()
     peer.receive_data((PREFACE if preface else b"") + data)
+    frames = said(peer, preface=True)
     if peer.error is not None:
         assert peer.closed
-        assert [frame.kind for frame in said(peer)] == [Kind.ERROR]
+        assert [frame.kind for frame in frames] == ([] if peer.last_words else [Kind.ERROR])

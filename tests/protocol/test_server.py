@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol.pairs import World, byte_by_byte, seeded, whole
+from protocol.pairs import Cut, Raw, World, byte_by_byte, seeded, whole
 
+from sig.codecs import as_codec
 from sig.constants import Limits
 from sig.errors import (
     ConnectionLost,
     Denied,
     HandshakeRefused,
+    InvalidArgument,
     InvalidName,
+    MessageTooBig,
     Overloaded,
     SenderAlreadyConnected,
     SenderNotConnected,
@@ -33,11 +36,11 @@ from sig.messages import (
     decode_control,
     encode_control,
 )
-from sig.protocol.bodies import Cancel, Lost, Reply, Request, pack_cancel, pack_reply, pack_request
-from sig.protocol.client import ListenerReady, RequestDropped, RouteClosed, RouteOpened
+from sig.protocol.bodies import Cancel, Lost, Reply, Request, pack_cancel, pack_reply, pack_request, unpack_request
+from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, RequestDropped, RouteClosed, RouteOpened
 from sig.protocol.connection import Connection
-from sig.protocol.events import pack_batch, pack_events
-from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
+from sig.protocol.events import pack_batch, pack_events, unpack_events
+from sig.protocol.frames import PREFACE, REPLY_MORE, FrameReader, Kind, pack
 
 CUTS = [whole, byte_by_byte, seeded(1), seeded(2)]
 
@@ -82,20 +85,59 @@ def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
 @pytest.mark.parametrize(
     ("hello", "told"),
     [
-        (Hello([2, 3], ["json"]), "update the server"),
+        (Hello([2, 3], ["json"]), "speaks version 2 or 3 of the protocol, this server 1: update the server"),
         (Hello([0], ["json"]), "update the client"),
-        (Hello([1], ["custom"]), "give both ends the same codec"),
+        (Hello([0, 2], ["json"]), "update the client"),
+        (Hello([], ["json"]), "speaks version nothing of the protocol, this server 1: update the client"),
+        (Hello([7] * 1000, ["json"]), "7 or 7 or 7 or 7 or 7 or others"),
+        (Hello([1], ["custom"]), "encodes with 'custom', this server with 'json': give both ends the same codec"),
+        (Hello([1], []), "encodes with nothing"),
+        (Hello([1], ["\x1b[2J" * 2000] * 3), "give both ends the same codec"),
+        (Hello([1], ["json"], session="x"), "connect anew"),
         (Hello([1], ["json"], session="x", received=5), "connect anew"),
     ],
 )
-def test_a_handshake_that_cannot_be_is_refused_with_what_to_do(hello: Hello, told: str) -> None:
-    world = World()
-    connection = world.accept()
-    send(world, connection, PREFACE, pack(Kind.HELLO, encode_control(hello)))
-    assert connection.closed
-    assert isinstance(connection.error, HandshakeRefused)
-    assert told in last_words(connection)
+@pytest.mark.parametrize("cut", CUTS[:3])
+def test_a_handshake_that_cannot_be_is_refused_with_what_to_do(hello: Hello, told: str, cut: Cut) -> None:
+    world = World(cut=cut, max_frame_before_login_bytes=100_000)
+    raw = Raw(world, hello=hello)
+    # What comes behind it does not matter any more.
+    raw.send(pack(Kind.CALL, encode_control(Listen(1))), b"and garbage")
+    assert raw.connection.closed
+    assert isinstance(raw.connection.error, HandshakeRefused)
     assert (world.server.refused, world.server.next_deadline()) == (1, None)
+    client = ClientCore(Limits(), as_codec("json"))
+    for part in cut(raw.connection.data_to_send(1 << 20)):
+        client.receive_at(part, world.now)
+    assert isinstance(client.error, HandshakeRefused)
+    for error in (client.error, raw.connection.error):
+        assert told in str(error)
+        assert str(error).isprintable()
+        assert len(str(error)) < 600
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "speaks HTTP"),
+        (b"PSIG\x02\0\0\0", "version 2.0"),
+        (PREFACE + pack(Kind.PING, b"12345678"), "PING before the handshake is complete"),
+        (PREFACE + pack(Kind.CALL, b"{}"), "CALL before the handshake is complete"),
+        (PREFACE + pack(Kind.HELLO, b"{}"), "malformed Hello"),
+        (PREFACE + pack(0x7F), "unknown kind"),
+    ],
+)
+def test_what_is_no_handshake_is_refused_at_once(data: bytes, told: str) -> None:
+    world = World()
+    raw = Raw(world)
+    raw.send(data)
+    assert told in raw.last_words()
+    assert (world.server.refused, world.server.next_deadline()) == (1, None)
+
+
+def test_a_name_for_people_is_a_line_and_no_book() -> None:
+    raw = Raw(World(), hello=Hello([1], ["json"], name="\n" + "x" * 5000))
+    assert raw.connection.name == " " + "x" * 254
 
 
 def test_a_client_without_a_limit_of_its_own_gets_the_servers() -> None:
@@ -137,6 +179,8 @@ def test_a_handshake_has_a_deadline() -> None:
     assert not connection.closed
     world.server.handle_timeout(1010)
     assert (connection.closed, late.closed) == (True, False)
+    world.server.handle_timeout(1015)
+    assert (late.closed, world.server.next_deadline()) == (True, None)
     assert "send HELLO first" in last_words(connection)
 
 
@@ -146,13 +190,38 @@ def test_of_too_many_handshakes_the_oldest_goes() -> None:
     assert [connection.closed for connection in connections] == [True, False, False]
 
 
+def test_of_too_many_handshakes_the_oldest_is_told() -> None:
+    world = World(max_pending_handshakes=1)
+    oldest, newest = Raw(world), Raw(world)
+    assert "too many handshakes are under way" in oldest.last_words()
+    newest.send(PREFACE, pack(Kind.HELLO, encode_control(Hello([1], ["json"]))))
+    assert (newest.connection.opened, world.server.refused) == (True, 1)
+
+
 def test_too_many_connections_are_told_to_come_back() -> None:
     world = World(max_connections=1)
-    world.client()
-    connection = world.accept()
-    assert "come back later" in last_words(connection)
-    world.server.disconnected(connection, world.now)
+    first = world.client()
+    end = world.client()
+    assert isinstance(end.core.error, HandshakeRefused)
+    assert end.core.farewell == Bye("overloaded", "this server has its 1 connections: come back later", 1.0)
+    assert (list(world.server.connections.values()), world.server.refused) == ([first.connection], 1)
+
+
+def test_those_turned_away_do_not_take_the_place_of_others() -> None:
+    world = World(max_connections=1)
+    first = world.client()
+    turned_away = Raw(world)
+    world.lose(first)
+    assert world.client().core.opened
+    turned_away.hang_up()
     assert len(world.server.connections) == 1
+
+
+def test_a_server_that_closes_lets_nobody_in() -> None:
+    world = World()
+    world.server.close()
+    assert "closing" in str(world.client().core.error)
+    assert world.server.connections == {}
 
 
 def test_disconnecting_twice_is_once() -> None:
@@ -220,6 +289,28 @@ def test_a_client_holds_so_many_names() -> None:
     end.add("a", "e")
     with pytest.raises(Overloaded, match="1 senders"):
         end.add("b", "e")
+
+
+def test_what_a_client_declares_is_bounded() -> None:
+    end = World(max_events=4).client()
+    end.add("a", "e", "f", requests=["m"])
+    with pytest.raises(Overloaded, match="5 events and requests, and the limit is 4"):
+        end.add("b", "e", requests=[None])
+    end.add("b", "e")
+    end.remove("a")
+    end.add("a", "e", "f", "e", "f", requests=["m", "m"])
+
+
+def test_names_that_nobody_could_be_told_are_refused() -> None:
+    end = World(max_control_frame_bytes=2000).client()
+    with pytest.raises(MessageTooBig, match="declare fewer"):
+        end.add("s", *["x" * 200 + str(number) for number in range(5)])
+    assert not end.core.closed
+
+
+def test_a_sender_of_nothing_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="neither events nor requests"):
+        World().client().add("s", requests=[])
 
 
 def test_the_owner_is_told_its_routes_before_the_answer() -> None:
@@ -369,23 +460,25 @@ def test_events_carry_the_servers_time() -> None:
     world.now = 2000.5
     trigger(owner, "s", "e", b"1")
     world.settle()
-    from sig.protocol.client import EventsArrived
-    from sig.protocol.events import unpack_events
-
     (arrived,) = [news for news in a.news if isinstance(news, EventsArrived)]
     assert unpack_events(arrived.frame).time_us == 1_700_002_000_500_000
 
 
-def test_what_is_too_big_for_a_receiver_is_told_as_lost() -> None:
+def test_what_is_too_big_for_a_receiver_is_told_as_lost_and_the_rest_is_parted() -> None:
     world = World()
-    owner, small = world.client(), world.client(limits=Limits.of(max_frame_bytes=1000))
-    owner.add("s", "e")
+    owner, small, large = world.client(), world.client(limits=Limits.of(max_frame_bytes=1000)), world.client()
+    owner.add("s", "e", "f")
     small.listen(1)
-    trigger(owner, "s", "e", b'"' + b"x" * 2000 + b'"')
+    large.listen(1)
     trigger(owner, "s", "e", b"1")
+    trigger(owner, "s", "f", b'"' + b"x" * 2000 + b'"')
+    for number in range(1000):
+        trigger(owner, "s", "e", str(number).encode())
     world.settle()
-    # The two went in one batch, which is lost as a whole.
-    assert [(news.missed, news.reason) for news in small.news if isinstance(news, Lost)] == [(2, "too_big")]
+    assert [(news.missed, news.reason) for news in small.news if isinstance(news, Lost)] == [(1, "too_big")]
+    heard = large.heard()
+    assert small.heard() == [heard[0], *heard[2:]]
+    assert len(heard) == 1002
 
 
 def test_flush_answers_behind_what_was_triggered_before() -> None:
@@ -491,6 +584,139 @@ def test_a_listener_that_stays_forgets_routes_that_go() -> None:
     assert (a.connection.known, a.core._routes, owner.core._routes) == ({}, {}, {})
 
 
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_name_is_free_as_soon_as_its_holder_has_said_its_last(polite: bool) -> None:
+    """Not only when the link is down: whoever comes back at once must not meet itself."""
+    world = World()
+    old, new = world.raw(), world.client()
+    new.listen(1, "s", None)
+    old.send(pack(Kind.CALL, encode_control(AddSender("s", ["e"])), route=1))
+    old.send(pack(Kind.BYE, encode_control(Bye("closed"))) if polite else b"garbage that is no frame")
+    assert new.add("s", "e")
+    assert presence(new) == [("s", "#connect"), ("s", "#disconnect"), ("s", "#connect")]
+    [gone] = [news for news in new.news if isinstance(news, Presence) and "reason" in news.data]
+    assert gone.data["reason"] == ("closed" if polite else "lost")
+    old.hang_up()
+    assert new.core.owns("s", "e")
+
+
+def test_those_who_are_cut_off_while_presence_is_told_go_as_well() -> None:
+    """One's leaving fills the outboxes of others, whose leaving fills those of others."""
+    world = World(link_control_bytes=2000, max_frame_bytes=5000)
+    deaf = [world.raw() for _ in range(3)]
+    for number, raw in enumerate(deaf):
+        raw.send(pack(Kind.CALL, encode_control(AddSender(f"s{number}", ["x" * 200])), route=1))
+        raw.send(pack(Kind.CALL, encode_control(Listen(1, None, "#disconnect")), route=2))
+        raw.read()
+        while raw.connection.outbox.other_bytes < 1800 - 400 * number:
+            raw.connection.put(pack(Kind.LOST, b"x" * 88))
+    healthy = world.client()
+    healthy.listen(1, None, "#disconnect")
+    owner = world.client()
+    owner.add("s", "y" * 255)
+    world.lose(owner)
+    assert [raw.connection.closed for raw in deaf] == [True, True, True]
+    assert presence(healthy) == [(name, "#disconnect") for name in ("s", "s0", "s1", "s2")]
+    assert world.server._senders == {}
+    for raw in deaf:
+        assert raw.connection in world.server.dirty, "the driver has a link to close"
+        raw.hang_up()
+    assert list(world.server.connections.values()) == list(world.server.dirty) == [healthy.connection]
+
+
+def test_the_names_that_one_client_chose_do_not_cost_another_its_link() -> None:
+    world = World()
+    owner, small = world.client(), world.client(limits=Limits.of(max_frame_bytes=2000))
+    small.listen(1, None, "#connect")
+    small.listen(2, None, "#disconnect")
+    owner.add("s", *[f"event {number}" for number in range(500)])
+    owner.remove("s")
+    connected, disconnected = [news for news in small.news if isinstance(news, Presence)]
+    assert connected.data == {"events": [], "requests": None}
+    assert disconnected.data == {"events": [], "requests": None, "reason": "closed"}
+
+
+# -- numbers -------------------------------------------------------------------------------------
+
+
+def counted(end: Any) -> list[tuple[int, object]]:
+    """The events with their numbers, counted from what ROUTE says, as any client must."""
+    found: list[tuple[int, object]] = []
+    count: dict[int, int] = {}
+    for news in end.news:
+        if isinstance(news, RouteOpened):
+            count[news.number] = news.route.next_seq
+        elif isinstance(news, Lost):
+            count[news.route] += news.missed or 0
+        elif isinstance(news, EventsArrived):
+            batch = unpack_events(news.frame)
+            values = as_codec("json").decode_many(batch.payloads, batch.lens, news.frame.count)
+            for number, value in zip(batch.routes or [news.frame.route] * news.frame.count, values, strict=True):
+                found.append((count[number], value))
+                count[number] += 1
+    return found
+
+
+def test_events_have_the_same_number_for_everybody_who_hears_them(world: World) -> None:
+    owner, always, sometimes = (world.client() for _ in range(3))
+    owner.add("s", "e", "f")
+    always.listen(1, "s", "e")
+    place = 0
+    for round_ in range(6):
+        # Who listens now and then, the owner among them, has missed what came meanwhile.
+        for end in (sometimes, owner):
+            if round_ % 2:
+                end.listen(1, "s", None)
+                end.listen(2, "s", "e")
+                end.close_listener(2)
+        for _ in range(3):
+            place += 1
+            trigger(owner, "s", "e", str(place).encode())
+            trigger(owner, "s", "f", b"0")
+        world.settle()
+        for end in (sometimes, owner):
+            end.close_listener(1)
+    numbers = [(number, number) for number in range(1, 19)]
+    assert counted(always) == numbers
+    for end in (sometimes, owner):
+        events = [(number, value) for number, value in counted(end) if value]
+        assert events == [pair for pair in numbers if (pair[0] - 1) // 3 % 2]
+        # Told again only where something was missed.
+        assert len([news for news in end.news if isinstance(news, RouteOpened) and news.route.event == "e"]) <= 4
+
+
+def test_who_listens_on_without_having_missed_anything_is_not_told_again() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e")
+    for number in range(3):
+        a.listen(1, "s", "e")
+        trigger(owner, "s", "e", str(number + 1).encode())
+        world.settle()
+        a.close_listener(1)
+    assert counted(a) == [(1, 1), (2, 2), (3, 3)]
+    assert len([news for news in a.news if isinstance(news, RouteOpened)]) == 1
+
+
+def test_numbers_go_round_without_meeting_one_that_is_in_use() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", "e", requests=["m"])
+    a.listen(1)
+    server = world.server
+    used = [*server.connections, *server._routes]
+    assert len(set(used)) == len(used) == 4
+    server._last_number = 0xFFFF_FFFD
+    owner.add("t", "e", "f", "g")
+    made = [route.id for route in server._routes.values() if route.sender == "t"]
+    assert made == [0xFFFF_FFFE, 0xFFFF_FFFF, 5, 6]
+    assert world.client().connection.number == 7
+    trigger(owner, "s", "e", b"1")
+    trigger(owner, "t", "f", b"2")
+    world.settle()
+    assert [value for _, value in a.heard()] == [1, 2]
+
+
 # -- requests ------------------------------------------------------------------------------------
 
 
@@ -579,6 +805,126 @@ def test_giving_up_reaches_the_owner_and_a_late_answer_is_dropped() -> None:
     owner.core.reply(owner.asked()[0], b"1", None)
     world.settle()
     assert (answer.times, a.core.calls.late) == (0, 1)
+
+
+def test_an_answer_after_the_requester_has_gone_finds_nobody() -> None:
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    a.request("s", "m")
+    world.settle()
+    world.lose(a)
+    newcomer = world.client()
+    owner.core.reply(owner.asked()[0], b"1", None)
+    world.settle()
+    assert not owner.core.closed
+    assert (newcomer.connection.known, owner.connection.asked_by) == ({}, {})
+
+
+def test_an_owner_answers_as_often_as_it_was_asked() -> None:
+    world = World()
+    owner, a = world.raw(), world.client()
+    owner.send(pack(Kind.CALL, encode_control(AddSender("s", [], ["m"])), route=1))
+    [first, second] = [a.request("s", "m")[0] for _ in range(2)]
+    world.settle()
+    asked = [(frame.route, unpack_request(frame)) for frame in owner.read() if frame.kind == Kind.REQUEST]
+    [(route, one), (_, two)] = asked
+    part = pack_reply(Reply(one.peer, 12345, b"0"), route=route, flags=REPLY_MORE)
+    answers = [pack_reply(Reply(one.peer, request.corr, b"0"), route=route) for request in (one, two)]
+    owner.send(part * 1000)
+    assert a.core.calls.late == 0
+    world.settle()
+    assert a.core.calls.late == 1000, "parts are not counted"
+    owner.send(*answers)
+    owner.send(*answers * 1000)
+    world.settle()
+    assert (first.ok, second.ok) == (b"0", b"0")
+    assert a.core.calls.late == 1000, "the rest went nowhere"
+    assert (a.connection.called, owner.connection.asked_by) == ({}, {})
+    # And whoever has been answered has nothing to cancel.
+    world.lose(a)
+    assert owner.read() == []
+
+
+def test_an_owner_that_does_not_read_keeps_its_link_and_who_asks_is_told() -> None:
+    world = World(link_drop_bytes=10_000, link_control_bytes=10_000)
+    owner, a, b = world.raw(), world.client(), world.client()
+    owner.send(pack(Kind.CALL, encode_control(AddSender("s", [], ["m"])), route=1))
+    owner.read()
+    flood = [a.request("s", "m", b"x" * 1000) for _ in range(30)]
+    world.settle()
+    told = [answer.error for answer, _ in flood if answer.times]
+    assert 15 < len(told) < 25
+    assert {type(error) for error in told} == {Overloaded}
+    for _, give_up in flood:
+        give_up()
+    world.settle()
+    assert not owner.connection.closed
+    frames = owner.read()
+    assert {frame.kind for frame in frames} <= {Kind.REQUEST, Kind.CANCEL}
+    answer, _ = b.request("s", "m")
+    world.settle()
+    request = unpack_request(owner.read()[0])
+    owner.send(pack_reply(Reply(request.peer, request.corr, b"1"), route=frames[0].route))
+    world.settle()
+    assert answer.ok == b"1"
+
+
+def test_a_request_that_its_owner_cannot_take_is_refused_to_the_requester() -> None:
+    world = World()
+    owner, a = world.client(limits=Limits.of(max_frame_bytes=2000)), world.client()
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m", b"x" * 5000)
+    world.settle()
+    with pytest.raises(MessageTooBig, match="5015 bytes, and sender 's' accepts 2000"):
+        _ = answer.ok
+    assert not owner.core.closed
+    assert owner.asked() == []
+
+
+def test_an_answer_that_the_requester_cannot_take_becomes_an_error() -> None:
+    world = World()
+    owner, a = world.client(), world.client(limits=Limits.of(max_frame_bytes=2000))
+    owner.add("s", requests=["m"])
+    answer, _ = a.request("s", "m")
+    world.settle()
+    owner.core.reply(owner.asked()[0], b"x" * 5000, None)
+    world.settle()
+    with pytest.raises(MessageTooBig, match="5008 bytes, and this client accepts 2000"):
+        _ = answer.ok
+    assert not a.core.closed
+
+
+def test_a_sender_that_left_meanwhile_is_named() -> None:
+    """The server does not know any more whose route it was; the client does."""
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    a.request("s", "m")
+    world.settle()
+    owner.core.reply(owner.asked()[0], b"1", None)
+    world.settle()
+    owner.call(RemoveSender("s"))
+    answer, _ = a.request("s", "m")
+    world.carry_up(owner)
+    world.carry_up(a)
+    world.settle()
+    with pytest.raises(SenderNotConnected, match="sender 's' is not connected"):
+        _ = answer.ok
+
+
+def test_one_may_ask_oneself(world: World) -> None:
+    end = world.client()
+    end.add("s", requests=["m"])
+    answer, _ = end.request("s", "m")
+    world.settle()
+    end.core.reply(end.asked()[0], b"1", None)
+    world.settle()
+    assert answer.ok == b"1"
+    end.request("s", "m")
+    world.settle()
+    world.lose(end)
+    assert (world.server.connections, world.server.dirty) == ({}, {})
 
 
 def test_cancelling_what_was_never_asked_is_nothing() -> None:

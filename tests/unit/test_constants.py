@@ -66,6 +66,7 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "max_pending_handshakes": 1_000,
         "max_subscriptions": 10_000,
         "max_subscriptions_total": 1_000_000,
+        "max_events": 10_000,
         "max_names": 1_000,
     }
 

@@ -35,6 +35,7 @@ from sig.messages import (
     decode_control,
     decode_error,
     encode_control,
+    in_a_line,
 )
 
 CALLS: list[tuple[Call, str]] = [
@@ -134,6 +135,19 @@ def test_an_error_result_that_says_nothing_is_still_an_error() -> None:
     assert type(decode_error(b"[1]")) is SigError
     with pytest.raises(RemoteProtocolError, match="malformed error"):
         decode_error(b"{")
+
+
+def test_what_an_error_says_is_cut() -> None:
+    body = encode_control({"code": "remote_error", "message": "x" * 10_000, "type": "y" * 10_000, "more": [1]})
+    assert str(decode_error(body)) == "y" * 4000 + ": " + "x" * 4000
+
+
+def test_what_a_peer_says_is_one_line() -> None:
+    assert in_a_line("a\nb\x1b[2Jc\u2028d ü", 50) == "a b [2Jc d ü"
+    assert in_a_line("x" * 100, 10) == "x" * 10
+    with pytest.raises(RemoteProtocolError) as caught:
+        decode_call(b'{"call":"forged\\nline\\u001b"}')
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

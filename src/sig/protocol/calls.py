@@ -50,6 +50,13 @@ class Calls:
             heappush(self._deadlines, (deadline, number))
         return number
 
+    def set_about(self, number: int, about: Hashable) -> bool:
+        """Say later what a call is about; false if nobody waits for it any more."""
+        waiting = self._waiting.get(number)
+        if waiting is not None:
+            waiting.about = about
+        return waiting is not None
+
     def about(self, number: int) -> Hashable:
         """What the call is about; `None` for a number nobody waits for."""
         waiting = self._waiting.get(number)

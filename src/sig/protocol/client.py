@@ -15,9 +15,11 @@ from sig.errors import (
     Closed,
     ConnectionLost,
     HandshakeRefused,
+    MessageTooBig,
     ProtocolError,
     RemoteProtocolError,
     RequestTimeout,
+    SenderNotConnected,
     SigError,
     to_wire,
 )
@@ -36,6 +38,7 @@ from sig.messages import (
     encode_control,
 )
 from sig.protocol.bodies import (
+    NO_DEADLINE,
     Cancel,
     Lost,
     Reply,
@@ -51,7 +54,17 @@ from sig.protocol.bodies import (
 )
 from sig.protocol.calls import Calls, Done
 from sig.protocol.events import count_events, pack_events
-from sig.protocol.frames import HEADER, REPLY_ERR, RESULT_ERR, Frame, Kind, check_payload, pack
+from sig.protocol.frames import (
+    FRAMING_ROOM_BYTES,
+    HEADER,
+    REPLY_ERR,
+    REPLY_MORE,
+    RESULT_ERR,
+    Frame,
+    Kind,
+    check_payload,
+    pack,
+)
 from sig.protocol.outbox import Counts
 from sig.protocol.peer import Peer
 
@@ -127,6 +140,7 @@ class ClientCore(Peer):
         self.queued_bytes: int = 0
         """What waits to be sent."""
         self._routes: dict[int, Route] = {}
+        self._known: dict[str, int] = {}  # how many of these routes are of which sender
         self._owned: dict[tuple[str, str | None], int] = {}
         self._request_routes: dict[str, int] = {}
         self._now = 0.0
@@ -151,8 +165,10 @@ class ClientCore(Peer):
         """Ask the server for something; `done` gets the decoded answer, or the error."""
         self._check_alive()
         body = encode_control(message)
-        check_payload(body, self.max_frame_bytes)
         what = type(message).__name__
+        limit = min(self.max_frame_bytes, self.limits.max_control_frame_bytes)
+        if len(body) > limit:
+            raise MessageTooBig(f"{what} takes {len(body)} bytes, and the limit is {limit}: say less at a time")
         number = self._control.open(
             done, now + timeout, lambda _: ConnectionLost(f"the server did not answer {what} within {timeout:g} s")
         )
@@ -190,60 +206,67 @@ class ClientCore(Peer):
     def request(
         self, sender: str, method: str, payload: bytes, *, now: float, deadline: float, hops: int, done: Done
     ) -> Callable[[], None]:
-        """Ask a sender; `done` gets the payload of the answer, or the error. Returns what gives the request up."""
+        """Ask a sender; `done` gets the payload of the answer, or the error. Returns what gives the request up.
+
+        Raises `Overloaded` when too many wait for their answers.
+        """
         self._check_alive()
         check_payload(payload, self.max_frame_bytes)
-        given_up = False
-        number: int | None = None
+        self._now = now
 
-        def send(route: object, error: BaseException | None) -> None:
-            nonlocal number
-            if given_up:
-                return
-            if error is not None or not isinstance(route, int):
-                done(None, error or RemoteProtocolError("the server answered a call with something else"))
-                return
-            timeout = deadline - now
-            try:
-                number = self.calls.open(
-                    done, deadline, lambda corr: self._expired(corr, route, sender, method, timeout), about=route
-                )
-            except SigError as full:
-                done(None, full)
-                return
-            remaining = max(1, int((deadline - self._now) * 1000))
-            self._put(pack_request(Request(0, number, remaining, hops, method, payload), route=route))
+        def answered(value: object, error: BaseException | None) -> None:
+            if isinstance(error, SenderNotConnected) and not error.sender:
+                error = SenderNotConnected(sender)  # the server did not know any more whose route it was
+            done(value, error)
+
+        def expired(number: int) -> SigError:
+            self._cancel_request(number)
+            return RequestTimeout(sender, method, round(deadline - now, 3))
+
+        number = self.calls.open(answered, deadline, expired)
+
+        def send(_: object, error: BaseException | None) -> None:
+            route = self._request_routes.get(sender)
+            if error is None and route is None:
+                error = RemoteProtocolError("the server answered OpenRequests without a ROUTE")
+            if error is not None:
+                self.calls.fail(number, error)
+            elif route is not None and self.calls.set_about(number, route):  # else it was given up, or is over
+                remaining = max(1, int(min((deadline - self._now) * 1000, NO_DEADLINE - 1)))
+                self._put(pack_request(Request(0, number, remaining, hops, method, payload), route=route))
 
         def give_up() -> None:
-            nonlocal given_up
-            given_up = True
-            if number is not None:
-                route = self.calls.about(number)
-                if self.calls.forget(number) and isinstance(route, int) and not self.closed:
-                    self._put(pack_cancel(Cancel(0, number), route=route))
+            self._cancel_request(number)
+            self.calls.forget(number)
 
-        self._now = now
-        route = self._request_routes.get(sender)
-        if route is not None:
-            send(route, None)
+        if sender in self._request_routes:
+            send(None, None)
         else:
             self.call(OpenRequests(sender), now, deadline - now, send)
         return give_up
 
+    def _cancel_request(self, number: int) -> None:
+        """Tell the owner, if it has been asked, that nobody waits any more."""
+        route = self.calls.about(number)
+        if isinstance(route, int) and not self.closed:
+            self._put(pack_cancel(Cancel(0, number), route=route))
+
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         """Answer a request, with a payload or an error."""
-        if self.closed:
-            return
-        if error is None and payload is not None and len(payload) > self.max_frame_bytes - HEADER.size:
-            error = ProtocolError(f"the answer of {len(payload)} bytes is larger than a frame may be")
+        limit = self.max_frame_bytes - FRAMING_ROOM_BYTES
+        if error is None and payload is not None and len(payload) > limit:
+            error = MessageTooBig(
+                f"the answer takes {len(payload)} bytes, and the limit is {limit}: ask for less, "
+                "or raise max_frame_bytes on both sides"
+            )
         flags = 0
         if error is not None or payload is None:
-            payload, flags = _error_payload(error), REPLY_ERR
+            payload, flags = _error_payload(error, min(limit, self.limits.max_control_frame_bytes)), REPLY_ERR
         request = arrived.request
         self._hasten(pack_reply(Reply(request.peer, request.corr, payload), route=arrived.route, flags=flags))
 
     def leave(self) -> None:
-        """Close in order: what waits is sent first. From here on every verb raises `Closed`."""
+        """Close in order: what waits is sent first."""
         self._left = True
         self.say_bye("closed")
 
@@ -252,22 +275,19 @@ class ClientCore(Peer):
         self.receive_eof()
         if self._left:
             error = Closed("this router has been closed")
-        elif self.farewell is not None:
-            error = ConnectionLost(f"the server closed the link: {self.farewell.message or self.farewell.code}")
+        elif self.last_words:
+            error = ConnectionLost(f"the server closed the link: {self.last_words}")
         self.error = self.error or error
-        self._items.clear()
-        self.queued_bytes = 0
-        ended = Closed if isinstance(self.error, Closed) else ConnectionLost
-        self._control.fail_all(ended(str(self.error)))
-        self.calls.fail_all(ended(f"{self.error}; whether the request was carried out is unknown"))
+        self._control.fail_all(self._end())
+        self.calls.fail_all(self._end("; whether the request was carried out is unknown"))
 
     def owns(self, sender: str, event: str | None) -> bool:
-        """Whether the server knows this client as the owner of that event."""
+        """Whether the server knows this client as the owner of that event. From any thread."""
         return (sender, event) in self._owned
 
     def knows(self, sender: str) -> bool:
-        """Whether a route of that sender is open here."""
-        return any(route.sender == sender for route in self._routes.values())
+        """Whether a route of that sender is open here. From any thread."""
+        return sender in self._known
 
     # What the driver does
 
@@ -307,9 +327,19 @@ class ClientCore(Peer):
             self._welcomed(decode_control(Welcome, frame.body))
             return
         super()._receive(frame)
-        if self.closed and not self.opened:
-            said = self.farewell.message if self.farewell is not None else str(self.error)
-            self.error = HandshakeRefused(said.removeprefix("the other end closed the link: "))
+
+    def _close(self) -> None:
+        if not (self.closed or self.opened or self._left):
+            if self.last_words:
+                self.error = HandshakeRefused(f"the server refused: {self.last_words}")
+            elif self.error is not None:
+                self.error = HandshakeRefused(f"the handshake failed: {self.error}")
+        super()._close()
+
+    def _discard(self) -> None:
+        super()._discard()
+        self._items.clear()
+        self.queued_bytes = 0
 
     def _welcomed(self, welcome: Welcome) -> None:
         if welcome.version != VERSION or self.codec.name not in welcome.codecs:
@@ -318,7 +348,7 @@ class ClientCore(Peer):
             )
         self.welcome = welcome
         self.opened = True
-        self.max_frame_bytes: int = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
+        self.max_frame_bytes = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
         self._reader.max_frame_bytes = self.limits.max_frame_bytes
 
     def _result(self, frame: Frame) -> None:
@@ -329,7 +359,9 @@ class ClientCore(Peer):
 
     def _route(self, frame: Frame) -> None:
         route = decode_control(Route, frame.body)
+        self._forget(frame.route)  # told again to who has missed some of it
         self._routes[frame.route] = route
+        self._known[route.sender] = self._known.get(route.sender, 0) + 1
         if route.owner:
             self._owned[route.sender, route.event] = frame.route
         if route.event is None:
@@ -337,9 +369,17 @@ class ClientCore(Peer):
         else:
             self._news.append(RouteOpened(frame.route, route))
 
+    def _forget(self, number: int) -> Route | None:
+        route = self._routes.pop(number, None)
+        if route is not None:
+            self._known[route.sender] -= 1
+            if not self._known[route.sender]:
+                del self._known[route.sender]
+        return route
+
     def _route_gone(self, frame: Frame) -> None:
         gone = decode_control(RouteGone, frame.body)
-        route = self._routes.pop(frame.route, None)
+        route = self._forget(frame.route)
         if route is None:
             return
         if self._owned.get((route.sender, route.event)) == frame.route:
@@ -376,9 +416,21 @@ class ClientCore(Peer):
         if self.calls.about(reply.corr) != frame.route:
             self.calls.late += 1
         elif frame.flags & REPLY_ERR:
-            self.calls.fail(reply.corr, decode_error(reply.payload))
+            self.calls.fail(reply.corr, self._told(reply.payload))
+        elif frame.flags & REPLY_MORE:
+            self.calls.fail(reply.corr, ProtocolError("the sender answers in parts, which this version does not take"))
         else:
             self.calls.succeed(reply.corr, reply.payload)
+
+    def _told(self, payload: bytes) -> SigError:
+        """The error that another client answers with. It passed through the server unseen: the link is not to blame."""
+        limit = self.limits.max_control_frame_bytes
+        if len(payload) > limit:
+            return ProtocolError(f"the sender answered with an error of {len(payload)} bytes: the limit is {limit}")
+        try:
+            return decode_error(payload)
+        except RemoteProtocolError as error:
+            return ProtocolError(f"the sender answered with an error that cannot be read: {error}")
 
     def _cancel(self, frame: Frame) -> None:
         cancel = unpack_cancel(frame)
@@ -387,16 +439,14 @@ class ClientCore(Peer):
     def _peer_gone(self, frame: Frame) -> None:
         self._news.append(RequestDropped(unpack_peer_gone(frame), None))
 
-    def _expired(self, corr: int, route: int, sender: str, method: str, timeout: float) -> SigError:
-        if not self.closed:
-            self._put(pack_cancel(Cancel(0, corr), route=route))
-        return RequestTimeout(sender, method, round(timeout, 3))
-
     def _check_alive(self) -> None:
         if self.closed:
-            # A new one each time: an exception keeps all the places where it was raised.
-            ended = Closed if self._left or isinstance(self.error, Closed) else ConnectionLost
-            raise ended(str(self.error or "the link to the server has been closed"))
+            raise self._end()
+
+    def _end(self, more: str = "") -> SigError:
+        """Why nothing goes any more. A new one each time: an exception keeps all the places where it was raised."""
+        ended = Closed if self._left or isinstance(self.error, Closed) else ConnectionLost
+        return ended(f"{self.error or 'the link to the server has been closed'}{more}")
 
     # Sending
 
@@ -446,9 +496,19 @@ _HANDLERS: Final[dict[int, Callable[[ClientCore, Frame], None]]] = {
 }
 
 
-def _error_payload(error: BaseException | None) -> bytes:
+# Of a sentence that does not fit, so much is told.
+_LONGEST_TEXT: Final = 4000
+
+
+def _error_payload(error: BaseException | None, limit: int) -> bytes:
     told = to_wire(error if error is not None else ProtocolError("no answer was given"))
     try:
-        return encode_control(told)
+        payload = encode_control(told)
+        if len(payload) <= limit:
+            return payload
     except SigError:  # the `data` of a RequestFailed is the user's, and may be anything
-        return encode_control({"code": told["code"], "message": told["message"]})
+        pass
+    # A letter takes up to six bytes.
+    longest = min(_LONGEST_TEXT, limit // 8)
+    texts = {key: told[key] for key in ("code", "message", "type") if key in told}
+    return encode_control({key: str(text)[:longest] for key, text in texts.items()})

@@ -6,12 +6,12 @@ Sans-I/O: no socket, no thread, no clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sig.errors import Overloaded, RemoteProtocolError, SigError, to_wire
 from sig.messages import AddSender, Result, encode_control
 from sig.protocol.bodies import Lost, pack_lost
-from sig.protocol.frames import RESULT_ERR, Frame, Kind, pack
+from sig.protocol.frames import HEADER, RESULT_ERR, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Outbox
 from sig.protocol.peer import Peer
 
@@ -28,11 +28,16 @@ class Held:
         self.name: str = name
         self.owner: Connection = owner
         self.events: list[str] = list(dict.fromkeys(call.events))
-        self.requests: list[str | None] | None = call.requests
+        self.requests: list[str | None] | None = None if call.requests is None else list(dict.fromkeys(call.requests))
         self.incarnation: int = incarnation
         self.since_us: int = since_us
         self.routes: list[Route] = []
         self.requests_route: Route
+
+    @property
+    def declared(self) -> int:
+        """How many events and requests it has."""
+        return len(self.events) + len(self.requests or ())
 
     def presence(self) -> dict[str, object]:
         return {"events": self.events, "requests": self.requests}
@@ -48,7 +53,8 @@ class Route:
         self.held: Held = held
         self.event: str = event  # "" for the sender's requests: no event has that name
         self.next_seq: int = 1
-        self.known_by: dict[Connection, None] = {}
+        # Who has been told of it, and whether they have been sent every event since: then their count is right.
+        self.known_by: dict[Connection, bool] = {}
         # Who hears it; `None` when somebody has come or gone since.
         self.receivers: tuple[Connection, ...] | None = None
 
@@ -82,32 +88,52 @@ class Connection(Peer):
         self.identity: object = None
         self.held: dict[str, Held] = {}
         self.subscriptions: dict[int, LinkSubscription] = {}
-        self.called: dict[Connection, None] = {}  # owners that this one has asked something
+        self.called: dict[Connection, int] = {}  # how many answers each owner owes this one
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
+        self._asked_bytes = 0  # of the requests in the outbox
 
     def put_events(self, frame: bytes, counts: Counts) -> None:
         """Append a frame of events; the oldest are shed where there are too many."""
-        self.outbox.put_events(frame, len(frame), counts)
-        self._touch()
+        if not self.closed:
+            self.outbox.put_events(frame, len(frame), counts)
+            self._touch()
 
     def put(self, frame: bytes) -> None:
-        """Append what may not be dropped. Somebody who lets it pile up is cut off."""
-        self._put(frame)
-        if self.outbox.other_bytes > self.limits.link_control_bytes and not self.closed:
-            self.cut(
-                Overloaded(f"client {self.address} did not read {self.limits.link_control_bytes} bytes of control")
+        """Append what may not be dropped. Somebody who lets it pile up is cut off; so is who cannot take it."""
+        if self.closed:
+            return
+        if len(frame) - HEADER.size > self.max_frame_bytes:
+            self.fail(
+                Overloaded(
+                    f"the server has to say {len(frame) - HEADER.size} bytes in one frame, and this client takes "
+                    f"{self.max_frame_bytes}: give it a larger max_frame_bytes"
+                )
             )
+            return
+        self._put(frame)
+        waiting = self.outbox.other_bytes - self._asked_bytes
+        if waiting > self.limits.link_control_bytes:
+            self.cut(Overloaded(f"it does not read: {waiting} bytes wait that cannot be dropped"))
 
-    def cut(self, error: SigError) -> None:
-        super().cut(error)
-        self.outbox.clear()
+    def put_asked(self, frame: bytes) -> bool:
+        """Append what another client asks of this one; false, and nothing is done, where too much of that waits.
+
+        Who is asked more than it reads is not to blame: its link lives, and whoever asks is told.
+        """
+        if self._asked_bytes and self._asked_bytes + len(frame) > self.limits.link_drop_bytes:
+            return False
+        if not self.closed:
+            self._asked_bytes += len(frame)
+            self._put(frame)
+        return True
 
     def result(self, call: int, value: object) -> None:
-        """Answer a call. An answer that would be cut off for its size becomes an error."""
+        """Answer a call. An answer that would cost the link for its size becomes an error."""
         body = encode_control(Result(value))
-        if len(body) > min(self.max_frame_bytes, self.limits.link_control_bytes // 2):
+        limits = self.limits
+        if len(body) > min(self.max_frame_bytes, limits.max_control_frame_bytes, limits.link_control_bytes // 2):
             self.refuse(call, Overloaded(f"the answer takes {len(body)} bytes: ask for less, with a pattern"))
         else:
             self.put(pack(Kind.RESULT, body, route=call))
@@ -129,24 +155,38 @@ class Connection(Peer):
             else:
                 assert entry.item is not None  # an entry is one or the other
                 found = [entry.item]
+                if entry.item[_KIND_AT] in _ASKED:
+                    self._asked_bytes -= len(entry.item)
             frames.extend(found)
             size += sum(map(len, found))
         return frames
+
+    def _discard(self) -> None:
+        super()._discard()
+        self.outbox.clear()
+        self._asked_bytes = 0
+
+    def _close(self) -> None:
+        super()._close()
+        self.server.ended[self] = None
 
     def _touch(self) -> None:
         self.server.dirty[self] = None
 
     def _receive(self, frame: Frame) -> None:
-        if frame.kind < Kind.EVENT and len(frame.data) > self.limits.max_control_frame_bytes:
-            raise RemoteProtocolError(
-                f"the client sent {len(frame.data)} bytes of control in one frame: "
-                f"the limit is {self.limits.max_control_frame_bytes}"
-            )
-        if frame.kind == Kind.EVENT and self.opened:
+        kind = frame.kind
+        if kind == _EVENT and self.opened:
             self.server.forward(self, frame)
+            return
+        handler = self.server.handlers.get(kind)
+        if handler is not None and self.opened is not (kind == Kind.HELLO):
+            handler(self, frame)
+        elif kind == Kind.HELLO:
+            raise RemoteProtocolError("the client sent a second HELLO: a link has one handshake")
         else:
-            handler = self.server.handlers.get(frame.kind)
-            if handler is None or self.opened is (frame.kind == Kind.HELLO):
-                super()._receive(frame)
-            else:
-                handler(self, frame)
+            super()._receive(frame)
+
+
+_EVENT: Final = Kind.EVENT.value
+_KIND_AT: Final = 4  # in a header
+_ASKED: Final = (Kind.REQUEST.value, Kind.CANCEL.value)

@@ -77,9 +77,15 @@ class Outbox(Generic[T]):
 
     def put_loss(self, route: int, count: int) -> None:
         """Append the news that events are missing here."""
-        entry = self._append(None, 0, ())
-        entry.lost = {route: count}
-        self._losses.setdefault(route, deque()).append(entry)
+        entry = self._entries[-1] if self._entries else None
+        if entry is None or not entry.lost:
+            entry = self._append(None, 0, ())
+            entry.lost = {}
+        if route not in entry.lost:
+            entry.lost[route] = 0
+            self._losses.setdefault(route, deque()).append(entry)
+        # Nothing stands behind it: one place tells of this loss and of those before, however many are reported.
+        entry.lost[route] += count
 
     def take(self) -> Entry[T] | None:
         """The oldest entry: either `item` or `lost` is set. `None` when nothing waits."""

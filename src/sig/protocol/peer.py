@@ -6,13 +6,20 @@ nothing is left to send, it closes the link.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from sig.constants import Limits
 from sig.errors import Overloaded, ProtocolError, RemoteProtocolError, SigError
-from sig.messages import Bye, Error, decode_control, encode_control
+from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
 from sig.protocol.bodies import pack_ping, unpack_ping
-from sig.protocol.frames import PREFACE, Frame, FrameReader, FramingError, Kind, pack
+from sig.protocol.frames import HEADER, PREFACE, Frame, FrameReader, FramingError, Kind, pack
+
+_EVENT: Final = Kind.EVENT.value
+
+# Of what the other end says, so much stands in errors and logs.
+_LONGEST_WORDS: Final = 500
 
 
 class Peer:
@@ -22,18 +29,21 @@ class Peer:
         self.limits = limits
         self.opened = False
         """Whether the handshake is complete."""
-        self.closed: bool = False
+        self.closed = False
         """Whether nothing more will be read; what is left to send may still leave."""
         self.error: SigError | None = None
         """Why it closed; `None` for an orderly end."""
         self.farewell: Bye | None = None
         """The other end's BYE."""
+        self.last_words: str = ""
+        """What the other end said when it ended the link, fit for a line of a log."""
         self.max_frame_bytes: int = limits.max_frame_bytes
         """The largest body the other end takes."""
         self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True)
-        # What may overtake: PONG, REPLY, and the last words.
-        self._urgent: list[bytes] = [PREFACE]
-        self._urgent_bytes = 0
+        # What leaves before all that waits in order: the preface, PONGs and the last word; then REPLYs.
+        self._first = bytearray(PREFACE)
+        self._replies: deque[bytes] = deque()
+        self._reply_bytes = 0
 
     def receive_data(self, data: bytes | memoryview, time_us: int | None = None) -> None:
         """Take bytes from the link. Never raises: what is wrong with them ends the link, with an ERROR to the peer."""
@@ -49,46 +59,58 @@ class Peer:
 
     def receive_eof(self) -> None:
         """The other end, or the medium, has closed the link."""
-        self.closed = True
-        self._urgent.clear()
+        self._first.clear()
+        self._discard()
+        self._close()
 
     def cut(self, error: SigError) -> None:
         """End the link at once, over what the other end does not do; nothing more is sent."""
         if self.error is None:
             self.error = error
-        self.closed = True
-        self._urgent.clear()
-        self._touch()
+        self._first.clear()
+        self._discard()
+        self._close()
+
+    def fail(self, error: SigError) -> None:
+        """End the link over a mistake of the other end's; all that it is still told is which."""
+        if self.closed:
+            return
+        self.error = error
+        code = error.code if isinstance(error, FramingError) else error.wire_code
+        self._discard()
+        self._first += pack(Kind.ERROR, encode_control(Error(code, str(error)[:_LONGEST_WORDS], fatal=True)))
+        self._close()
+
+    def say_bye(self, code: str, message: str = "", retry_after_s: float | None = None) -> None:
+        """End the link in order, behind all that waits."""
+        if not self.closed:
+            self._put(pack(Kind.BYE, encode_control(Bye(code, message, retry_after_s))))
+            self._close()
 
     def data_to_send(self, limit: int) -> bytes:
         """What leaves now: at least one frame if there is any, and not much more than `limit` bytes."""
-        urgent, self._urgent = self._urgent, []
-        self._urgent_bytes = 0
-        size = sum(map(len, urgent))
-        if not (self.closed and self.error is not None):
-            urgent.extend(self._ordered(max(1, limit - size)))
-        return b"".join(urgent)
-
-    def fail(self, error: SigError) -> None:
-        """End the link over a mistake of the other end's, and tell it which."""
-        if self.closed:
-            return
-        code = error.code if isinstance(error, FramingError) else error.wire_code
-        self.error = error
-        self._urgent.append(pack(Kind.ERROR, encode_control(Error(code, _shown(error), fatal=True))))
-        self.closed = True
-        self._touch()
-
-    def say_bye(self, code: str, message: str = "") -> None:
-        """End the link in order, behind all that waits."""
-        if not self.closed:
-            self._put(pack(Kind.BYE, encode_control(Bye(code, message))))
-            self.closed = True
+        frames = [bytes(self._first)] if self._first else []
+        self._first.clear()
+        size = len(frames[0]) if frames else 0
+        replies = self._replies
+        while replies and size < limit:
+            frames.append(replies.popleft())
+            size += len(frames[-1])
+            self._reply_bytes -= len(frames[-1])
+        # At least one, whatever overtakes: what stands in order moves on.
+        frames.extend(self._ordered(max(1, limit - size)))
+        return b"".join(frames)
 
     def _take(self, frame: Frame) -> None:
         if self.closed:
             return
         try:
+            # Control is judged and decoded as a whole: sixteen megabytes of brackets would take seconds.
+            if frame.kind < _EVENT and len(frame.data) - HEADER.size > self.limits.max_control_frame_bytes:
+                raise RemoteProtocolError(
+                    f"the peer sent {len(frame.data) - HEADER.size} bytes of control in one frame: "
+                    f"the limit is {self.limits.max_control_frame_bytes} (max_control_frame_bytes)"
+                )
             self._receive(frame)
         except RemoteProtocolError as error:
             self.fail(error)
@@ -96,29 +118,44 @@ class Peer:
     def _receive(self, frame: Frame) -> None:
         """One frame; those that both ends treat alike."""
         kind = frame.kind
-        if kind == Kind.PING:
-            self._hasten(pack_ping(unpack_ping(frame), pong=True))
-        elif kind == Kind.BYE:
+        if kind == Kind.BYE:
             self.farewell = decode_control(Bye, frame.body)
-            self.closed = True
+            self.last_words = in_a_line(self.farewell.message or self.farewell.code, _LONGEST_WORDS)
+            self._close()
         elif kind == Kind.ERROR:
             told = decode_control(Error, frame.body)
             if told.fatal:
-                self.error = ProtocolError(f"the other end closed the link: {told.message}")
-                self.closed = True
-        elif kind in _LATER:
-            pass
+                self.last_words = in_a_line(told.message or told.code, _LONGEST_WORDS)
+                self.cut(ProtocolError(f"the other end closed the link: {self.last_words}"))
         elif not self.opened:
-            raise RemoteProtocolError(f"{Kind(kind).name} before the handshake is complete")
-        else:
-            raise RemoteProtocolError(f"{Kind(kind).name} has no business in this direction")
+            raise RemoteProtocolError(f"the peer sent {Kind(kind).name} before the handshake is complete")
+        elif kind == Kind.PING:
+            self._first += pack_ping(unpack_ping(frame), pong=True)
+            self._touch()
+            if len(self._first) > self.limits.link_control_bytes:
+                self.cut(Overloaded(f"the other end does not read: {len(self._first)} bytes of PONGs wait for it"))
+        elif kind not in _LATER:
+            raise RemoteProtocolError(f"the peer sent {Kind(kind).name}, which has no business in this direction")
 
-    def _hasten(self, frame: bytes) -> None:
-        self._urgent.append(frame)
-        self._urgent_bytes += len(frame)
+    def _hasten(self, reply: bytes) -> None:
+        """Send a REPLY, which may overtake."""
+        if self.closed:
+            return
+        self._replies.append(reply)
+        self._reply_bytes += len(reply)
         self._touch()
-        if self._urgent_bytes > self.limits.link_cut_bytes:
-            self.cut(Overloaded(f"the other end does not read: {self._urgent_bytes} bytes of answers wait for it"))
+        if self._reply_bytes > self.limits.link_cut_bytes:
+            self.cut(Overloaded(f"the other end does not read: {self._reply_bytes} bytes of answers wait for it"))
+
+    def _close(self) -> None:
+        """Read nothing more. Whatever ends a link comes by here."""
+        self.closed = True
+        self._touch()
+
+    def _discard(self) -> None:
+        """Forget what waits to be sent in order, and the answers."""
+        self._replies.clear()
+        self._reply_bytes = 0
 
     def _put(self, frame: bytes) -> None:
         """Append to what must stay in order."""
@@ -133,8 +170,4 @@ class Peer:
 
 
 # Understood as frames, without an effect in this version.
-_LATER = (Kind.PONG, Kind.CREDIT, Kind.ACK, Kind.STORED)
-
-
-def _shown(error: SigError) -> str:
-    return str(error)[:500]
+_LATER: Final = (Kind.PONG, Kind.CREDIT, Kind.ACK, Kind.STORED)

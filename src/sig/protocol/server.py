@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Final, Literal
 
-from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, NAME_MAX_BYTES, Limits
 from sig.errors import (
     Denied,
     HandshakeRefused,
+    InvalidArgument,
+    MessageTooBig,
     Overloaded,
     RemoteProtocolError,
     SenderAlreadyConnected,
@@ -26,7 +28,6 @@ from sig.errors import (
 from sig.index import Bucket, Index
 from sig.messages import (
     AddSender,
-    Bye,
     Close,
     Flush,
     Hello,
@@ -40,6 +41,7 @@ from sig.messages import (
     decode_call,
     decode_control,
     encode_control,
+    in_a_line,
 )
 from sig.messages import Route as RouteMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
@@ -58,10 +60,12 @@ from sig.protocol.bodies import (
 )
 from sig.protocol.connection import Connection, Held, LinkSubscription, Route
 from sig.protocol.events import count_events, split_events
-from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, REPLY_ERR, Frame, Kind, pack
+from sig.protocol.fitting import fit_events
+from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 from sig.protocol.outbox import Counts
 
 VERSION: Final = 1
+_LARGEST_NUMBER: Final = 0xFFFF_FFFF
 
 
 class ServerCore:
@@ -90,6 +94,8 @@ class ServerCore:
         self.codec = codec
         self.dirty: dict[Connection, None] = {}
         """Connections with something to send, or to close."""
+        self.ended: dict[Connection, None] = {}
+        """Connections that have ended, and still hold what they held."""
         self.connections: dict[int, Connection] = {}
         self.refused: int = 0
         """Links turned away: too many, or a handshake that failed."""
@@ -99,7 +105,7 @@ class ServerCore:
         self._random64 = random64
         self._now = 0.0
         self._closing = False
-        self._numbers = count(1)
+        self._last_number = 0
         self._serials = count(1)
         self._pending: dict[Connection, None] = {}  # in order of their deadlines
         self._senders: dict[str, Held] = {}
@@ -127,60 +133,47 @@ class ServerCore:
     def accept(self, now: float, address: str) -> Connection:
         """A link has come up."""
         self._now = now
-        connection = Connection(self, next(self._numbers), address, now + self.limits.handshake_timeout_s)
-        self.connections[connection.number] = connection
+        connection = Connection(self, self._number(), address, now + self.limits.handshake_timeout_s)
         connection._touch()
-        if len(self.connections) > self.limits.max_connections:
+        if self._closing:
+            self.refused += 1
+            connection.say_bye("shutdown", "the server is closing: come back later")
+        elif len(self.connections) >= self.limits.max_connections:
             self.refused += 1
             message = f"this server has its {self.limits.max_connections} connections: come back later"
-            connection._hasten(pack(Kind.BYE, encode_control(Bye("overloaded", message, 1.0))))
-            connection.closed = True
-            return connection
-        self._pending[connection] = None
-        if len(self._pending) > self.limits.max_pending_handshakes:
-            self._refuse(next(iter(self._pending)), "too many handshakes are under way: come back later")
+            connection.say_bye("overloaded", message, 1.0)
+        else:
+            self.connections[connection.number] = connection
+            self._pending[connection] = None
+            if len(self._pending) > self.limits.max_pending_handshakes:
+                oldest = next(iter(self._pending))
+                oldest.fail(HandshakeRefused("too many handshakes are under way: come back later"))
+        self._settle()
         return connection
 
     def receive_data(self, connection: Connection, data: bytes | memoryview, now: float) -> None:
         """Bytes from a link."""
         self._now = now
         connection.receive_data(data, self._time_us())
-        if connection.closed:
-            connection._touch()
+        if self.ended:
+            self._settle()
 
     def disconnected(self, connection: Connection, now: float) -> None:
         """A link is down, by whatever cause: what it held is given up."""
         self._now = now
         connection.receive_eof()
-        if self.connections.pop(connection.number, None) is None:
-            return
-        self._pending.pop(connection, None)
+        self._settle()
+        if self.connections.get(connection.number) is connection:  # not one that was turned away
+            del self.connections[connection.number]
         self.dirty.pop(connection, None)
-        for subscription in connection.subscriptions.values():
-            for route in self._index.remove(subscription):
-                route.receivers = None
-        connection.subscriptions.clear()
-        for route in connection.known:
-            route.known_by.pop(connection, None)
-        connection.known.clear()
-        reason = "closed" if connection.farewell is not None else "shutdown" if self._closing else "lost"
-        for held in list(connection.held.values()):
-            self._release(held, reason)
-        for owner in connection.called:
-            owner.asked_by.pop(connection, None)
-            owner.put(pack_peer_gone(connection.number))
-        for requester in connection.asked_by:
-            requester.called.pop(connection, None)
-        connection.called.clear()
-        connection.asked_by.clear()
 
     def close(self, spare: Connection | None = None) -> None:
-        """Tell every client but `spare` that this is the end."""
+        """Tell every client but `spare` that this is the end; nobody is let in any more."""
         self._closing = True
         for connection in self.connections.values():
             if connection is not spare:
                 connection.say_bye("shutdown", "the server is closing")
-                connection._touch()
+        self._settle()
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""
@@ -189,11 +182,12 @@ class ServerCore:
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
         self._now = now
-        while (deadline := self.next_deadline()) is not None and deadline <= now:
-            self._refuse(
-                next(iter(self._pending)),
-                f"no handshake within {self.limits.handshake_timeout_s:g} s: send HELLO first",
-            )
+        for connection in list(self._pending):
+            if connection.deadline > now:
+                break
+            limit = self.limits.handshake_timeout_s
+            connection.fail(HandshakeRefused(f"no handshake within {limit:g} s: send HELLO first"))
+        self._settle()
 
     def allowed(self, identity: object, action: str, sender: str, name: str) -> bool:
         """Whether that client may do that: `own`, `trigger`, `listen`, `request` or `list`.
@@ -202,47 +196,85 @@ class ServerCore:
         """
         return True
 
-    def _refuse(self, connection: Connection, message: str) -> None:
-        self.refused += 1
-        self._pending.pop(connection, None)
-        connection.fail(HandshakeRefused(message))
+    def _settle(self) -> None:
+        """Give up what those held whose links have ended since.
+
+        At the end of each call: until then whoever walks over connections finds them all. It may end others, which
+        have to be told and do not read.
+        """
+        while self.ended:
+            connection = next(iter(self.ended))
+            del self.ended[connection]
+            self._pending.pop(connection, None)
+            if connection.error is not None and not connection.opened:
+                self.refused += 1
+            for subscription in connection.subscriptions.values():
+                self._ignore(subscription)
+            connection.subscriptions.clear()
+            for route in connection.known:
+                route.known_by.pop(connection, None)
+            connection.known.clear()
+            reason = "closed" if connection.farewell is not None else "shutdown" if self._closing else "lost"
+            for held in list(connection.held.values()):
+                self._release(held, reason)
+            gone = pack_peer_gone(connection.number)
+            for owner in connection.called:
+                owner.asked_by.pop(connection, None)
+                owner.put(gone)
+            for requester in connection.asked_by:
+                requester.called.pop(connection, None)
+            connection.called.clear()
+            connection.asked_by.clear()
+
+    def _number(self) -> int:
+        """A number for a connection or a route. All are used before one comes back."""
+        while True:
+            self._last_number = self._last_number % _LARGEST_NUMBER + 1
+            if self._last_number not in self._routes and self._last_number not in self.connections:
+                return self._last_number
 
     def _hello(self, connection: Connection, frame: Frame) -> None:
         hello = decode_control(Hello, frame.body)
+        refusal = self._refusal(hello)
+        if refusal is not None:
+            connection.fail(HandshakeRefused(refusal))
+            return
+        self._pending.pop(connection, None)
+        connection.name = in_a_line(hello.name, NAME_MAX_BYTES)
+        connection.opened = True
+        connection._reader.max_frame_bytes = self.limits.max_frame_bytes
+        if hello.max_frame_bytes is not None:
+            connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
+        welcome = Welcome(
+            version=VERSION,
+            codecs=[self.codec],
+            node=self._node,
+            epoch=self._epoch,
+            client=connection.number,
+            session=f"{self._random64():016x}{self._random64():016x}{self._random64():016x}{self._random64():016x}",
+            max_frame_bytes=self.limits.max_frame_bytes,
+            window_bytes=self.limits.send_window_bytes,
+            heartbeat_s=0.0,
+        )
+        # Not `put`: it still comes under the limit that holds before login, and not under the client's own.
+        connection._put(pack(Kind.WELCOME, encode_control(welcome)))
+
+    def _refusal(self, hello: Hello) -> str | None:
+        """Why we cannot talk, and which side must do what; `None` if we can."""
         if VERSION not in hello.versions:
-            newer = all(version > VERSION for version in hello.versions)
-            who = "the server" if newer else "the client"
-            self._refuse(
-                connection,
-                f"the client speaks protocol versions {hello.versions}, this server {VERSION}: update {who}",
+            newer = bool(hello.versions) and min(hello.versions) > VERSION
+            return (
+                f"the client speaks version {_some(hello.versions)} of the protocol, this server {VERSION}: "
+                f"update the {'server' if newer else 'client'}"
             )
-        elif self.codec not in hello.codecs:
-            self._refuse(
-                connection,
-                f"the client encodes with {' or '.join(map(repr, hello.codecs))}, this server with {self.codec!r}: "
-                "give both ends the same codec (codec=..., or the same pack and unpack)",
+        if self.codec not in hello.codecs:
+            return (
+                f"the client encodes with {_some(hello.codecs)}, this server with {self.codec!r}: "
+                "give both ends the same codec (codec=..., or the same pack and unpack)"
             )
-        elif hello.session is not None and hello.received:
-            self._refuse(connection, "this server does not resume sessions: connect anew")
-        else:
-            self._pending.pop(connection, None)
-            connection.name = hello.name
-            connection.opened = True
-            connection._reader.max_frame_bytes = self.limits.max_frame_bytes
-            if hello.max_frame_bytes is not None:
-                connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
-            welcome = Welcome(
-                version=VERSION,
-                codecs=[self.codec],
-                node=self._node,
-                epoch=self._epoch,
-                client=connection.number,
-                session=f"{self._random64():016x}{self._random64():016x}{self._random64():016x}{self._random64():016x}",
-                max_frame_bytes=self.limits.max_frame_bytes,
-                window_bytes=self.limits.send_window_bytes,
-                heartbeat_s=0.0,
-            )
-            connection.put(pack(Kind.WELCOME, encode_control(welcome)))
+        if hello.session is not None:
+            return "this server does not resume sessions: connect anew, without one"
+        return None
 
     # Events
 
@@ -274,12 +306,17 @@ class ServerCore:
             self._spread((receiver,), parts[key], tuple(heard.items()))
 
     def _spread(self, receivers: Sequence[Connection], frame: Frame, counts: Counts) -> None:
+        size = len(frame.data) - HEADER.size
         for receiver in receivers:
-            if len(frame.data) - 12 > receiver.max_frame_bytes:
-                for number, missed in counts:
-                    receiver.put(pack_lost(Lost(number, missed, "too_big")))
-            else:
+            if size <= receiver.max_frame_bytes:
                 receiver.put_events(frame.data, counts)
+                continue
+            for part, held in fit_events(frame, receiver.max_frame_bytes):
+                if part is not None:
+                    receiver.put_events(part, held)
+                    continue
+                for number, missed in held:
+                    receiver.put(pack_lost(Lost(number, missed, "too_big")))
 
     def _owned(self, connection: Connection, number: int) -> Route | None:
         """The route, if it is the connection's own to trigger on; `None` for one that has gone.
@@ -292,19 +329,23 @@ class ServerCore:
         return route
 
     def _receivers(self, route: Route) -> tuple[Connection, ...]:
-        """Who hears this route; each of them knows it by then."""
+        """Who hears this route; each of them knows it by then, and the number of the next event."""
         if route.receivers is None:
             found = dict.fromkeys(s.connection for s in self._index.matching(route.sender, route.event))
-            allowed = [c for c in found if self.allowed(c.identity, "listen", route.sender, route.event)]
-            for connection in allowed:
+            hearing = {c: None for c in found if self.allowed(c.identity, "listen", route.sender, route.event)}
+            for connection in route.known_by:
+                # Changes no key. Should it listen again, it will have missed what comes now.
+                route.known_by[connection] &= connection in hearing
+            for connection in hearing:
                 self._introduce(connection, route)
-            route.receivers = tuple(allowed)
+            route.receivers = tuple(hearing)
         return route.receivers
 
     def _introduce(self, connection: Connection, route: Route) -> None:
-        if connection in route.known_by:
+        """Tell a connection what a route is, unless it knows that and has counted along since."""
+        if route.known_by.get(connection):
             return
-        route.known_by[connection] = None
+        route.known_by[connection] = True
         connection.known[route] = None
         held = route.held
         message = RouteMessage(
@@ -338,6 +379,8 @@ class ServerCore:
         for method in call.requests or ():
             if method is not None:
                 check_method(method)
+        if not events and not call.requests:
+            raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")
         if not self.allowed(connection.identity, "own", name, ""):
             raise Denied(f"you may not register sender {name!r}")
         if name in self._senders:
@@ -345,7 +388,8 @@ class ServerCore:
         if len(connection.held) >= self.limits.max_names:
             raise Overloaded(f"a client may hold {self.limits.max_names} senders: remove one first")
         held = Held(name, connection, call, self._random64(), self._time_us())
-        for event in dict.fromkeys(events):
+        self._check_size(connection, held)
+        for event in held.events:
             route = self._make_route(held, event)
             held.routes.append(route)
             self._index.add_target(route)
@@ -353,11 +397,26 @@ class ServerCore:
         held.requests_route = self._make_route(held, "")
         self._introduce(connection, held.requests_route)
         self._senders[name] = connection.held[name] = held
-        self._tell_presence(held, EVENT_CONNECT, held.presence())
+        self._tell_presence(held, EVENT_CONNECT, {})
         return held.incarnation
 
+    def _check_size(self, connection: Connection, held: Held) -> None:
+        """What one client declares, everybody else is told."""
+        declared = sum(other.declared for other in connection.held.values()) + held.declared
+        if declared > self.limits.max_events:
+            raise Overloaded(
+                f"with sender {held.name!r} this client would have {declared} events and requests, "
+                f"and the limit is {self.limits.max_events} (max_events): remove a sender first"
+            )
+        size = len(encode_control(held.presence()))
+        if size > self.limits.max_control_frame_bytes // 2:
+            raise MessageTooBig(
+                f"the names of the events and requests of sender {held.name!r} take {size} bytes, and the limit is "
+                f"{self.limits.max_control_frame_bytes // 2}: declare fewer, or part them among several senders"
+            )
+
     def _make_route(self, held: Held, event: str) -> Route:
-        number = next(self._numbers)
+        number = self._number()
         route = self._routes[number] = Route(number, held, event)
         return route
 
@@ -372,28 +431,35 @@ class ServerCore:
 
     def _release(self, held: Held, reason: str) -> None:
         del self._senders[held.name]
-        held.owner.held.pop(held.name, None)
-        self._tell_presence(held, EVENT_DISCONNECT, {**held.presence(), "reason": reason})
-        gone = encode_control(RouteGone(reason))
+        del held.owner.held[held.name]
+        self._tell_presence(held, EVENT_DISCONNECT, {"reason": reason})
+        body = encode_control(RouteGone(reason))
         for route in held.routes:
             self._index.remove_target(route)
         for route in (*held.routes, held.requests_route):
             del self._routes[route.id]
+            gone = pack(Kind.ROUTE_GONE, body, route=route.id)
             for connection in route.known_by:
-                connection.known.pop(route, None)
-                if not connection.closed:
-                    connection.put(pack(Kind.ROUTE_GONE, gone, route=route.id))
+                del connection.known[route]
+                connection.put(gone)
 
-    def _tell_presence(self, held: Held, event: Literal["#connect", "#disconnect"], data: dict[str, object]) -> None:
+    def _tell_presence(self, held: Held, event: Literal["#connect", "#disconnect"], more: dict[str, object]) -> None:
         found = dict.fromkeys(s.connection for s in self._index.matching(held.name, event))
         if not found:
             return
-        message = Presence(
-            sender=held.name, incarnation=held.incarnation, event=event, data=data, time_us=self._time_us()
-        )
-        frame = pack(Kind.PRESENCE, encode_control(message))
+
+        def said(data: dict[str, object]) -> bytes:
+            message = Presence(held.name, held.incarnation, event, {**data, **more}, self._time_us())
+            return pack(Kind.PRESENCE, encode_control(message))
+
+        frame = said(held.presence())
         for connection in found:
-            if self.allowed(connection.identity, "listen", held.name, event) and not connection.closed:
+            if not self.allowed(connection.identity, "listen", held.name, event):
+                continue
+            if len(frame) - HEADER.size > connection.max_frame_bytes:
+                # The names that one client chose must not cost another its link.
+                connection.put(said({"events": [], "requests": None}))
+            else:
                 connection.put(frame)
 
     def _listen(self, connection: Connection, call: Listen, number: int) -> object:
@@ -413,9 +479,12 @@ class ServerCore:
     def _close_listener(self, connection: Connection, call: Close, number: int) -> object:
         subscription = connection.subscriptions.pop(call.id, None)
         if subscription is not None:
-            for route in self._index.remove(subscription):
-                route.receivers = None
+            self._ignore(subscription)
         return subscription is not None
+
+    def _ignore(self, subscription: LinkSubscription) -> None:
+        for route in self._index.remove(subscription):
+            route.receivers = None
 
     def _list_senders(self, connection: Connection, call: Senders, number: int) -> object:
         check_selector(call.pattern, None)
@@ -447,19 +516,31 @@ class ServerCore:
     def _request(self, connection: Connection, frame: Frame) -> None:
         request = unpack_request(frame)
         route = self._routes.get(frame.route)
-        error: SigError | None = None
+        error: SigError
         if route is None or route.event:
-            error = SenderNotConnected("(gone)")
+            # Who has left has no name any more; the client knows whom it asked.
+            error = SenderNotConnected("")
         elif not self.allowed(connection.identity, "request", route.sender, request.method):
             error = Denied(f"you may not request {request.method!r} of {route.sender!r}")
-        if error is not None or route is None:
-            payload = encode_control(to_wire(error or SenderNotConnected("(gone)")))
-            connection._hasten(pack_reply(Reply(0, request.corr, payload), route=frame.route, flags=REPLY_ERR))
-            return
-        owner = route.held.owner
-        connection.called[owner] = None
-        owner.asked_by[connection] = None
-        owner.put(pack_request(request._replace(peer=connection.number), route=frame.route))
+        else:
+            owner = route.held.owner
+            size = len(frame.data) - HEADER.size
+            if size > owner.max_frame_bytes:
+                error = MessageTooBig(
+                    f"the request takes {size} bytes, and sender {route.sender!r} accepts {owner.max_frame_bytes}: "
+                    "send it in parts, or give the sender's client a larger max_frame_bytes"
+                )
+            elif owner.put_asked(pack_request(request._replace(peer=connection.number), route=frame.route)):
+                connection.called[owner] = connection.called.get(owner, 0) + 1
+                owner.asked_by[connection] = None
+                return
+            else:
+                error = Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")
+        self._refuse_request(connection, request.corr, frame.route, error)
+
+    def _refuse_request(self, requester: Connection, corr: int, route: int, error: SigError) -> None:
+        reply = Reply(requester.number, corr, encode_control(to_wire(error)))
+        requester._hasten(pack_reply(reply, route=route, flags=REPLY_ERR))
 
     def _reply(self, connection: Connection, frame: Frame) -> None:
         reply = unpack_reply(frame)
@@ -469,14 +550,36 @@ class ServerCore:
         if route.event or route.held.owner is not connection:
             raise RemoteProtocolError(f"the client replied on route {frame.route}, which is not its own")
         requester = self.connections.get(reply.peer)
-        if requester is not None and not requester.closed and connection in requester.called:
+        owed = requester.called.get(connection, 0) if requester is not None else 0
+        if requester is None or not owed:
+            return  # gone, or answered already
+        if not frame.flags & REPLY_MORE:
+            if owed > 1:
+                requester.called[connection] = owed - 1
+            else:
+                del requester.called[connection], connection.asked_by[requester]
+        size = len(frame.data) - HEADER.size
+        if size <= requester.max_frame_bytes:
             requester._hasten(frame.data)
+        else:
+            error = MessageTooBig(
+                f"the answer of sender {route.sender!r} takes {size} bytes, and this client accepts "
+                f"{requester.max_frame_bytes}: give it a larger max_frame_bytes"
+            )
+            self._refuse_request(requester, reply.corr, frame.route, error)
 
     def _cancel(self, connection: Connection, frame: Frame) -> None:
         cancel = unpack_cancel(frame)
         route = self._routes.get(frame.route)
         if route is not None and not route.event and route.held.owner in connection.called:
-            route.held.owner.put(pack_cancel(Cancel(connection.number, cancel.corr), route=frame.route))
+            # Where it does not get through, the handler works for nothing; its answer finds nobody.
+            route.held.owner.put_asked(pack_cancel(Cancel(connection.number, cancel.corr), route=frame.route))
 
     def _time_us(self) -> int:
         return int((self._now + self._wall_offset) * 1e6)
+
+
+def _some(things: Sequence[object]) -> str:
+    """A peer's list in a sentence of ours: it may be long."""
+    shown = [in_a_line(repr(thing), 60) for thing in things[:5]]
+    return " or ".join(shown) + (" or others" if len(things) > 5 else "") if shown else "nothing"

@@ -427,8 +427,9 @@ class LinkedRouter(Router):
         """This is the child of a fork: the link is the parent's."""
         self._forked = self._closing = True
         self._lock = RLock()
-        self._closed = self._runtime.flag()
+        self._closed, self._finished = self._runtime.flag(), self._runtime.flag()
         self._closed.set()
+        self._finished.set()
 
 
 def left(deadline: float) -> float:

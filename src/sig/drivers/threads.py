@@ -226,6 +226,9 @@ class ClientDriver:
                 self._pump()
             if self._link is not None:
                 self._link.finish(timeout)
+            said = not self.core.queued_bytes
+        if said:
+            self.lost(Closed("this router has been closed"))  # nobody need wait until the other end has closed too
         if self._link is not None:
             self._link.join(timeout + 1)
         with self._arrived:

@@ -245,9 +245,9 @@ with sig.serve("tcp://127.0.0.1:0") as server, sig.connect(server.urls[0]) as cl
         here.trigger("e", 5)
         os._exit(code if got == [5] else 99)
     _, status = os.waitpid(child, 0)
-    client.listen(lambda info, data: print("heard", data), "s", "e")
+    client.listen(lambda info, data: sys.stdout.write(f"heard {data}\\n"), "s", "e")
     sender.trigger("e", 2)
-    print(os.waitstatus_to_exitcode(status), flush=True)
+    sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\\n")
 """
     )
     assert done.stderr == ""

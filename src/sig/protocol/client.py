@@ -130,6 +130,7 @@ class ClientCore(Peer):
 
     def __init__(self, limits: Limits, codec: Codec, *, name: str = "") -> None:
         super().__init__(limits)
+        self.max_frame_bytes: int = limits.max_frame_bytes
         self.error: SigError | None = None
         self.codec = codec
         self.welcome: Welcome | None = None

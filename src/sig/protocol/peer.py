@@ -26,10 +26,10 @@ class Peer:
     """What both ends have in common. `Connection` (a server's) and `ClientCore` extend it."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.opened = False
+        self.limits: Limits = limits
+        self.opened: bool = False
         """Whether the handshake is complete."""
-        self.closed = False
+        self.closed: bool = False
         """Whether nothing more will be read; what is left to send may still leave."""
         self.error: SigError | None = None
         """Why it closed; `None` for an orderly end."""

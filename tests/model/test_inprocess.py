@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from model.reference import Act, AddSender, Close, Drain, Driven, Heard, Listen, Model, RemoveSender, Request, Trigger
 
-# Much happens in each; under a tracer, on a busy machine, it takes its time.
-pytestmark = pytest.mark.timeout(300)
-
 import sig
 from sig.mailbox import POLICIES
+
+# Much happens in each; under a tracer, on a busy machine, it takes its time.
+pytestmark = pytest.mark.timeout(300)
 
 # Few names, so that what is done meets what is listened to.
 SENDERS = st.sampled_from(["a", "a", "lab/b"])

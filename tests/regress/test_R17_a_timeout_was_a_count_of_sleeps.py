@@ -17,5 +17,5 @@ def test_each_request_has_its_own_deadline() -> None:
         for timeout in (0.05, 0.1):
             with pytest.raises(sig.RequestTimeout) as caught:
                 client.request("s", "wait", timeout=timeout)
-            assert caught.value.timeout == pytest.approx(timeout, abs=0.01)
+            assert 0 <= caught.value.timeout <= timeout  # what was left when it was asked
         go_on.set()

@@ -126,10 +126,9 @@ class ClientDriver:
 
     def open(self, link: Link, timeout: float) -> None:
         """Shake hands over a link; raises what went wrong, and leaves nothing behind then."""
-        self._link = link
         try:
             self._dispatcher.start()
-            link.start(self)
+            self._begin(link)
             with self._lock:
                 self._pump()
             if not self._opened.wait(timeout):
@@ -137,6 +136,8 @@ class ClientDriver:
             self._opened.result()
         except BaseException:
             self.close(0)
+            if self._link is None:
+                link.join(0)  # it never began
             raise
 
     def call(self, message: Call, timeout: float) -> object:
@@ -283,6 +284,14 @@ class ClientDriver:
             self._arrived.notify_all()
 
     # Within
+
+    def _begin(self, link: Link) -> None:
+        self._link = link
+        try:
+            link.start(self)
+        except BaseException:
+            self._link = None
+            raise
 
     def _wait(
         self, ask: Callable[[Callable[[object, BaseException | None], object]], object], timeout: float

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import sig
-from sig.messages import Call, Hello, encode_control
-from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
+from sig.messages import Call, Hello, decode_error, encode_control
+from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
 
 LIMIT_S = 20
 HELLO = PREFACE + pack(Kind.HELLO, encode_control(Hello([1], ["json"])))
@@ -38,6 +38,12 @@ class Raw:
             data = self.sock.recv(65536)
             assert data, f"the server closed before {kind.name}"
             self.frames.extend(self.reader.feed(data))
+
+    def refusal(self) -> sig.SigError:
+        """The error that the next RESULT tells of."""
+        frame = self.wait_for(Kind.RESULT)
+        assert frame.flags & RESULT_ERR, "the server did as it was told"
+        return decode_error(frame.body)
 
     def closed(self) -> bool:
         """Read to the end."""

@@ -6,7 +6,7 @@ import pytest
 from regress.hostile import Heard, raw
 
 import sig
-from sig.messages import Presence, encode_control
+from sig.messages import AddSender, Presence, encode_control
 from sig.protocol.frames import Kind, pack
 
 
@@ -21,6 +21,14 @@ def test_presence_from_a_client_is_refused() -> None:
         assert heard.events == []
         sender.remove()
         heard.wait(1)
+
+
+@pytest.mark.parametrize("event", ["#connect", "#disconnect"])
+def test_the_server_takes_no_sender_that_offers_it(event: str) -> None:
+    with sig.serve("tcp://127.0.0.1:0") as server, raw(server.urls[0]) as forger:
+        forger.call(AddSender("s", [event]), 1)
+        assert type(forger.refusal()) is sig.InvalidName
+        assert server.senders() == []
 
 
 def test_a_sender_cannot_offer_it() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
-from regress.hostile import LIMIT_S, in_thread
+import pytest
+from regress.hostile import LIMIT_S, in_thread, raw
 
 import sig
+from sig.messages import AddSender
+from sig.protocol.frames import Kind
 
 
 def test_a_lost_link_fails_what_waits() -> None:
@@ -33,3 +37,23 @@ def test_a_lost_link_fails_what_waits() -> None:
         assert not thread.is_alive()
         go_on.set()
     assert [type(error) for error in failed] == [sig.ConnectionLost]
+
+
+def test_so_does_a_sender_that_is_gone() -> None:
+    with sig.serve("tcp://127.0.0.1:0") as server, sig.connect(server.urls[0]) as client:
+
+        def register_and_vanish() -> None:
+            owner.call(AddSender("s", [], ["m"]), 1)
+            owner.wait_for(Kind.RESULT)
+            registered.set()
+            owner.wait_for(Kind.REQUEST)
+            owner.sock.shutdown(socket.SHUT_RDWR)
+
+        registered = threading.Event()
+        with raw(server.urls[0]) as owner:
+            thread = in_thread(register_and_vanish)
+            assert registered.wait(LIMIT_S)
+            with pytest.raises(sig.ConnectionLost, match="'s' left"):
+                client.request("s", "m", timeout=2 * LIMIT_S)
+            thread.join(LIMIT_S)
+        assert client.state == "connected"

@@ -77,6 +77,9 @@ class Limits:
     # What a client holds unsent before `trigger` waits: enough to fill a fast link for
     # ten milliseconds, little enough that a stalled one is noticed early.
     send_window_bytes: int = 1 * _MIB
+    # How long a new listener waits for senders that hold their events back to know of it. A sender that is alive
+    # answers in milliseconds.
+    interest_timeout_s: float = 5
     # How long `trigger` waits for room. Longer is a hang, in the eyes of the caller.
     send_timeout_s: float = 10
 

@@ -41,7 +41,7 @@ from sig.protocol.client import ClientCore
 from sig.requests import Requests, next_hop
 from sig.router import Name, Router
 from sig.sender import Sender
-from sig.signal import Calls, Plan, Signal, raises_to_trigger
+from sig.signal import Plan, Signal, raises_to_trigger
 from sig.subscription import Subscription
 
 
@@ -194,19 +194,20 @@ class LinkedRouter(Router):
 
     def _claim(self, sender: Sender) -> None:
         driver = self._linked()
-        for signal in sender._signals.values():
-            signal._calls = Calls((self._sending(driver, signal),))
         with self._lock:
             self._check_open(self._closing)
             if sender.name in self._senders:
                 raise SenderAlreadyConnected(sender.name)
             self._senders[sender.name] = sender  # before the server knows: requests may come with its answer
+        for signal in sender._signals.values():
+            self._open_outlet(driver, signal)
         call = AddSender(sender.name, list(sender._signals), sender._handlers.names)
         try:
             incarnation = driver.call(call, self.limits.request_timeout_s)
         except BaseException as error:
             with self._lock:
                 self._senders.pop(sender.name, None)
+            driver.close_outlets(sender.name, sender._signals)
             if not isinstance(error, SenderAlreadyConnected):
                 driver.tell(RemoveSender(sender.name))  # the server may have it, though we shall never know
             raise
@@ -232,17 +233,20 @@ class LinkedRouter(Router):
             del self._senders[sender.name]
             held, sender._held = sender._held, False
             for signal in sender._signals.values():
-                signal.mark_stale()
-            return held
+                signal.unbind()
+        if self._driver is not None:
+            self._driver.close_outlets(sender.name, sender._signals)
+        return held
 
-    def _sending(self, driver: ClientDriver, signal: Signal) -> Any:
-        trigger, encode, sender, event = driver.trigger, self._codec.encode, signal.sender, signal.event
+    def _open_outlet(self, driver: ClientDriver, signal: Signal) -> None:
+        """Triggering sends from here on."""
+        trigger = driver.outlet(signal.sender, signal.event, self._codec)
 
         @raises_to_trigger
         def send(info: Info, data: object) -> None:
-            trigger(sender, event, encode(data))
+            trigger(data)
 
-        return send
+        signal.bind(trigger, send)
 
     # Asking
 

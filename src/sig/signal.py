@@ -193,3 +193,18 @@ class Signal(Plan):
                 call(info, data)
             except Exception as error:
                 self._failed(call, error)
+
+    def bind(self, trigger: Callable[[object], None], send: Callback) -> None:
+        """For routers with links: `trigger` takes the place of the method, unless a subclass has its own; that one
+        calls `send` in the end.
+
+        The method's checks and lookups would cost as much as all the rest of sending an event.
+        """
+        self._calls = Calls((send,))
+        if type(self).trigger is Signal.trigger:
+            self.trigger = trigger  # type: ignore[method-assign,assignment]  # of this one signal, on purpose
+
+    def unbind(self) -> None:
+        """Undo `bind`: triggering asks the router, who knows why it cannot be."""
+        self.__dict__.pop("trigger", None)
+        self.mark_stale()

@@ -133,7 +133,7 @@ def test_a_server_that_does_not_read_makes_trigger_wait_and_then_refuse() -> Non
         driver = client._driver
         assert driver is not None
         assert driver.triggered == accepted
-        assert driver.core.queued_bytes <= 100_000 + 2 * len(PAYLOAD) + 500
+        assert driver.core.outgoing.event_bytes <= 100_000 + 2 * len(PAYLOAD) + 500
         # The link lives, and a second attempt says the same.
         with pytest.raises(sig.Overloaded):
             sender.trigger("e", PAYLOAD)

@@ -11,21 +11,29 @@ import copy
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Final
 
+from sig.codecs import Codec
 from sig.constants import Limits
 from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
+from sig.drivers.tail import Tail
 from sig.errors import Closed, ConnectionLost, Overloaded, SigError
 from sig.log import logger
 from sig.messages import Call, Close, Flush
 from sig.protocol.bodies import Lost
-from sig.protocol.client import ClientCore, EventsArrived, News, RequestArrived, RequestDropped
+from sig.protocol.client import CLOSED, UNHEARD, ClientCore, EventsArrived, News, RequestArrived, RequestDropped
+from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.outbox import Outbox
 
 _CHUNK: Final = 256 * 1024
 _SLOW: Final = "slow"
+# Events no larger than this are gathered for so long: with longer, a batch is larger than pays; with shorter, the
+# system is called more often. A lone event never waits.
+_SMALL: Final = 4096
+_AGE_S: Final = 50e-6
 # How long a server that was told to go, or told us so, may take to close its end.
 _LINGER_S: Final = 1.0
 
@@ -101,8 +109,7 @@ class ClientDriver:
         self._opened = Answer()
         self._leaving = False  # by our own doing
         self._gone = False  # everybody has been told that the link is down, or about to be
-        self.triggered: int = 0
-        """Events accepted so far."""
+        self._tail = Tail(self._flush)
         self.flushed: int = 0
         """Of these, how many the server is known to have routed."""
         self._arrived = threading.Condition(threading.Lock())  # guards what follows; taken inside the other, if both
@@ -180,14 +187,49 @@ class ClientDriver:
         assert isinstance(answer, bytes)  # the core hands out the payload as it came
         return answer
 
-    def trigger(self, sender: str, event: str, payload: bytes) -> None:
-        """Send an event; waits while more is unsent than the window allows, at most `send_timeout_s`."""
+    @property
+    def triggered(self) -> int:
+        """Events accepted so far."""
         with self._lock:
-            if self.core.queued_bytes > self._limits.send_window_bytes:
-                self._wait_for_room()
-            self.core.trigger(sender, event, payload)
-            self.triggered += 1
-            self._pump()
+            return self.core.triggered
+
+    def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
+        """The function that sends the events of one signal, from any thread. Raises as `Signal.trigger`.
+
+        A lone event leaves before it returns. Of those that follow within `_AGE_S` none waits for the system: they
+        leave with the first after that, or after `_TAIL_S`.
+        """
+        number = CLOSED
+        quick, encode = codec.quick, codec.encode
+        tail, append = self._tail, self.core.outgoing.events.append
+        small = min(_SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
+
+        def changed(route: int) -> None:
+            nonlocal number
+            number = route
+
+        def trigger(data: object = None) -> None:
+            if number == UNHEARD:
+                return
+            try:
+                payload = quick(data)
+            except Exception:
+                payload = encode(data)  # raises what is wrong, in a sentence
+            if monotonic() < tail.gate and len(payload) <= small and number:
+                append((number, payload))
+                if not tail.armed:
+                    tail.arm()
+            else:
+                self._send(sender, event, payload)
+
+        with self._lock:
+            self.core.outlet(sender, event, changed)
+        return trigger
+
+    def close_outlets(self, sender: str, events: Iterable[str]) -> None:
+        """Let none of these functions send any more: they raise `SenderNotConnected`."""
+        with self._lock:
+            self.core.close_outlets(sender, events)
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         """Answer a request."""
@@ -223,11 +265,12 @@ class ClientDriver:
         with self._lock:
             if not self.core.closed:
                 self._leaving = True
+                self._tail.gate = 0.0
                 self.core.leave()
                 self._pump()
             if self._link is not None:
                 self._link.finish(timeout)
-            said = not self.core.queued_bytes
+            said = not self.core.outgoing.size
         if said:
             self.lost(Closed("this router has been closed"))  # nobody need wait until the other end has closed too
         if self._link is not None:
@@ -252,6 +295,8 @@ class ClientDriver:
             # Before the lock is left: whoever was given an answer must find what came before it in the inbox.
             asked = self._enter(news) if news else ()
             self._pump()
+            if not self._tail.gate:
+                self._room.notify_all()
             over = self.core.closed and not self._leaving
         for item in asked:
             self._asked(item)
@@ -275,6 +320,7 @@ class ClientDriver:
             if self._gone:
                 return
             self._gone = True
+            self._tail.close()
             self.core.disconnected(error)
             self._room.notify_all()
             self._opened.give(None, self.core.error)
@@ -307,6 +353,23 @@ class ClientDriver:
                 self._pump()
         return answer.result()
 
+    def _send(self, sender: str, event: str, payload: bytes) -> None:
+        """Send an event now, with all that wait; waits while there is no room, at most `send_timeout_s`."""
+        with self._lock:
+            check_payload(payload, self.core.max_frame_bytes)
+            self.core.outgoing.pack()
+            if self.core.outgoing.room <= 0:
+                self._wait_for_room()
+            self.core.trigger(sender, event, payload)
+            self._pump()
+            alive = not self.core.closed and self.core.outgoing.room > 0
+            self._tail.gate = monotonic() + _AGE_S if alive else 0.0
+
+    def _flush(self) -> None:
+        """Send what has been waiting for a moment."""
+        with self._lock:
+            self._pump()
+
     def _pump(self) -> None:
         """Send what waits, while the link takes it at once; end the link when that was the last."""
         link = self._link
@@ -321,11 +384,12 @@ class ClientDriver:
             link.send(data)
 
     def _wait_for_room(self) -> None:
-        window = self._limits.send_window_bytes
+        self._tail.gate = 0.0
         timeout = self._limits.send_timeout_s
-        if not self._room.wait_for(lambda: self.core.closed or self.core.queued_bytes <= window, timeout):
+        outgoing = self.core.outgoing
+        if not self._room.wait_for(lambda: self.core.closed or outgoing.room > 0, timeout):
             raise Overloaded(
-                f"the server has not taken {self.core.queued_bytes} bytes of events within {timeout:g} s: "
+                f"the server has not taken {outgoing.event_bytes} bytes of events within {timeout:g} s: "
                 "trigger less often, or raise send_timeout"
             )
 
@@ -388,6 +452,7 @@ class ClientDriver:
         self._room = threading.Condition(self._lock)
         self._arrived = threading.Condition(threading.Lock())
         self._stopping = self._dispatched = True
+        self._tail = Tail(self._flush)
         self.core.closed = True
         self.core.error = Closed("this router belongs to the process that forked: make another here")
         link, self._link = self._link, None

@@ -6,7 +6,7 @@ Sans-I/O: no socket, no thread, no clock; `now` is passed in. What arrives and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from sig.codecs import Codec
@@ -26,6 +26,7 @@ from sig.errors import (
 from sig.messages import (
     Call,
     Hello,
+    Interest,
     Listen,
     OpenRequests,
     Presence,
@@ -43,20 +44,21 @@ from sig.protocol.bodies import (
     Lost,
     Reply,
     Request,
+    Unit,
     pack_cancel,
     pack_reply,
     pack_request,
     unpack_cancel,
+    unpack_credit,
     unpack_lost,
     unpack_peer_gone,
     unpack_reply,
     unpack_request,
 )
 from sig.protocol.calls import Calls, Done
-from sig.protocol.events import count_events, pack_events
+from sig.protocol.events import count_events
 from sig.protocol.frames import (
     FRAMING_ROOM_BYTES,
-    HEADER,
     REPLY_ERR,
     REPLY_MORE,
     RESULT_ERR,
@@ -66,10 +68,15 @@ from sig.protocol.frames import (
     pack,
 )
 from sig.protocol.outbox import Counts
+from sig.protocol.outgoing import Outgoing
 from sig.protocol.peer import Peer
 
 VERSION: Final = 1
 _EVENT: Final = Kind.EVENT.value
+
+# What an outlet is told instead of a route.
+CLOSED: Final = 0
+UNHEARD: Final = -1
 
 
 class RouteOpened(NamedTuple):
@@ -137,9 +144,8 @@ class ClientCore(Peer):
         self.calls: Calls = Calls(limits.requests_out)
         self._control = Calls(0xFFFFFFFF)  # bounded by what the application does at a time: each blocks its caller
         self._news: list[News] = []
-        self._items: list[tuple[int, bytes] | bytes] = []
-        self.queued_bytes: int = 0
-        """What waits to be sent."""
+        self.outgoing: Outgoing = Outgoing(codec, limits.max_frame_bytes, limits.send_window_bytes)
+        self._outlets: dict[tuple[str, str], Callable[[int], object]] = {}
         self._routes: dict[int, Route] = {}
         self._known: dict[str, int] = {}  # how many of these routes are of which sender
         self._owned: dict[tuple[str, str | None], int] = {}
@@ -194,15 +200,33 @@ class ClientCore(Peer):
 
         self.call(Listen(number, sender, event), now, timeout, answered)
 
+    def outlet(self, sender: str, event: str, changed: Callable[[int], object]) -> None:
+        """Call `changed` whenever the route changes on which to send the events of a sender that this client holds.
+
+        With its number, `CLOSED` when there is none, `UNHEARD` when nobody listens: then nothing need be sent.
+        """
+        self._outlets[sender, event] = changed
+
+    def close_outlets(self, sender: str, events: Iterable[str]) -> None:
+        """Send no more of these events, whatever the server knows yet."""
+        for event in events:
+            self._owned.pop((sender, event), None)
+            if (changed := self._outlets.pop((sender, event), None)) is not None:
+                changed(CLOSED)
+
     def trigger(self, sender: str, event: str, payload: bytes) -> None:
-        """Send an event of a sender that this client holds."""
+        """Send an event of a sender that this client holds; asks not whether there is room."""
         self._check_alive()
         number = self._owned.get((sender, event))
         if number is None:
-            raise ConnectionLost(f"sender {sender!r} is not registered at the server any more")
+            raise SenderNotConnected(sender)
         check_payload(payload, self.max_frame_bytes)
-        self._items.append((number, payload))
-        self.queued_bytes += len(payload) + HEADER.size
+        self.outgoing.events.append((number, payload))
+
+    @property
+    def triggered(self) -> int:
+        """Events accepted so far."""
+        return self.outgoing.packed + len(self.outgoing.events)
 
     def request(
         self, sender: str, method: str, payload: bytes, *, now: float, deadline: float, hops: int, done: Done
@@ -279,6 +303,8 @@ class ClientCore(Peer):
         elif self.last_words:
             error = ConnectionLost(f"the server closed the link: {self.last_words}")
         self.error = self.error or error
+        for changed in self._outlets.values():
+            changed(CLOSED)
         self._control.fail_all(self._end())
         self.calls.fail_all(self._end("; whether the request was carried out is unknown"))
 
@@ -339,8 +365,7 @@ class ClientCore(Peer):
 
     def _discard(self) -> None:
         super()._discard()
-        self._items.clear()
-        self.queued_bytes = 0
+        self.outgoing.clear()
 
     def _welcomed(self, welcome: Welcome) -> None:
         if welcome.version != VERSION or self.codec.name not in welcome.codecs:
@@ -351,6 +376,8 @@ class ClientCore(Peer):
         self.opened = True
         self.max_frame_bytes = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
         self._reader.max_frame_bytes = self.limits.max_frame_bytes
+        self.outgoing.max_frame_bytes = self.max_frame_bytes
+        self.outgoing.credit = welcome.window_bytes
 
     def _result(self, frame: Frame) -> None:
         if frame.flags & RESULT_ERR:
@@ -365,6 +392,8 @@ class ClientCore(Peer):
         self._known[route.sender] = self._known.get(route.sender, 0) + 1
         if route.owner:
             self._owned[route.sender, route.event] = frame.route
+            if (changed := self._outlets.get((route.sender, route.event or ""))) is not None:
+                changed(frame.route)
         if route.event is None:
             self._request_routes[route.sender] = frame.route
         else:
@@ -385,6 +414,8 @@ class ClientCore(Peer):
             return
         if self._owned.get((route.sender, route.event)) == frame.route:
             del self._owned[route.sender, route.event]
+            if (changed := self._outlets.pop((route.sender, route.event or ""), None)) is not None:
+                changed(CLOSED)
         if route.event is not None:
             self._news.append(RouteClosed(frame.route))
             return
@@ -397,6 +428,22 @@ class ClientCore(Peer):
                 "whether the request was carried out is unknown"
             ),
         )
+
+    def _interest(self, frame: Frame) -> None:
+        heard = decode_control(Interest, frame.body).state != "none"
+        route = self._routes.get(frame.route)
+        if route is None or not route.owner or route.event is None:
+            raise RemoteProtocolError(f"the server sent INTEREST in route {frame.route}, which is no event of ours")
+        if (changed := self._outlets.get((route.sender, route.event))) is not None:
+            changed(frame.route if heard else UNHEARD)
+        if heard:
+            # From here on nothing is held back: whoever waits to be told so is told.
+            self._first += pack(Kind.INTEREST, frame.body, route=frame.route)
+
+    def _credit(self, frame: Frame) -> None:
+        credit = unpack_credit(frame)
+        if credit.unit is Unit.BYTES:
+            self.outgoing.credit += credit.amount
 
     def _presence(self, frame: Frame) -> None:
         self._news.append(decode_control(Presence, frame.body))
@@ -452,42 +499,18 @@ class ClientCore(Peer):
     # Sending
 
     def _put(self, frame: bytes) -> None:
-        self._items.append(frame)
-        self.queued_bytes += len(frame)
+        self.outgoing.put(frame)
 
     def _ordered(self, limit: int) -> Sequence[bytes]:
-        """Runs of events become batches; everything stays in its order."""
-        items = self._items
-        size = end = 0
-        while end < len(items) and size < limit:
-            item = items[end]
-            size += len(item) if isinstance(item, bytes) else len(item[1]) + HEADER.size
-            end += 1
-        taken = items[:end]
-        del items[:end]
-        self.queued_bytes -= size
-        frames: list[bytes] = []
-        events: list[tuple[int, bytes]] = []
-        for item in taken:
-            if isinstance(item, bytes):
-                self._pack(events, frames)
-                frames.append(item)
-            else:
-                events.append(item)
-        self._pack(events, frames)
-        return frames
-
-    def _pack(self, events: list[tuple[int, bytes]], frames: list[bytes]) -> None:
-        if events:
-            codec = self.codec
-            frames.extend(pack_events(events, lens=False, lines=codec.lines, max_frame_bytes=self.max_frame_bytes))
-            events.clear()
+        return self.outgoing.take(limit)
 
 
 _HANDLERS: Final[dict[int, Callable[[ClientCore, Frame], None]]] = {
     Kind.RESULT: ClientCore._result,
     Kind.ROUTE: ClientCore._route,
     Kind.ROUTE_GONE: ClientCore._route_gone,
+    Kind.INTEREST: ClientCore._interest,
+    Kind.CREDIT: ClientCore._credit,
     Kind.PRESENCE: ClientCore._presence,
     Kind.LOST: ClientCore._lost,
     Kind.REQUEST: ClientCore._request,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sig.errors import Overloaded, RemoteProtocolError, SigError, to_wire
 from sig.messages import AddSender, Result, encode_control
-from sig.protocol.bodies import Lost, pack_lost
+from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
 from sig.protocol.frames import HEADER, RESULT_ERR, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Outbox
 from sig.protocol.peer import Peer
@@ -46,7 +46,7 @@ class Held:
 class Route:
     """One event of a sender, or its requests: a number that all connections share."""
 
-    __slots__ = ("event", "held", "id", "known_by", "next_seq", "receivers")
+    __slots__ = ("event", "held", "id", "known_by", "next_seq", "receivers", "unheard", "unseen", "waiting")
 
     def __init__(self, number: int, held: Held, event: str) -> None:
         self.id: int = number
@@ -57,10 +57,27 @@ class Route:
         self.known_by: dict[Connection, bool] = {}
         # Who hears it; `None` when somebody has come or gone since.
         self.receivers: tuple[Connection, ...] | None = None
+        # Whether the owner has been told to send nothing, since nobody listens; how often it has been told to go on
+        # without having said that it knows, and who waits for that.
+        self.unheard: bool = False
+        self.unseen: int = 0
+        self.waiting: list[Waiting] = []
 
     @property
     def sender(self) -> str:
         return self.held.name
+
+
+class Waiting:
+    """A `Listen` whose answer waits until the owners of the events know that somebody listens."""
+
+    __slots__ = ("call", "connection", "deadline", "owners")
+
+    def __init__(self, connection: Connection, call: int, deadline: float) -> None:
+        self.connection: Connection = connection
+        self.call: int = call
+        self.deadline: float = deadline
+        self.owners: int = 0
 
 
 class LinkSubscription:
@@ -93,6 +110,16 @@ class Connection(Peer):
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         self._asked_bytes = 0  # of the requests in the outbox
+        self.window_bytes = 0
+        self._spent = 0  # bytes of EVENT frames that came since credit was last given
+
+    def spend(self, size: int) -> None:
+        """Take an EVENT frame into account, and give credit for it; not for each one by itself."""
+        self._spent += size
+        if self._spent * 2 >= self.window_bytes:
+            self._first += pack_credit(Credit(self._spent))
+            self._spent = 0
+            self._touch()
 
     def put_events(self, frame: bytes, counts: Counts) -> None:
         """Append a frame of events; the oldest are shed where there are too many."""

@@ -96,7 +96,7 @@ def pack_batch(
     if not 0 < count <= MAX_EVENTS:
         raise LocalProtocolError(f"an EVENT carries 1 to {MAX_EVENTS} events, not {count}")
     flags = 0
-    parts = [_U64.pack(time_us)]
+    parts = [b"", _U64.pack(time_us)]
     if first_seq is not None:
         flags |= EVENT_SEQ
         parts.append(_U64.pack(first_seq))
@@ -115,7 +115,8 @@ def pack_batch(
         sizes[-1] -= newline
         parts.append(struct.pack(f"<{count}I", *sizes))
     parts.append((b"\n" if lines else b"").join(payloads))
-    return pack(_EVENT, b"".join(parts), flags=flags, count=count, route=route)
+    parts[0] = HEADER.pack(sum(map(len, parts)), _EVENT, flags, count, route)
+    return b"".join(parts)  # the only copy of a large payload: joining one is none
 
 
 def _pack_some(items: Sequence[tuple[int, bytes]], lens: bool, lines: bool, time_us: int) -> bytes:

@@ -31,6 +31,7 @@ from sig.messages import (
     Close,
     Flush,
     Hello,
+    Interest,
     Listen,
     OpenRequests,
     Presence,
@@ -58,7 +59,7 @@ from sig.protocol.bodies import (
     unpack_reply,
     unpack_request,
 )
-from sig.protocol.connection import Connection, Held, LinkSubscription, Route
+from sig.protocol.connection import Connection, Held, LinkSubscription, Route, Waiting
 from sig.protocol.events import count_events, split_events
 from sig.protocol.fitting import fit_events
 from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
@@ -110,6 +111,7 @@ class ServerCore:
         self._pending: dict[Connection, None] = {}  # in order of their deadlines
         self._senders: dict[str, Held] = {}
         self._routes: dict[int, Route] = {}
+        self._waiting: dict[Waiting, None] = {}  # in order of their deadlines
         self._index: Index[Bucket[LinkSubscription], LinkSubscription, Route] = Index(Bucket)
         self.handlers: dict[int, Callable[[Connection, Frame], None]] = {
             Kind.HELLO: self._hello,
@@ -117,6 +119,7 @@ class ServerCore:
             Kind.REQUEST: self._request,
             Kind.REPLY: self._reply,
             Kind.CANCEL: self._cancel,
+            Kind.INTEREST: self._seen,
         }
         self._calls: dict[type, Callable[[Connection, Any, int], object]] = {
             AddSender: self._add_sender,
@@ -177,7 +180,9 @@ class ServerCore:
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""
-        return next(iter(self._pending)).deadline if self._pending else None
+        first = next(iter(self._pending)).deadline if self._pending else None
+        answer = next(iter(self._waiting)).deadline if self._waiting else None
+        return min((deadline for deadline in (first, answer) if deadline is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
@@ -187,6 +192,8 @@ class ServerCore:
                 break
             limit = self.limits.handshake_timeout_s
             connection.fail(HandshakeRefused(f"no handshake within {limit:g} s: send HELLO first"))
+        while self._waiting and (first := next(iter(self._waiting))).deadline <= now:
+            self._answer(first)  # an owner that answers nothing must not keep others from listening
         self._settle()
 
     def allowed(self, identity: object, action: str, sender: str, name: str) -> bool:
@@ -245,6 +252,7 @@ class ServerCore:
         connection._reader.max_frame_bytes = self.limits.max_frame_bytes
         if hello.max_frame_bytes is not None:
             connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
+        connection.window_bytes = self.limits.send_window_bytes
         welcome = Welcome(
             version=VERSION,
             codecs=[self.codec],
@@ -253,7 +261,7 @@ class ServerCore:
             client=connection.number,
             session=f"{self._random64():016x}{self._random64():016x}{self._random64():016x}{self._random64():016x}",
             max_frame_bytes=self.limits.max_frame_bytes,
-            window_bytes=self.limits.send_window_bytes,
+            window_bytes=connection.window_bytes,
             heartbeat_s=0.0,
         )
         # Not `put`: it still comes under the limit that holds before login, and not under the client's own.
@@ -283,12 +291,15 @@ class ServerCore:
         counts = count_events(frame)
         if frame.flags & (EVENT_SEQ | EVENT_DURABLE):
             raise RemoteProtocolError("numbered events belong to sessions and stores, which this server does not have")
+        connection.spend(len(frame.data))
         # Everything is checked before anything is passed on.
         routes = [self._owned(connection, number) for number, _ in counts]
         hearing = [self._receivers(route) if route is not None else () for route in routes]
         for route, (_, events) in zip(routes, counts, strict=True):
             if route is not None:
                 route.next_seq += events
+                if not route.receivers and not route.unheard:
+                    self._tell_interest(route, "none")
         if hearing.count(hearing[0]) == len(hearing):
             self._spread(hearing[0], frame, counts)
             return
@@ -341,6 +352,32 @@ class ServerCore:
             route.receivers = tuple(hearing)
         return route.receivers
 
+    def _tell_interest(self, route: Route, state: Literal["none", "some"]) -> None:
+        route.unheard = state == "none"
+        route.unseen += not route.unheard
+        route.held.owner.put(pack(Kind.INTEREST, encode_control(Interest(state)), route=route.id))
+
+    def _seen(self, connection: Connection, frame: Frame) -> None:
+        """An owner knows that somebody listens: it holds nothing back any more."""
+        route = self._owned(connection, frame.route)
+        if route is None or not route.unseen:
+            return
+        route.unseen -= 1
+        if not route.unseen:
+            self._go_on(route)
+
+    def _go_on(self, route: Route) -> None:
+        """Nobody need wait for the owner of this route."""
+        waiting, route.waiting = route.waiting, []
+        for listen in waiting:
+            listen.owners -= 1
+            if not listen.owners and listen in self._waiting:
+                self._answer(listen)
+
+    def _answer(self, listen: Waiting) -> None:
+        del self._waiting[listen]
+        listen.connection.result(listen.call, None)
+
     def _introduce(self, connection: Connection, route: Route) -> None:
         """Tell a connection what a route is, unless it knows that and has counted along since."""
         if route.known_by.get(connection):
@@ -371,7 +408,8 @@ class ServerCore:
                 raise
             connection.refuse(frame.route, error)
         else:
-            connection.result(frame.route, value)
+            if not isinstance(value, Waiting):
+                connection.result(frame.route, value)
 
     def _add_sender(self, connection: Connection, call: AddSender, number: int) -> object:
         name = check_sender(call.name)
@@ -438,6 +476,7 @@ class ServerCore:
             self._index.remove_target(route)
         for route in (*held.routes, held.requests_route):
             del self._routes[route.id]
+            self._go_on(route)
             gone = pack(Kind.ROUTE_GONE, body, route=route.id)
             for connection in route.known_by:
                 del connection.known[route]
@@ -472,9 +511,18 @@ class ServerCore:
             raise Overloaded(f"this server has its {self.limits.max_subscriptions_total} subscriptions")
         subscription = LinkSubscription(connection, call.sender, call.event, next(self._serials))
         connection.subscriptions[call.id] = subscription
+        waiting = Waiting(connection, number, self._now + self.limits.interest_timeout_s)
         for route in self._index.add(subscription):
             route.receivers = None
-        return None
+            if route.unheard:
+                self._tell_interest(route, "some")
+            if route.unseen:
+                route.waiting.append(waiting)
+                waiting.owners += 1
+        if not waiting.owners:
+            return None
+        self._waiting[waiting] = None
+        return waiting
 
     def _close_listener(self, connection: Connection, call: Close, number: int) -> object:
         subscription = connection.subscriptions.pop(call.id, None)

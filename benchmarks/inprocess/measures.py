@@ -1,7 +1,4 @@
-"""What is measured of one library. Every figure is of calls that have been counted.
-
-The garbage collector is off while the clock runs, for all alike: when it strikes is chance, and whom it strikes too.
-"""
+"""What is measured of one library. Every figure is of calls that have been counted."""
 
 from __future__ import annotations
 
@@ -11,12 +8,13 @@ import random
 import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import perf_counter
 from types import CodeType, FrameType
 from typing import NamedTuple
+
+from benchmarks.timing import fastest, undisturbed
 
 from .libraries import Library, Listener
 
@@ -89,47 +87,6 @@ def check_called(drive: Callable[[int], None], expected: Sequence[Listener], wha
         )
 
 
-# -- time ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """No garbage collector within."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def timed(drive: Callable[[int], object], times: int) -> float:
-    """Seconds for one of so many."""
-    started = perf_counter()
-    drive(times)
-    return (perf_counter() - started) / times
-
-
-def fastest(drives: Sequence[Callable[[int], None]], effort: Effort) -> list[float]:
-    """Seconds for one trigger of each: batches in turn, and of each the fastest."""
-    sizes = [calibrated(drive, effort.batch_s) for drive in drives]
-    best = [float("inf")] * len(drives)
-    with undisturbed():
-        for _ in range(effort.batches):
-            for position, (drive, size) in enumerate(zip(drives, sizes, strict=True)):
-                best[position] = min(best[position], timed(drive, size))
-    return best
-
-
-def calibrated(drive: Callable[[int], None], seconds: float) -> int:
-    """How many triggers take about that long; at least so many that the interpreter has specialised its code."""
-    times = 10
-    # One reading alone may have been disturbed, and the batches would then be tiny.
-    while (each := min(timed(drive, times) for _ in range(3))) * times < seconds / 4:
-        times *= 2
-    return max(10, round(seconds / each))
-
-
 # -- the measures --------------------------------------------------------------------------------
 
 
@@ -143,7 +100,7 @@ def trigger(library: type[Library], count: int, effort: Effort) -> tuple[float, 
         bare = under_test.bare(made)
         check_called(under_test.drive, made, f"{library.name} {library.way}")
         check_called(bare, made, "bare loop")
-        mine, loop = fastest((under_test.drive, bare), effort)
+        mine, loop = fastest((under_test.drive, bare), effort.batch_s, effort.batches)
         check_called(under_test.drive, made, f"{library.name} {library.way}, afterwards")
         return mine, loop
     finally:

@@ -14,9 +14,10 @@ from time import perf_counter
 from typing import NamedTuple
 
 import sig
+from benchmarks.timing import fastest, timed, undisturbed
 
 from .libraries import driven
-from .measures import Effort, check_called, fastest, listeners, timed, undisturbed
+from .measures import Effort, check_called, listeners
 
 # The parts of `Figures` that are of one thing each, and their units.
 PARTS = {"listen": "us", "listen_name": "us", "listen_pattern": "us", "join": "us", "close": "us"}
@@ -112,7 +113,7 @@ def measure(effort: Effort) -> Figures:
                 subscriptions.append(subscription)
         full_drives = [probe(full, receivers) for receivers in RECEIVERS]
         empty_drives = [probe(empty, receivers) for receivers in RECEIVERS]
-        best = fastest([*full_drives, *empty_drives], effort)
+        best = fastest([*full_drives, *empty_drives], effort.batch_s, effort.batches)
         random.Random(2).shuffle(subscriptions)
         with undisturbed():
             closed = timed(lambda times: close(subscriptions), len(subscriptions))

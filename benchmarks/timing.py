@@ -14,6 +14,9 @@ from time import perf_counter
 # Does something so often.
 Drive = Callable[[int], object]
 
+# So many that the interpreter has specialised its code.
+LEAST = 10
+
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
@@ -34,13 +37,17 @@ def timed(drive: Drive, times: int) -> float:
 
 
 def fastest(
-    drives: Sequence[Drive], batch_s: float, batches: int, between: Callable[[], object] | None = None
+    drives: Sequence[Drive],
+    batch_s: float,
+    batches: int,
+    between: Callable[[], object] | None = None,
+    least: int = LEAST,
 ) -> list[float]:
-    """Seconds for one of each: batches of about `batch_s` in turn, and of each the fastest.
+    """Seconds for one of each: batches of about `batch_s`, but at least so many, in turn, and of each the fastest.
 
     `between` is called before each batch, without the clock.
     """
-    sizes = [calibrated(drive, batch_s, between) for drive in drives]
+    sizes = [calibrated(drive, batch_s, between, least) for drive in drives]
     best = [float("inf")] * len(drives)
     with undisturbed():
         for _ in range(batches):
@@ -51,16 +58,16 @@ def fastest(
     return best
 
 
-def calibrated(drive: Drive, seconds: float, between: Callable[[], object] | None = None) -> int:
-    """How many take about that long; at least so many that the interpreter has specialised its code."""
+def calibrated(drive: Drive, seconds: float, between: Callable[[], object] | None = None, least: int = LEAST) -> int:
+    """How many take about that long."""
 
     def once(times: int) -> float:
         if between is not None:
             between()
         return timed(drive, times)
 
-    times = 10
+    times = least
     # One reading alone may have been disturbed, and the batches would then be tiny.
     while (each := min(once(times) for _ in range(3))) * times < seconds / 4:
         times *= 2
-    return max(10, round(seconds / each))
+    return max(least, round(seconds / each))

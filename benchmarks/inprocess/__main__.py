@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from benchmarks.machine import machine
+from benchmarks.progress import say
 from benchmarks.rounds import rotated
 
 from . import measures, scale
@@ -32,14 +33,6 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     if asked.rounds < 1:
         parser.error("--rounds must be at least 1")
     return asked
-
-
-def say(text: str) -> None:
-    """Progress."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-    else:
-        print(text, file=sys.stderr, flush=True)
 
 
 def run(libraries: Sequence[type[Library]], rounds: int, effort: Effort) -> Iterator[Row]:

@@ -21,6 +21,12 @@ LAST_WORDS = 600
 ROOT = Path(__file__).parents[2]
 
 
+def environment() -> dict[str, str]:
+    """For processes that import the suite, and the `sig` beside it."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path}
+
+
 class Trouble(Exception):
     """A run has failed; the sentence says at what."""
 
@@ -37,14 +43,13 @@ class Child:
         self._log = log
         self._doing = "start"
         self._read = b""
-        path = os.pathsep.join([str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
         with log.open("wb") as words:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.peers.child", contestant, role, json.dumps(arguments), str(limit)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=words,
-                env={**os.environ, "PYTHONPATH": path},
+                env=environment(),
                 start_new_session=True,
             )
         assert self._process.stdin is not None  # both are pipes

@@ -1,0 +1,74 @@
+"""Tables of text: for people at a terminal, and for the documentation."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+# Wide enough for the widest table, wherever it is written.
+WIDTH = 150
+
+
+class Table(NamedTuple):
+    """Some rows under a head; the first column is text, the others are figures."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def show(
+    tables: Iterable[Table], before: Sequence[str] = (), after: Sequence[str] = (), *, aside: bool = False
+) -> None:
+    """Print all of that, with lines of text around it; `aside` to standard error."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Drawn
+
+    console = Console(stderr=aside, width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
+    for line in before:
+        console.print(line, soft_wrap=True)
+    for table in tables:
+        drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False)
+        for number, name in enumerate(table.head):
+            drawn.add_column(name, justify="right" if number else "left", no_wrap=bool(number))
+        for row in table.rows:
+            drawn.add_row(*row)
+        # Not the table's own title: that would be as narrow as the table.
+        console.print(f"\n{table.title}", style="bold", soft_wrap=True)
+        console.print(drawn)
+    for line in after:
+        console.print(line, soft_wrap=True)
+
+
+def missing_rich() -> bool:
+    """Whether `show` cannot work here; says so."""
+    if importlib.util.find_spec("rich") is not None:
+        return False
+    print("rich is not installed: pip install -r benchmarks/requirements.txt", file=sys.stderr)
+    return True
+
+
+def markdown(table: Table, level: int = 3) -> str:
+    """The same as Markdown, with its title as a heading."""
+    lines = [
+        f"{'#' * level} {table.title}",
+        "",
+        _line(table.head),
+        _line(["---", *["--:"] * (len(table.head) - 1)]),
+        *map(_line, table.rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def write_page(path: Path, parts: Sequence[str]) -> None:
+    """What a page of the documentation includes: some parts, and where they come from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["<!-- Written by the benchmarks: see benchmarks/README.md. -->", "", *parts]))

@@ -1,0 +1,90 @@
+"""The benchmark of what is added to the codec: tiny runs of the real command give every figure they promise.
+
+How large the figures are is nobody's business here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.costs import dispatch, forward, trigger
+from benchmarks.costs.rows import Row
+from benchmarks.tables import Table, markdown
+
+ROOT = Path(__file__).parents[2]
+
+needs_rich = pytest.mark.skipif(importlib.util.find_spec("rich") is None, reason="the tables need rich")
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.costs", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def figures(*arguments: str) -> dict[str, Any]:
+    done = bench("--quick", "--json", "-", *arguments)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["failures"] == []
+    return told
+
+
+@needs_rich
+class TestEvents:
+    def test_every_way_has_its_figures(self) -> None:
+        told = figures("--rounds", "2")
+
+        ways = {"trigger": trigger.ways(), "dispatch": dispatch.ways(), "forward": forward.ways()}
+        expected = [(part, name) for part, found in ways.items() for name, _ in found]
+        assert [(row["part"], row["way"]) for row in told["rows"]] == expected
+        for row in told["rows"]:
+            assert len(row["ns"]) == 2
+            assert 0 < row["quartiles"]["low"] <= row["quartiles"]["median"] <= row["quartiles"]["high"]
+            over_codec = row["part"] != "forward" and "alone" not in row["way"]
+            assert ("over_ns" in row) == ("verdict" in row) == over_codec
+            assert all(alone > 0 for alone in row.get("codec_ns", ()))
+
+    def test_people_get_tables_and_the_documentation_a_page(self, tmp_path: Path) -> None:
+        done = bench("--quick", "--only", "dispatch", "--docs", str(tmp_path))
+
+        assert done.returncode == 0, done.stderr
+        assert "dispatch of batches of 87" in done.stdout
+        assert "forwarding" not in done.stdout
+        assert "round 1 of 1" in done.stderr
+        page = (tmp_path / "events.inc").read_text()
+        assert "| 100 routes |" in page
+        assert f"python -m benchmarks.costs --quick --only dispatch --docs {tmp_path}" in page
+
+    def test_a_part_that_does_not_exist_is_an_error(self) -> None:
+        done = bench("--only", "despatch")
+        assert done.returncode == 2
+        assert "trigger, dispatch, forward" in done.stderr
+
+
+def test_a_budget_is_kept_by_the_median_of_what_is_over_the_codec_alone() -> None:
+    def verdict(*ns: float) -> str:
+        return Row("trigger", "", [(figure + 300) / 1e9 for figure in ns], [300 / 1e9] * len(ns)).verdict
+
+    assert verdict(119, 119, 500) == "goal"
+    assert verdict(219, 219) == "must"
+    assert verdict(221, 221, 0) == "missed"
+    assert Row("forward", "", [1e-9]).verdict == ""
+
+
+def test_a_table_becomes_markdown() -> None:
+    page = markdown(Table("a | b", ["", "ns"], [["x|y", "1"]]))
+    assert page == "### a | b\n\n|  | ns |\n| --- | --: |\n| x\\|y | 1 |\n"

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import cycle, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sig
 from benchmarks.costs.rows import Effort, Measure, WrongCount
-from benchmarks.costs.world import ANSWER_S, End, MemoryLink, World, connect
+from benchmarks.costs.world import End, MemoryLink, World, connect
 from benchmarks.peers.payload import encode, sample
 from benchmarks.timing import Drive, fastest
 from sig.codecs import as_codec, batch_decode
@@ -30,6 +30,8 @@ SENDER = "bench"
 # As many as a publisher gathers who triggers as fast as it can.
 EVENTS = 87
 FRAMES = 16
+MEETING_S = 30.0
+AS_PUBLISHED: dict[str, Any] = {"lens": False, "lines": True, "max_frame_bytes": 1 << 24}
 
 
 def ways() -> Iterator[tuple[str, AbstractContextManager[Measure]]]:
@@ -62,13 +64,14 @@ def dispatching(routes: int) -> Iterator[Measure]:
     world = World()
     publisher = End(world)
     events = [f"event-{number}" for number in range(routes)]
-    frames = pack(publisher.add(SENDER, events))
+    numbers = publisher.add(SENDER, events)
+    frames = pack(numbers)
     codec = as_codec("json")
     batches = [(unpack_events(frame), frame.count) for frame in frames]
     client, link = connect(world)
     with client:
         client.listen(listener, SENDER)
-        meet(client, link, publisher, events)
+        meet(client, link, publisher, numbers)
         handle = handler(client, frames)
         decode = driven(lambda it: batch_decode(codec, it[0].payloads, it[0].lens, it[1]), batches)
 
@@ -107,17 +110,22 @@ def looping() -> Iterator[Measure]:
     yield lambda effort: [figure / EVENTS for figure in fastest([driven(loop, [values])], *effort)]
 
 
-def meet(client: sig.ClientRouter, link: MemoryLink, publisher: End, events: Sequence[str]) -> None:
-    """Return when the client knows the routes of these events: each comes with its first event."""
+def meet(client: sig.ClientRouter, link: MemoryLink, publisher: End, numbers: Sequence[int]) -> None:
+    """Return when the client knows these routes: each comes with its first event."""
     met = threading.Event()
-    last = client.listen(lambda info, data: met.set(), SENDER, events[-1])
-    for event in events:
-        publisher.core.trigger(SENDER, event, b"null")
-    publisher.settle()
-    link.carry()
-    if not met.wait(ANSWER_S):
-        raise WrongCount("the client was not given the first events")
-    last.close()
+    reached = 0
+
+    def meeting(info: object, data: object) -> None:
+        nonlocal reached
+        reached += 1
+        if reached == len(numbers):
+            met.set()
+
+    with client.listen(meeting, SENDER):
+        publisher.send(*pack_events([(number, b"null") for number in numbers], **AS_PUBLISHED))
+        link.carry()
+        if not met.wait(MEETING_S):
+            raise WrongCount(f"the client was given {reached} of {len(numbers)} first events")
 
 
 def pack(routes: Sequence[int]) -> list[Frame]:
@@ -127,7 +135,7 @@ def pack(routes: Sequence[int]) -> list[Frame]:
     packed = []
     for _ in range(FRAMES):
         items = [(chance.choice(routes), payload) for _ in range(EVENTS)]
-        [data] = pack_events(items, lens=False, lines=True, max_frame_bytes=1 << 24)
+        [data] = pack_events(items, **AS_PUBLISHED)
         packed.append(Frame.of(data))
     return packed
 

@@ -1,4 +1,4 @@
-"""A real server and real clients on one thread: bytes go from end to end when they are told to.
+"""A server without I/O, and who is connected to it: bytes go from end to end when they are told to.
 
 Here a link costs nothing, so that what is left is what `sig` costs. Whatever a server grants or tells (the handshake,
 routes, interest, credit), this one does: it is the same core.
@@ -9,66 +9,78 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sig
 from sig.carriers.tcp import TCPClient
-from sig.codecs import as_codec
 from sig.constants import Limits
 from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost
-from sig.messages import AddSender, Call, Listen
-from sig.protocol.client import ClientCore
+from sig.messages import (
+    AddSender,
+    Call,
+    Hello,
+    Listen,
+    Route,
+    decode_control,
+    decode_error,
+    encode_control,
+)
 from sig.protocol.connection import Connection
+from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
 from sig.protocol.server import ServerCore
 
 CHUNK = 1 << 20
-ANSWER_S = 30.0
 
 # A batch of triggers must not wait for credit, which comes between the batches.
 WINDOW_BYTES = 1 << 28
 
 
 class End:
-    """A client without I/O, and the server's connection to it."""
+    """A client that says what it is told to; the server's connection to it is all that there is of it."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
-        self.core = ClientCore(world.limits, as_codec("json"))
+        self._world = world
         self.connection = world.accept()
-        self.numbers = 0
-        self.settle()
+        self._reader = FrameReader(world.limits.max_frame_bytes, preface=True)
+        self._calls = 0
+        self.routes: dict[tuple[str, str | None], int] = {}
+        """The numbers of the events of its own senders."""
+        self.send(PREFACE, pack(Kind.HELLO, encode_control(Hello([1], ["json"]))))
+        self.read()
 
-    def settle(self) -> None:
-        """Carry bytes both ways until there are none."""
-        while True:
-            up = self.core.data_to_send(CHUNK)
-            self.world.receive(self.connection, up)
-            down = self.connection.data_to_send(CHUNK)
-            self.core.receive_at(down, time.monotonic())
-            self.core.take_news()
-            if not (up or down):
-                return
+    def send(self, *frames: bytes) -> None:
+        self._world.receive(self.connection, b"".join(frames))
 
-    def call(self, message: Call) -> object:
+    def read(self) -> list[Frame]:
+        """What the server has to say now."""
+        frames = []
+        while data := self.connection.data_to_send(CHUNK):
+            frames += self._reader.feed(data)
+            while more := self._reader.feed():
+                frames += more
+        return frames
+
+    def call(self, message: Call) -> None:
         """Ask the server; raises what it answers with."""
-        answers: list[tuple[object, BaseException | None]] = []
-        self.core.call(message, time.monotonic(), ANSWER_S, lambda value, error: answers.append((value, error)))
-        self.settle()
-        [(value, error)] = answers
-        if error is not None:
-            raise error
-        return value
+        self._calls += 1
+        self.send(pack(Kind.CALL, encode_control(message), route=self._calls))
+        for frame in self.read():
+            if frame.kind == Kind.ROUTE:
+                route = decode_control(Route, frame.body)
+                if route.owner:
+                    self.routes[route.sender, route.event] = frame.route
+            elif frame.kind == Kind.RESULT and frame.flags & RESULT_ERR:
+                raise decode_error(frame.body)
 
     def listen(self, sender: str | None = None, event: str | None = None) -> None:
-        self.numbers += 1
-        self.call(Listen(self.numbers, sender, event))
+        self.call(Listen(self._calls + 1, sender, event))
 
-    def add(self, sender: str, events: list[str]) -> list[int]:
-        """Hold a sender; returns the numbers of its routes."""
-        self.call(AddSender(sender, events, None))
-        return [self.core._owned[sender, event] for event in events]
+    def add(self, sender: str, events: Sequence[str]) -> list[int]:
+        """Hold a sender; returns the numbers of its events."""
+        self.call(AddSender(sender, list(events), None))
+        return [self.routes[sender, event] for event in events]
 
 
 class World:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import events
+from benchmarks.costs import events, scale
+from benchmarks.costs.rows import Outcome
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
-from benchmarks.tables import Table, markdown, missing_rich, show, write_page
+from benchmarks.tables import markdown, missing_rich, show, write_page
 
 
 def main(line: Sequence[str] | None = None) -> int:
@@ -21,28 +22,25 @@ def main(line: Sequence[str] | None = None) -> int:
     if missing_rich():
         return 2
     about = describe() | {"suite": asked.suite, "rounds": asked.rounds, "quick": asked.quick}
-    rows = events.run(asked.rounds, asked.quick, asked.only)
-    told, found = {"rows": [row.as_json() for row in rows]}, list(events.tables(rows))
-    trouble: list[str] = []
+    outcome = SUITES[asked.suite].run(asked.rounds, asked.quick, asked.only)
     say("")
-    publish(asked, about, told, found, trouble)
-    return 1 if trouble else 0
+    publish(asked, about, outcome)
+    return 1 if outcome.failures else 0
 
 
-def publish(
-    asked: argparse.Namespace, about: dict[str, Any], told: dict[str, Any], found: Sequence[Table], trouble: list[str]
-) -> None:
+def publish(asked: argparse.Namespace, about: dict[str, Any], outcome: Outcome) -> None:
     """Tables on standard output (on standard error with `--json -`), JSON and a page where they are wanted."""
     head = [headline(about), said(asked)]
-    show(found, head, [f"FAILED: {sentence}" for sentence in trouble], aside=asked.json == "-")
+    failures = [f"FAILED: {sentence}" for sentence in outcome.failures]
+    show(outcome.tables, head, failures, aside=asked.json == "-")
     if asked.json is not None:
-        text = json.dumps({"about": about, **told, "failures": trouble}, indent=1) + "\n"
+        text = json.dumps({"about": about, **outcome.told, "failures": outcome.failures}, indent=1) + "\n"
         if asked.json == "-":
             sys.stdout.write(text)
         else:
             Path(asked.json).write_text(text, encoding="utf-8")
     if asked.docs is not None:
-        parts = [f"{headline(about)}. {said(asked)}\n\n`{about['command']}`\n", *map(markdown, found)]
+        parts = [f"{headline(about)}. {said(asked)}\n\n`{about['command']}`\n", *map(markdown, outcome.tables)]
         write_page(Path(asked.docs) / f"{asked.suite}.inc", parts)
 
 
@@ -56,11 +54,11 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("suite", nargs="?", default="events", choices=SUITES, help="what to measure (default: events)")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often everything is measured")
     parser.add_argument("--quick", action="store_true", help="one round of a little: does everything run?")
-    parser.add_argument("--only", nargs="+", default=[], metavar="PART", help=f"some of: {', '.join(events.PARTS)}")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PART", help=f"of events: {', '.join(events.PARTS)}")
     parser.add_argument("--json", metavar="FILE", help="write all figures there; - is the standard output")
     parser.add_argument("--docs", metavar="DIR", help="write what the documentation includes there")
     asked = parser.parse_args(line)
-    asked.rounds = asked.rounds or (1 if asked.quick else events.ROUNDS)
+    asked.rounds = asked.rounds or (1 if asked.quick else SUITES[asked.suite].ROUNDS)
     if asked.rounds < 1:
         parser.error("--rounds must be at least 1")
     if unknown := set(asked.only) - set(events.PARTS):
@@ -68,7 +66,7 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     return asked
 
 
-SUITES = ("events",)
+SUITES = {"events": events, "scale": scale}
 
 
 if __name__ == "__main__":

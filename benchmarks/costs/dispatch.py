@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import cycle, islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sig
 from benchmarks.costs.rows import Effort, Measure, WrongCount
-from benchmarks.costs.world import End, MemoryLink, World, connect
+from benchmarks.costs.world import AS_PUBLISHED, End, MemoryLink, World, connect
 from benchmarks.peers.payload import encode, sample
 from benchmarks.timing import Drive, fastest
 from sig.codecs import as_codec, batch_decode
@@ -31,7 +31,6 @@ SENDER = "bench"
 EVENTS = 87
 FRAMES = 16
 MEETING_S = 30.0
-AS_PUBLISHED: dict[str, Any] = {"lens": False, "lines": True, "max_frame_bytes": 1 << 24}
 
 
 def ways() -> Iterator[tuple[str, AbstractContextManager[Measure]]]:

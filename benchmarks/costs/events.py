@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from benchmarks.costs import dispatch, forward, trigger
-from benchmarks.costs.rows import BUDGETS, QUICK, Effort, Row
+from benchmarks.costs.rows import BUDGETS, QUICK, Effort, Outcome, Row
 from benchmarks.progress import say
 from benchmarks.rounds import Spread, rotated
 from benchmarks.tables import Table
@@ -20,10 +20,11 @@ TITLES = {
 }
 
 
-def run(rounds: int, quick: bool, only: Sequence[str] = ()) -> list[Row]:
+def run(rounds: int, quick: bool, only: Sequence[str] = ()) -> Outcome:
     """Measure: each part in rounds of its own, all its ways set up from beginning to end."""
     effort = QUICK if quick else Effort()
-    return [row for part in PARTS if not only or part in only for row in _part(part, rounds, effort)]
+    rows = [row for part in PARTS if not only or part in only for row in _part(part, rounds, effort)]
+    return Outcome({"rows": [row.as_json() for row in rows]}, list(tables(rows)))
 
 
 def _part(part: str, rounds: int, effort: Effort) -> list[Row]:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import cycle
 
 from benchmarks.costs.rows import Measure, WrongCount
-from benchmarks.costs.world import CHUNK, End, World
+from benchmarks.costs.world import AS_PUBLISHED, CHUNK, End, World
 from benchmarks.peers.payload import encode, sample
 from benchmarks.timing import fastest
 from sig.protocol.events import count_events, pack_events
@@ -71,7 +71,7 @@ def read_of(routes: Sequence[int], batch: int) -> list[bytes]:
     size = 0
     while size < READ:
         items = [(next(turn), payload) for _ in range(batch)]
-        frames += pack_events(items, lens=False, lines=True, max_frame_bytes=1 << 24)
+        frames += pack_events(items, **AS_PUBLISHED)
         size += len(frames[-1])
     return frames
 

@@ -1,14 +1,23 @@
-"""One measured thing: a figure for each round, and that of the codec alone in the same round."""
+"""What is made of the figures of some rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from benchmarks.rounds import Spread, spread
+from benchmarks.tables import Table
 
 # Nanoseconds for an event over the codec alone: what must be reached, and what we aim for.
 BUDGETS = {"trigger": (220.0, 120.0), "dispatch": (70.0, 50.0)}
+
+
+class Outcome(NamedTuple):
+    """What a suite has found."""
+
+    told: dict[str, Any]  # for programs
+    tables: Sequence[Table]
+    failures: Sequence[str] = ()  # sentences about what does not agree
 
 
 class WrongCount(AssertionError):

@@ -37,6 +37,10 @@ CHUNK = 1 << 20
 WINDOW_BYTES = 1 << 28
 
 
+# How a client packs what it gathers, for `pack_events`.
+AS_PUBLISHED: dict[str, Any] = {"lens": False, "lines": True, "max_frame_bytes": 1 << 24}
+
+
 class End:
     """A client that says what it is told to; the server's connection to it is all that there is of it."""
 

@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks.costs import dispatch, forward, trigger
 from benchmarks.costs.rows import Row
+from benchmarks.costs.scale import SIZES, SMALLEST, Size
 from benchmarks.tables import Table, markdown
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,22 @@ class TestEvents:
         done = bench("--only", "despatch")
         assert done.returncode == 2
         assert "trigger, dispatch, forward" in done.stderr
+
+
+@needs_rich
+def test_every_size_of_a_world_has_its_figures() -> None:
+    told = figures("scale", "--rounds", "2")
+
+    sizes = [Size(**row["size"]) for row in told["rows"]]
+    assert sizes[0] == SMALLEST
+    assert len(set(sizes)) == len(SIZES)
+    for row in told["rows"]:
+        for traffic in ("same", "all"):
+            assert len(row[traffic]["ns"]) == 2
+            assert row[traffic]["ratio"]["median"] > 0
+    assert told["rows"][0]["same"]["ratio"] == {"low": 1, "median": 1, "high": 1}
+    assert all(100 < size < 100_000 for size in told["bytes"].values())
+    assert set(told["bytes"]) == {"route", "pattern", "client"}
 
 
 def test_a_budget_is_kept_by_the_median_of_what_is_over_the_codec_alone() -> None:

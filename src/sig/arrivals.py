@@ -5,13 +5,15 @@ Everything here runs on the dispatch thread, in the order in which the server to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import repeat
+from operator import length_hint
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sig.codecs import Codec, batch_decode
 from sig.errors import InvalidData
-from sig.info import Gap, Received, info_of
+from sig.info import Gap, Info, Received, info_of
 from sig.log import logger
 from sig.messages import Presence
 from sig.protocol.bodies import Lost
@@ -23,70 +25,128 @@ from sig.protocol.client import (
     RouteOpened,
 )
 from sig.protocol.events import unpack_events
-from sig.signal import Calls, Plan
-from sig.subscription import Subscription
+from sig.signal import Calls, Plan, raises_to_trigger
+from sig.subscription import Callback, Subscription
 
 if TYPE_CHECKING:
     from sig.linked import LinkedRouter
 
 
-class RoutePlan(Plan):
-    """Who is called here for one route of the server's."""
+Entry: TypeAlias = tuple[Callback, Info]
 
-    def __init__(self, router: LinkedRouter, sender: str, event: str, event_info: dict[str, object] | None) -> None:
-        super().__init__(router, sender, event, event_info)
-        self.time: float = 0.0
-        self.next_seq: int = 1
-        # Who is called, and what is called for that; `None` when somebody has come or gone since.
-        self._built: tuple[list[Subscription], Calls] | None = None
+
+class RoutePlan(Plan):
+    """Who is called here for one route of the server's.
+
+    All but `mark_stale` runs on the dispatch thread.
+    """
+
+    def __init__(
+        self,
+        arrivals: Arrivals,
+        number: int,
+        sender: str,
+        event: str,
+        event_info: dict[str, object] | None,
+        next_seq: int,
+    ) -> None:
+        self._arrivals = arrivals
+        self._number = number
+        super().__init__(arrivals.router, sender, event, event_info)
+        self.next_seq = next_seq
+        self.told = 0  # of the batch under way, so many events have been counted by the listeners
+        # Who is called; `None` when somebody has come or gone since.
+        self._listeners: list[Subscription] | None = None
+        # The same until the next event, or the end of the batch: whoever has been called can still be found.
+        self.counted: list[Subscription] = []
+        self._last_calls = self._calls
+        self.mark_stale()
 
     def mark_stale(self) -> None:
         super().mark_stale()
-        self._built = None
+        self._listeners = None
+        self._arrivals.entries[self._number] = self._late, self.info
 
     def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
         retained = super().rebuild(subscriptions)
-        self._built = subscriptions, self._calls
+        self._listeners = self.counted = subscriptions
+        calls = self._last_calls = self._calls
+        self._arrivals.entries[self._number] = calls[0] if len(calls) == 1 else partial(_walk, self, calls), self.info
         return retained
-
-    def deliver(self, values: Sequence[object], wall: float) -> None:
-        """Call everybody with each of these events."""
-        self.time = wall
-        done = 0
-        while done < len(values):
-            listeners, calls = self._current()
-            start = done
-            while done < len(values) and self._calls is calls:
-                self._seq = self.next_seq - 1
-                self.next_seq += 1
-                self.walk(values[done], calls)
-                done += 1
-            for listener in listeners:
-                listener.count(done - start)
 
     def miss(self, gap: Gap) -> None:
         """Tell everybody that events are missing here."""
         self.next_seq += gap.missed or 0
-        for listener in self._current()[0]:
+        self._seq = self.next_seq - 1
+        for listener in self._current():
             if not listener.closed:
                 listener.gap(self.info, gap)
 
-    def _current(self) -> tuple[list[Subscription], Calls]:
-        while (built := self._built) is None:
+    def fail(self, call: Callback, error: Exception) -> None:
+        """A listener raised."""
+        self._failed(call, error)
+
+    @raises_to_trigger
+    def _late(self, info: Info, data: object) -> None:
+        """Stands for whoever is called as long as that is not known: finds out, and goes on."""
+        before = self._arrivals.before(self._number)
+        self._count(before)
+        self._current()
+        self._seq = self.next_seq + before - 1
+        self.walk(data)
+
+    def _count(self, events: int) -> None:
+        """Of the batch under way, the listeners so far have been given so many."""
+        for listener in self.counted:
+            listener.arrived += events - self.told
+        self.told = events
+
+    def _current(self) -> list[Subscription]:
+        while (listeners := self._listeners) is None:
             self._router._refresh(self, None)
-        return built
+        return listeners
 
     def _wall(self) -> float:
-        return self.time
+        return self._arrivals.wall
+
+
+def _walk(plan: RoutePlan, calls: Calls, info: Info, data: object) -> None:
+    plan.walk(data, calls)
+
+
+def _nobody(info: Info, data: object) -> None:
+    """For a route that has gone."""
+
+
+class _Entries(dict[int, Entry]):
+    """What is called with which info, by route."""
+
+    def __missing__(self, number: int) -> Entry:
+        return _nobody, _NOTHING
+
+
+_NOTHING: Final = info_of("", "")
 
 
 class Arrivals:
     """Takes the news in, for one link of one router."""
 
     def __init__(self, router: LinkedRouter, codec: Codec) -> None:
-        self._router = router
+        self.router = router
+        self.entries: dict[int, Entry] = _Entries()
+        self.wall: float = 0.0
+        """When the server accepted the batch under way: seconds since the epoch."""
         self._codec = codec
         self._plans: dict[int, RoutePlan] = {}
+        # The batch under way: whose each event is (`None`: all of one route's), and what is left of them.
+        self._routes: Sequence[int] | None = None
+        self._values: Sequence[object] = ()
+        self._left: Iterator[object] = iter(())
+
+    def before(self, number: int) -> int:
+        """How many events of that route the batch under way had before the present one."""
+        present = len(self._values) - length_hint(self._left) - 1
+        return present if self._routes is None else self._routes[:present].count(number)
 
     def handle(self, news: News) -> None:
         if isinstance(news, EventsArrived):
@@ -98,15 +158,16 @@ class Arrivals:
         elif isinstance(news, RouteClosed):
             plan = self._plans.pop(news.number, None)
             if plan is not None:
-                with self._router._lock:
-                    self._router._index.remove_target(plan)
+                with self.router._lock:
+                    self.router._index.remove_target(plan)
+                    self.entries.pop(news.number, None)
         elif isinstance(news, Presence):
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
-            with self._router._lock:
-                listeners = self._router._index.matching(news.sender, news.event)
-            self._router._call_each(listeners, info, news.data)
+            with self.router._lock:
+                listeners = self.router._index.matching(news.sender, news.event)
+            self.router._call_each(listeners, info, news.data)
             for listener in listeners:
-                listener.count(1)
+                listener.arrived += 1
         elif isinstance(news, Lost):
             plan = self._plans.get(news.route)
             if plan is not None:
@@ -114,22 +175,22 @@ class Arrivals:
 
     def _activate(self, listener: object) -> None:
         assert isinstance(listener, Subscription)  # what _attach handed in
-        with self._router._lock:
+        with self.router._lock:
             if not listener.closed:
-                for plan in self._router._index.add(listener):
+                for plan in self.router._index.add(listener):
                     plan.mark_stale()
 
     def _open_route(self, news: RouteOpened) -> None:
         route = news.route
         event = route.event or ""
-        own = self._router._senders.get(route.sender) if route.owner else None
+        own = self.router._senders.get(route.sender) if route.owner else None
         signal = own.get_signal(event) if own is not None else None
-        plan = RoutePlan(self._router, route.sender, event, signal.event_info if signal is not None else None)
-        plan.next_seq = route.next_seq
+        event_info = signal.event_info if signal is not None else None
+        plan = RoutePlan(self, news.number, route.sender, event, event_info, route.next_seq)
         plan.incarnation = route.incarnation
         self._plans[news.number] = plan
-        with self._router._lock:
-            self._router._index.add_target(plan)
+        with self.router._lock:
+            self.router._index.add_target(plan)
 
     def _deliver(self, news: EventsArrived) -> None:
         batch = unpack_events(news.frame)
@@ -141,14 +202,26 @@ class Arrivals:
                 if (plan := self._plans.get(number)) is not None:
                     plan.miss(Gap(count, "undecodable"))
             return
-        wall = batch.time_us / 1e6
-        if batch.routes is None:
-            if (plan := self._plans.get(news.frame.route)) is not None:
-                plan.deliver(values, wall)
-            return
-        start = 0
-        for number, run in groupby(batch.routes):
-            end = start + sum(1 for _ in run)
+        self.wall = batch.time_us / 1e6
+        self._routes, self._values = batch.routes, values
+        self._left = left = iter(values)
+        routes = repeat(news.frame.route) if batch.routes is None else batch.routes
+        # Looked up event by event: one listener may close another, or register one.
+        for (call, info), value in zip(map(self.entries.__getitem__, routes), left, strict=False):
+            try:
+                call(info, value)
+            except Exception as error:
+                self._failed(call, info, error)
+        for number, count in news.counts:
             if (plan := self._plans.get(number)) is not None:
-                plan.deliver(values[start:end], wall)
-            start = end
+                # Not a method of the plan: this is paid by each route of each batch.
+                plan.next_seq += count
+                count -= plan.told
+                plan.told = 0
+                for listener in plan.counted:
+                    listener.arrived += count
+
+    def _failed(self, call: Callback, info: Info, error: Exception) -> None:
+        for plan in self._plans.values():  # an error costs more than this walk
+            if plan.info is info:
+                plan.fail(call, error)

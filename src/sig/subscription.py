@@ -61,8 +61,8 @@ class Subscription:
         "_mailbox",
         "_missed",
         "_owner",
-        "_received",
         "_router",
+        "arrived",
         "call",
         "closed",
         "detached",
@@ -84,7 +84,7 @@ class Subscription:
         self._owner: weakref.ref[object] | None = None  # of a weak one: whose method it is
         self._mailbox: Mailbox | None = None
         self._missed = 0
-        self._received: int | None = 0 if router._counts else None
+        self.arrived: int = 0  # events that a router with links gave to `call`; counted on its dispatch thread
         self.sender: str | None = sender
         self.event: str | None = event
         self.options: Options = options
@@ -106,7 +106,9 @@ class Subscription:
     def received(self) -> int | None:
         """Events given to the callback. `None` for one that a plain `Router` calls directly: counting would cost
         as much as the call."""
-        return self._mailbox.received if self._mailbox is not None else self._received
+        if self._mailbox is not None:
+            return self._mailbox.received
+        return self.arrived if self._router._counts else None
 
     @property
     def missed(self) -> int:
@@ -151,11 +153,6 @@ class Subscription:
         else:
             self._missed += gap.missed or 0
             self._tell_gap(info, gap)
-
-    def count(self, events: int) -> None:
-        """Add events that a router with links gave to the callback. On its dispatch thread only."""
-        if self._received is not None and self._mailbox is None:
-            self._received += events
 
     # How an event gets to the callback
 

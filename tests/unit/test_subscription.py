@@ -545,11 +545,11 @@ def test_a_router_with_links_counts_those_that_it_calls_directly() -> None:
     with Counting() as router:
         direct, queued = router.listen(nothing), router.listen(nothing, queue=1)
         for subscription in (direct, queued):
-            subscription.count(3)
+            subscription.arrived += 3
         assert (direct.received, queued.received) == (3, 0)
     with sig.Router() as plain:
         subscription = plain.listen(nothing)
-        subscription.count(3)
+        subscription.arrived += 3
         assert subscription.received is None
 
 

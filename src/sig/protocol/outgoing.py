@@ -1,0 +1,95 @@
+"""What a client has to send in order: control as it is said, events gathered into batches, within the server's credit.
+
+Sans-I/O: no socket, no thread, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from sig.codecs import Codec
+from sig.protocol.events import pack_events
+from sig.protocol.frames import Kind
+
+_EVENT: Final = Kind.EVENT.value
+_KIND_AT: Final = 4  # in a header
+
+
+class Outgoing:
+    """The ordered outbox of a client.
+
+    `events` holds `(route, payload)` pairs that no frame holds yet. It may be appended to from any thread without a
+    lock: what has been appended when `pack` is called is ahead of what is put afterwards. All else is under the lock
+    of whoever owns this.
+    """
+
+    def __init__(self, codec: Codec, max_frame_bytes: int, window_bytes: int) -> None:
+        self.events: list[tuple[int, bytes]] = []
+        self.max_frame_bytes: int = max_frame_bytes
+        self.credit: int = 0
+        """Bytes of EVENT frames, headers included, that the server will still take; below zero by one frame at most."""
+        self.packed: int = 0
+        """Events that have gone into frames so far."""
+        self.event_bytes: int = 0
+        self.other_bytes: int = 0
+        self._window_bytes = window_bytes
+        self._codec = codec
+        self._frames: deque[bytes] = deque()
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait, in frames."""
+        return self.event_bytes + self.other_bytes
+
+    @property
+    def room(self) -> int:
+        """Bytes of events that may be added and will be sent without waiting for the server; none if not above 0."""
+        return min(self.credit, self._window_bytes) - self.event_bytes
+
+    def put(self, frame: bytes) -> None:
+        """Append control: behind all events so far."""
+        self.pack()
+        self._frames.append(frame)
+        self.other_bytes += len(frame)
+
+    def pack(self) -> None:
+        """Put the events gathered so far into frames: as few as can be."""
+        events = self.events
+        if not events:
+            return
+        count = len(events)
+        taken = events[:count]
+        del events[:count]  # not all: another thread may have appended meanwhile
+        frames = pack_events(taken, lens=False, lines=self._codec.lines, max_frame_bytes=self.max_frame_bytes)
+        self._frames.extend(frames)
+        self.event_bytes += sum(map(len, frames))
+        self.packed += count
+
+    def take(self, limit: int) -> Sequence[bytes]:
+        """Frames to send, oldest first, up to about `limit` bytes; events only as far as there is credit."""
+        self.pack()
+        frames = self._frames
+        taken: list[bytes] = []
+        size = 0
+        while frames and size < limit:
+            frame = frames[0]
+            length = len(frame)
+            if frame[_KIND_AT] != _EVENT:
+                self.other_bytes -= length
+            elif self.credit > 0:
+                self.event_bytes -= length
+                self.credit -= length
+            else:
+                break
+            taken.append(frames.popleft())
+            size += length
+        return taken
+
+    def clear(self) -> None:
+        """Forget what waits. The count of events stays."""
+        self.packed += len(self.events)
+        self.events.clear()
+        self._frames.clear()
+        self.event_bytes = self.other_bytes = 0

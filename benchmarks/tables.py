@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.rounds import Spread
 
 # Wide enough for the widest table, wherever it is written.
 WIDTH = 150
@@ -42,6 +44,26 @@ def show(
         console.print(drawn)
     for line in after:
         console.print(line, soft_wrap=True)
+
+
+def cell(found: Spread | None, form: Callable[[float], str]) -> str:
+    """The median, and the quartiles where there are some."""
+    if found is None:
+        return "-"
+    low, median, high = map(form, found)
+    return median if low == high else f"{median} ({low}-{high})"
+
+
+def number(value: float) -> str:
+    """Three digits, and a letter for thousands and millions."""
+    for factor, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor * 0.9995:
+            return f"{value / factor:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+whole: Callable[[float], str] = "{:,.0f}".format
+hundredths: Callable[[float], str] = "{:.2f}".format
 
 
 def missing_rich() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import events, scale
+from benchmarks.costs import events, scale, slow
 from benchmarks.costs.rows import Outcome
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
@@ -66,7 +66,7 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     return asked
 
 
-SUITES = {"events": events, "scale": scale}
+SUITES = {"events": events, "scale": scale, "slow": slow}
 
 
 if __name__ == "__main__":

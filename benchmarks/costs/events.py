@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from benchmarks.costs import dispatch, forward, trigger
 from benchmarks.costs.rows import BUDGETS, QUICK, Effort, Outcome, Row
 from benchmarks.progress import say
-from benchmarks.rounds import Spread, rotated
-from benchmarks.tables import Table
+from benchmarks.rounds import rotated
+from benchmarks.tables import Table, cell, whole
 
 ROUNDS = 15
 PARTS = {"trigger": trigger.ways, "dispatch": dispatch.ways, "forward": forward.ways}
@@ -49,19 +49,11 @@ def tables(rows: Sequence[Row]) -> Iterator[Table]:
 
 def _table(part: str, rows: Sequence[Row]) -> Table:
     if part not in BUDGETS:
-        return Table(TITLES[part], ["", "ns"], [[row.way, quartiles(row.spread)] for row in rows])
+        return Table(TITLES[part], ["", "ns"], [[row.way, cell(row.spread, whole)] for row in rows])
     must, goal = BUDGETS[part]
     head = ["", "ns", "codec alone", "over it", f"must {must:.0f}, goal {goal:.0f}"]
     return Table(
         TITLES[part],
         head,
-        [[row.way, quartiles(row.spread), quartiles(row.alone), quartiles(row.over), row.verdict] for row in rows],
+        [[row.way, *(cell(f, whole) for f in (row.spread, row.alone, row.over)), row.verdict] for row in rows],
     )
-
-
-def quartiles(found: Spread | None) -> str:
-    """The median, and the quartiles where there are some."""
-    if found is None:
-        return ""
-    low, median, high = (f"{figure:,.0f}" for figure in found)
-    return median if low == high else f"{median} ({low}-{high})"

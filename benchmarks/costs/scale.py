@@ -19,8 +19,8 @@ from benchmarks.costs.rows import QUICK, Effort, Outcome
 from benchmarks.costs.world import AS_PUBLISHED, CHUNK, End, World
 from benchmarks.peers.payload import encode, sample
 from benchmarks.progress import say
-from benchmarks.rounds import Spread, ratios, rotated, spread
-from benchmarks.tables import Table
+from benchmarks.rounds import ratios, rotated, spread
+from benchmarks.tables import Table, cell, hundredths, whole
 from benchmarks.timing import Drive, fastest
 from sig.protocol.events import pack_events
 
@@ -219,18 +219,13 @@ def named(size: Size) -> str:
 
 def tables(grown: Sequence[Grown], each: dict[str, float]) -> Iterator[Table]:
     rows = [
-        [*(f"{count:,}" if count else "-" for count in row.size), *_cells(row.same, row), *_cells(row.all, row)]
+        [*(whole(count) if count else "-" for count in row.size), *_cells(row.same, row), *_cells(row.all, row)]
         for row in grown
     ]
     head = [*Size._fields, "same, ns", "ratio", "all, ns", "ratio"]
     yield Table("ns for a delivery, by what else is there", head, rows)
-    yield Table("bytes of the server for each", ["", "bytes"], [[name, f"{size:,.0f}"] for name, size in each.items()])
+    yield Table("bytes of the server for each", ["", "bytes"], [[name, whole(size)] for name, size in each.items()])
 
 
 def _cells(figures: Sequence[float], row: Grown) -> list[str]:
-    return [f"{spread(figures).median * 1e9:,.0f}", with_quartiles(spread(ratios(figures, row.small)))]
-
-
-def with_quartiles(found: Spread) -> str:
-    low, median, high = (f"{figure:.2f}" for figure in found)
-    return median if low == high else f"{median} ({low}-{high})"
+    return [whole(spread(figures).median * 1e9), cell(spread(ratios(figures, row.small)), hundredths)]

@@ -77,12 +77,12 @@ class Publisher(OnLoop, roles.Publisher):
         await self.drain()
         return {"started": started}
 
-    def pace(self, count: int, rate: float, computing: bool) -> dict[str, float]:
-        return self.run(self._pace(count, rate, computing))
+    def pace(self, count: int, rate: float, computing: bool, size: int = 0) -> dict[str, float]:
+        return self.run(self._pace(count, rate, computing, size))
 
-    async def _pace(self, count: int, rate: float, computing: bool) -> dict[str, float]:
+    async def _pace(self, count: int, rate: float, computing: bool, size: int) -> dict[str, float]:
         trigger = self.trigger(self._routes[0])
-        event = sample()
+        event = sample(size)
         started = clock()
         for seq in range(count):
             due = started + seq / rate

@@ -25,20 +25,19 @@ GRACE_S = 5.0
 CLOSE_S = 1.0
 
 
-def build(contestant: str, role: str, arguments: dict[str, Any]) -> Role:
+def build(module: str, role: str, arguments: dict[str, Any]) -> Role:
     """The role, with what JSON cannot carry made of what it can."""
     if "folder" in arguments:
         arguments["folder"] = Path(arguments["folder"])
     if "timing" in arguments:
         arguments["tally"] = Tally(arguments.pop("timing"))
-    module = importlib.import_module(f"benchmarks.peers.contestants.{contestant}")
-    made = getattr(module, role)(**arguments)
+    made = getattr(importlib.import_module(module), role)(**arguments)
     assert isinstance(made, Role)
     return made
 
 
 def main() -> None:
-    contestant, role, arguments, limit = sys.argv[1:]
+    module, role, arguments, limit = sys.argv[1:]
     # Nobody but us writes where the answers go.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -49,7 +48,7 @@ def main() -> None:
     # A child that hangs ends itself and shows where, even if nobody is left who could kill it.
     faulthandler.dump_traceback_later(float(limit) + GRACE_S, exit=True)
     try:
-        actor = build(contestant, role, json.loads(arguments))
+        actor = build(module, role, json.loads(arguments))
         answer(result=actor.hello())
     except Exception as error:
         traceback.print_exc()

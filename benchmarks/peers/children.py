@@ -37,15 +37,15 @@ class Child:
     The constructor does not wait: `answer` gives the first answer, which is the role's `hello`.
     """
 
-    def __init__(self, contestant: str, role: str, arguments: dict[str, Any], limit: float, log: Path) -> None:
-        self._name = f"the {role.lower()} of {contestant}"
+    def __init__(self, module: str, role: str, arguments: dict[str, Any], limit: float, log: Path) -> None:
+        self._name = f"the {role.lower()} of {module.rpartition('.')[2]}"
         self._limit = limit
         self._log = log
         self._doing = "start"
         self._read = b""
         with log.open("wb") as words:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.peers.child", contestant, role, json.dumps(arguments), str(limit)],
+                [sys.executable, "-m", "benchmarks.peers.child", module, role, json.dumps(arguments), str(limit)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=words,

@@ -93,11 +93,11 @@ class Publisher(Role):
         self.finish()
         return {"started": started}
 
-    def pace(self, count: int, rate: float, computing: bool) -> dict[str, float]:
+    def pace(self, count: int, rate: float, computing: bool, size: int = 0) -> dict[str, float]:
         """Trigger `count` events, `rate` in a second. In between this thread sleeps, or computes in pure Python."""
         trigger = self.trigger(self._routes[0])
         wait = compute_until if computing else sleep_until
-        event = sample()
+        event = sample(size)
         started = clock()
         for seq in range(count):
             wait(started + seq / rate)

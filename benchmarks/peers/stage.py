@@ -24,10 +24,14 @@ class Stage:
         contestant: its name.
         limit: seconds that any one step may take.
         scale: how much of the usual amount of work is done.
+        package: where the contestants are.
     """
 
-    def __init__(self, contestant: str, limit: float, scale: float = 1.0) -> None:
+    def __init__(
+        self, contestant: str, limit: float, scale: float = 1.0, package: str = "benchmarks.peers.contestants"
+    ) -> None:
         self.contestant = contestant
+        self._module = f"{package}.{contestant}"
         self.limit = limit
         self._scale = scale
         self._children: list[Child] = []
@@ -55,7 +59,7 @@ class Stage:
     def begin(self, role: str, **arguments: Any) -> Child:
         """Start a child and go on; its answer is its `hello`."""
         log = Path(self._folder.name) / f"{len(self._children)}-{role}.log"
-        child = Child(self.contestant, role, arguments, self.limit, log)
+        child = Child(self._module, role, arguments, self.limit, log)
         self._children.append(child)
         return child
 
@@ -65,9 +69,9 @@ class Stage:
         child.answer()
         return child
 
-    def serve(self) -> None:
+    def serve(self, **arguments: Any) -> None:
         """Start the server."""
-        child = self.begin("Server", folder=self._folder.name)
+        child = self.begin("Server", folder=self._folder.name, **arguments)
         hello = child.answer()
         self.address = hello["address"]
         self.server_pids = hello["pids"] or [child.pid]

@@ -18,6 +18,7 @@ import pytest
 from benchmarks.costs import dispatch, forward, trigger
 from benchmarks.costs.rows import Row
 from benchmarks.costs.scale import SIZES, SMALLEST, Size
+from benchmarks.costs.slow import QUICK, RATE, SCENARIOS, WrongBooks, check_books
 from benchmarks.tables import Table, markdown
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +91,32 @@ def test_every_size_of_a_world_has_its_figures() -> None:
     assert told["rows"][0]["same"]["ratio"] == {"low": 1, "median": 1, "high": 1}
     assert all(100 < size < 100_000 for size in told["bytes"].values())
     assert set(told["bytes"]) == {"route", "pattern", "client"}
+
+
+@needs_rich
+class TestSlow:
+    def test_the_books_are_right_beside_those_who_do_not_read(self) -> None:
+        told = figures("slow")
+
+        beside = {row["beside"]: row["rounds"] for row in told["rows"]}
+        assert list(beside) == [scenario.name for scenario in SCENARIOS]
+        accepted = round(RATE * (QUICK.filling_s + QUICK.seconds))
+        for scenario in SCENARIOS:
+            [found] = beside[scenario.name]
+            assert 0 < found["p50"] <= found["p99"]
+            links = min(scenario.links, QUICK.most_links)
+            assert found["delivered"] + found["missed"] == links * accepted
+            assert (found["delivered"] > 0) == (links > 0)
+
+
+@pytest.mark.parametrize(
+    ("healthy", "others"),
+    [([(9, 0), (10, 0)], []), ([(9, 1), (10, 0)], []), ([(10, 0)], [(4, 6), (4, 5)]), ([(10, 0)], [(5, 6)])],
+)
+def test_books_that_are_wrong_fail_the_run(healthy: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
+    check_books(10, [(10, 0), (10, 0)], [(4, 6), (0, 10), (10, 0)])
+    with pytest.raises(WrongBooks, match="of 10 events"):
+        check_books(10, healthy, others)
 
 
 def test_a_budget_is_kept_by_the_median_of_what_is_over_the_codec_alone() -> None:

@@ -55,8 +55,7 @@ class Subscriber(roles.Subscriber):
     def __init__(self, address: Address, routes: Sequence[str], tally: Tally, large: bool) -> None:
         super().__init__(address, routes, tally, large)
         self._router = sig.connect(address["url"], **OPTIONS)
-        for route in routes:
-            self._router.listen(tally.take, SENDER, route)
+        self.subscriptions = [self._router.listen(tally.take, SENDER, route) for route in routes]
         self._router.listen(tally.meet, SENDER, MEETING)
 
     def close(self) -> None:

@@ -31,6 +31,8 @@ class ServerRouter(LinkedRouter):
 
     Args:
         carriers_or_urls: `tcp://host:port` (port 0 takes a free one), or carriers.
+        codec: `"json"`, or an object with `encode` and `decode`; every client must have the same. Carriers that
+            override `pack` and `unpack` go by these.
         insecure_public: allow addresses that other machines can reach, although everybody may do everything.
         executor: runs request handlers and queued listeners; by default eight threads.
         limits: rows of the table of limits, by name: `max_frame_bytes=...`.
@@ -39,6 +41,7 @@ class ServerRouter(LinkedRouter):
     def __init__(
         self,
         *carriers_or_urls: TCPServer | str,
+        codec: object = "json",
         insecure_public: bool = False,
         executor: Any = None,
         class_sender: type[Sender] = Sender,
@@ -54,6 +57,7 @@ class ServerRouter(LinkedRouter):
             class_signal=class_signal,
         )
         self._insecure_public = insecure_public
+        self._wanted_codec = codec
         self._carriers: list[TCPServer] = [TCPServer(c) if isinstance(c, str) else c for c in carriers_or_urls]
         for carrier in self._carriers:
             carrier.router = self
@@ -69,15 +73,16 @@ class ServerRouter(LinkedRouter):
     def start(self) -> None:
         """Begin to serve.
 
-        Raises `ConnectFailed` when a port cannot be had, and `InvalidArgument` for a public address. Nothing has been
-        begun then.
+        Raises `ConnectFailed` when a port cannot be had, and `InvalidArgument` for a public address or what is no
+        codec. Nothing has been begun then.
         """
         self._check_open(self._closing)
         if self._loop is not None:
             raise InvalidArgument("this server runs already")
-        codec = self._carriers[0].codec() if self._carriers else as_codec("json")
+        wanted = as_codec(self._wanted_codec)
+        codec = self._carriers[0].codec(wanted) if self._carriers else wanted
         for carrier in self._carriers:
-            _check_codec(carrier, codec)
+            _check_codec(carrier, wanted, codec)
         bound: list[TCPServer] = []
         try:
             for carrier in self._carriers:
@@ -117,7 +122,7 @@ class ServerRouter(LinkedRouter):
         if self._loop is None or self._server is None:
             raise InvalidArgument("this server does not run yet: start it first")
         carrier = TCPServer(carrier_or_url) if isinstance(carrier_or_url, str) else carrier_or_url
-        _check_codec(carrier, self._codec)
+        _check_codec(carrier, self._wanted_codec, self._codec)
         url = carrier.bind(public=self._insecure_public)
         carrier.router = self
         self._loop.run(carrier.serve(self._server), self.limits.connect_timeout_s)
@@ -160,8 +165,8 @@ class ServerRouter(LinkedRouter):
     stop: Final = alias(LinkedRouter.close)
 
 
-def _check_codec(carrier: TCPServer, codec: Codec) -> None:
-    if carrier.codec().name != codec.name:
+def _check_codec(carrier: TCPServer, wanted: object, codec: Codec) -> None:
+    if carrier.codec(wanted).name != codec.name:
         raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
 
 
@@ -277,9 +282,15 @@ class ClientRouter(LinkedRouter):
             return None
 
 
-def serve(*urls: TCPServer | str, insecure_public: bool = False, executor: Any = None, **limits: Any) -> ServerRouter:
+def serve(
+    *urls: TCPServer | str,
+    codec: object = "json",
+    insecure_public: bool = False,
+    executor: Any = None,
+    **limits: Any,
+) -> ServerRouter:
     """A running server: `sig.serve("tcp://127.0.0.1:3000")`. Arguments and errors as `ServerRouter` and its `start`."""
-    server = ServerRouter(*urls, insecure_public=insecure_public, executor=executor, **limits)
+    server = ServerRouter(*urls, codec=codec, insecure_public=insecure_public, executor=executor, **limits)
     server.start()
     return server
 

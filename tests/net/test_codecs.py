@@ -1,0 +1,87 @@
+"""A codec that both ends have chosen: for events, requests and answers alike, and refused where they differ."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+
+import pytest
+
+import sig
+from sig.carriers.tcp import TCPServer
+
+LIMIT_S = 30
+
+
+class Reprs:
+    """A codec of the user's: what Python prints, of plain values."""
+
+    name = "reprs"
+
+    def encode(self, obj: object) -> bytes:
+        return repr(obj).encode()
+
+    def decode(self, data: bytes) -> object:
+        return ast.literal_eval(data.decode())
+
+
+# What JSON would change: that it arrives as it was says which codec carried it.
+VALUES: list[object] = [(1, 2), {1: b"\x00\xff"}, {3}]
+
+
+def test_a_server_and_its_clients_speak_the_codec_they_were_given() -> None:
+    with (
+        sig.serve("tcp://127.0.0.1:0", codec=Reprs()) as server,
+        sig.connect(server.urls[0], codec=Reprs()) as sending,
+        sig.connect(server.urls[0], codec=Reprs()) as listening,
+    ):
+        here: list[object] = []
+        there: list[object] = []
+        server.listen(lambda info, data: here.append(data), "s", "e")
+        listening.listen(lambda info, data: there.append(data), "s", "e")
+        sender = sending.add_sender("s", "e", {None: lambda method, params: (method, params)})
+        for value in VALUES:
+            sender.trigger("e", value)
+        sending.flush()
+        server.flush()
+        listening.flush()
+        assert listening.request("s", "echo", VALUES[1], timeout=LIMIT_S) == ("echo", VALUES[1])
+        assert server.request("s", "echo", VALUES[2], timeout=LIMIT_S) == ("echo", VALUES[2])
+    assert here == there == VALUES
+
+
+@pytest.mark.parametrize(("at_server", "at_client"), [(Reprs(), "json"), ("json", Reprs())])
+def test_another_codec_is_refused_with_what_to_do(at_server: object, at_client: object) -> None:
+    with (
+        sig.serve("tcp://127.0.0.1:0", codec=at_server) as server,
+        pytest.raises(sig.HandshakeRefused, match=r"the client encodes with .* give both ends the same codec \(codec="),
+        contextlib.closing(sig.ClientRouter(server.urls[0], codec=at_client)) as client,
+    ):
+        client.open()
+
+
+@pytest.mark.parametrize("urls", [(), ("tcp://127.0.0.1:0",)])
+def test_what_is_no_codec_is_refused_before_anything_is_begun(urls: tuple[str, ...]) -> None:
+    with contextlib.closing(sig.ServerRouter(*urls, codec="yaml")) as server:
+        with pytest.raises(sig.InvalidArgument, match=r"there is no codec 'yaml'; choose from 'json'"):
+            server.start()
+        assert server.urls == []
+
+
+def test_a_carrier_added_later_encodes_like_its_server() -> None:
+    class Hex(TCPServer):
+        codec_name = "hex"
+
+        def pack(self, obj: object) -> bytes:
+            return str(obj).encode().hex().encode()
+
+        def unpack(self, data: bytes) -> object:
+            return bytes.fromhex(data.decode()).decode()
+
+    with sig.serve(codec=Reprs()) as server:
+        with pytest.raises(sig.InvalidArgument, match="must encode alike"):
+            server.add_carrier(Hex("tcp://127.0.0.1:0"))
+        url = server.add_carrier("tcp://127.0.0.1:0")
+        with sig.connect(url, codec=Reprs()) as client:
+            client.add_sender("s", requests={None: lambda method, params: params})
+            assert server.request("s", "echo", (1,), timeout=LIMIT_S) == (1,)

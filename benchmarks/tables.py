@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +64,15 @@ def number(value: float) -> str:
 
 whole: Callable[[float], str] = "{:,.0f}".format
 hundredths: Callable[[float], str] = "{:.2f}".format
+
+
+def aligned(table: Table) -> Iterator[str]:
+    """Lines of plain text, where rich is not to be asked for."""
+    widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
+    yield from ("", table.title, "")
+    for first, *others in (table.head, *table.rows):
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        yield "  ".join([first.ljust(widths[0]), *cells]).rstrip()
 
 
 def missing_rich() -> bool:

@@ -7,11 +7,14 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.machine import command, machine
 from benchmarks.progress import say
 from benchmarks.rounds import rotated
+from benchmarks.tables import aligned, markdown, write_page
 
 from . import measures, scale
 from .libraries import EVERYONE, InlineLoop, Library, Sig, installed
@@ -26,6 +29,7 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inprocess", description=__doc__)
     parser.add_argument("--rounds", type=int, metavar="N", help="how often everything is measured (default: 15)")
     parser.add_argument("--json", metavar="FILE", help="write all figures there; - is the standard output")
+    parser.add_argument("--docs", metavar="DIR", help="write what the documentation includes there")
     parser.add_argument("--quick", action="store_true", help="one round of a little: does everything run?")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
     asked = parser.parse_args(line)
@@ -105,8 +109,11 @@ def main(line: Sequence[str] | None = None) -> int:
     told["rows"] = [row.as_json() for row in rows]
     told["verdicts"] = [verdict._asdict() for verdict in reached]
     if asked.json != "-":
-        for text in (*headline(told), *tables(rows), "", *map(str, reached)):
+        for text in (*headline(told), *chain.from_iterable(map(aligned, tables(rows))), "", *map(str, reached)):
             print(text)
+    if asked.docs is not None:
+        parts = ["\n\n".join([*headline(told), f"`{command()}`"]) + "\n", *map(markdown, tables(rows))]
+        write_page(Path(asked.docs) / "inprocess.inc", [*parts, *(f"* {verdict}" for verdict in reached)])
     if asked.json is not None:
         with open(asked.json, "w", encoding="utf-8") if asked.json != "-" else nullcontext(sys.stdout) as file:
             json.dump(told, file, indent=1)

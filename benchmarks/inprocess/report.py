@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.rounds import Spread, ratios, spread
+from benchmarks.tables import Table
 
 from .libraries import InlineLoop, Sig
 
@@ -121,22 +122,19 @@ def so_many(count: int, what: str = "listener") -> str:
 # -- tables --------------------------------------------------------------------------------------
 
 
-def tables(rows: Sequence[Row]) -> Iterator[str]:
-    """Lines of text."""
+def tables(rows: Sequence[Row]) -> Iterator[Table]:
+    """One for each number of listeners, one of registration, one of the full router."""
     for count in dict.fromkeys(row.listeners for row in rows if row.measure == TRIGGER):
-        yield from ("", f"a trigger with {so_many(count)}, ns", "")
-        yield from _triggers([row for row in rows if row.measure == TRIGGER and row.listeners == count])
+        yield _triggers(count, [row for row in rows if row.measure == TRIGGER and row.listeners == count])
     registered = [row for row in rows if row.measure == REGISTRATION]
     if registered:
-        yield from ("", f"{so_many(registered[0].listeners)} of one event, each", "")
-        yield from _registrations(registered)
+        yield _registrations(registered)
     full = [row for row in rows if row.measure == SCALE]
     if full:
-        yield from ("", f"a full router: {so_many(full[0].listeners)}", "")
-        yield from _scale(full)
+        yield _scale(full)
 
 
-def _triggers(rows: Sequence[Row]) -> Iterator[str]:
+def _triggers(count: int, rows: Sequence[Row]) -> Table:
     mine = next((row for row in rows if is_signal(row)), None)
     lines = []
     for row in sorted(rows, key=lambda row: row.spread.median):
@@ -145,23 +143,24 @@ def _triggers(rows: Sequence[Row]) -> Iterator[str]:
         isolates = "yes" if row.isolates else "no"
         lines.append([f"{row.name} {row.way}", *_cells(row), _cells(bare)[0], *_ratio(row), over, isolates])
     head = ["", "median", "quartiles", "bare loop", "ratio", "quartiles", "over sig", "isolates failures"]
-    yield from _aligned(head, lines)
+    return Table(f"a trigger with {so_many(count)}, ns", head, lines)
 
 
-def _registrations(rows: Sequence[Row]) -> Iterator[str]:
+def _registrations(rows: Sequence[Row]) -> Table:
     lines: dict[str, list[str]] = {}
     for row in rows:
         lines.setdefault(row.name, [row.name]).extend(_cells(row) if row.unit != "B" else _cells(row)[:1])
     head = ["", "register, us", "quartiles", "unregister, us", "quartiles", "memory, bytes"]
-    yield from _aligned(head, list(lines.values()))
+    return Table(f"{so_many(rows[0].listeners)} of one event, each", head, list(lines.values()))
 
 
-def _scale(rows: Sequence[Row]) -> Iterator[str]:
+def _scale(rows: Sequence[Row]) -> Table:
     lines = []
     for row in rows:
         way = row.way.replace("_", " ") if row.base is None else f"{row.way}, {so_many(row.listeners, 'receiver')}"
         lines.append([f"{way}, {row.unit}", *_cells(row), *_ratio(row)])
-    yield from _aligned(["", "median", "quartiles", "over an empty router", "quartiles"], lines)
+    head = ["", "median", "quartiles", "over an empty router", "quartiles"]
+    return Table(f"a full router: {so_many(rows[0].listeners)}", head, lines)
 
 
 def _cells(row: Row) -> list[str]:
@@ -176,11 +175,3 @@ def _ratio(row: Row) -> list[str]:
         return ["", ""]
     low, median, high = row.ratio
     return [f"{median:.2f}", f"{low:.2f} - {high:.2f}"]
-
-
-def _aligned(head: list[str], lines: list[list[str]]) -> Iterator[str]:
-    """Columns; the first is text, the others stand to the right."""
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    for first, *others in (head, *lines):
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *cells]).rstrip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,11 +13,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from benchmarks.machine import headline, load
 from benchmarks.peers.cases import Case, everyone
 from benchmarks.peers.children import ROOT, Trouble
 from benchmarks.peers.contestants import ALL, Contestant
 from benchmarks.peers.results import Results
 from benchmarks.rounds import rotated
+from benchmarks.tables import markdown, show, write_page
 
 # A tenth of the work, for seeing that everything runs. It understates whoever needs warming up.
 QUICK = 0.1
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if str(ROOT / "src") not in sys.path:
         sys.path.append(str(ROOT / "src"))
-    for module, needed in (("psutil", True), ("rich", True), ("matplotlib", options.plots is not None)):
+    for module, needed in (("psutil", True), ("rich", True), ("matplotlib", bool(options.plots or options.docs))):
         if needed and importlib.util.find_spec(module) is None:
             print(f"{module} is not installed: pip install -r benchmarks/requirements.txt", file=sys.stderr)
             return 2
@@ -83,31 +84,34 @@ def publish(
     options: argparse.Namespace,
     about: dict[str, Any],
 ) -> None:
-    """Tables on standard output (standard error with `--json -`); JSON and pictures where they are wanted."""
-    from rich.console import Console
-
+    """Tables on standard output (standard error with `--json -`); JSON, pictures and a page where they are wanted."""
     from benchmarks.peers import plots, report
 
     cases = [case for case, _ in plan]
-    about |= {"scale": options.scale, "load_after": os.getloadavg()[0]}
+    about |= {"scale": options.scale, "load_after": load()}
     if options.json is not None:
         text = json.dumps({"about": about, **results.as_json(cases, ALL)}, indent=1)
         if options.json == "-":
             print(text)
         else:
             Path(options.json).write_text(text + "\n")
-    console = Console(stderr=options.json == "-", width=None if sys.stdout.isatty() else report.WIDTH, highlight=False)
-    console.print(
-        f"sig {about['sig']}, {about['implementation']} {about['python']}, {about['cpus']} x {about['processor']}, "
-        f"load {about['load']:.1f} before and {about['load_after']:.1f} after",
-        soft_wrap=True,
-    )
+    tables = report.of_cases(results, cases, options.reference)
+    rounds = "One round" if results.rounds == 1 else f"{results.rounds} rounds: medians (quartiles)"
+    before = [headline(about), f"{rounds}; ratio: {options.reference} over that contestant, within rounds."]
     if options.scale < 1:
-        console.print(f"Only {options.scale:g} of the work was done: that understates those who need warming up.\n")
-    report.show(results, cases, ALL, options.reference, console)
+        before.append(f"Only {options.scale:g} of the work was done: that understates those who need warming up.")
+    after = [*report.absences(results), *(f"FAILED: {sentence}" for sentence in results.failures)]
     if options.plots is not None:
-        written = plots.draw(results, cases, ALL, Path(options.plots))
-        console.print(f"{len(written)} pictures in {options.plots}")
+        written = plots.draw(results, cases, Path(options.plots))
+        after.append(f"{sum(map(len, written.values()))} pictures in {options.plots}")
+    show([*tables.values(), report.of_targets(results)], before, after, aside=options.json == "-")
+    if options.docs is not None:
+        pictures = plots.draw(results, cases, Path(options.docs), most=1)
+        parts = ["\n\n".join([*before, f"`{about['command']}`", *report.absences(results)]) + "\n"]
+        for name, table in tables.items():
+            parts += [markdown(table), *(f"![{table.title}]({picture.name})\n" for picture in pictures[name])]
+        parts += [markdown(report.of_targets(results)), *report.behind(results, cases, options.reference)]
+        write_page(Path(options.docs) / "peers.inc", parts)
 
 
 def tell(text: str) -> None:
@@ -158,6 +162,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reference", default="sig_blocking", help="whom the tables compare with; sig_blocking")
     parser.add_argument("--json", metavar="FILE", help="write everything there; - is standard output")
     parser.add_argument("--plots", metavar="DIR", help="draw pictures into this directory")
+    parser.add_argument("--docs", metavar="DIR", help="write what the documentation includes there")
     options = parser.parse_args(arguments)
     if options.reference not in {contestant.name for contestant in ALL}:
         parser.error(f"--reference: there is no {options.reference}")

@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.peers.cases import Case
-from benchmarks.peers.contestants import Contestant
+from benchmarks.peers.contestants import ALL
 from benchmarks.peers.results import Results
 
 
-def draw(results: Results, cases: Sequence[Case], contestants: Sequence[Contestant], folder: Path) -> list[Path]:
-    """The files written."""
+def draw(results: Results, cases: Sequence[Case], folder: Path, most: int | None = None) -> dict[str, list[Path]]:
+    """The files written, by case: one for each of its measures, or for the first few."""
     import matplotlib
 
     matplotlib.use("Agg")  # no window, wherever this runs
     from matplotlib import pyplot
 
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: dict[str, list[Path]] = {case.name: [] for case in cases}
     for case in cases:
-        for measure in case.measures:
+        for measure in case.measures[:most]:
             rows = [
                 (contestant, found)
-                for contestant in reversed(contestants)
+                for contestant in reversed(ALL)
                 if (found := results.spread(case.name, contestant.name, measure.name))
             ]
             if not rows:
@@ -41,5 +41,5 @@ def draw(results: Results, cases: Sequence[Case], contestants: Sequence[Contesta
             path = folder / f"{case.name}-{measure.name}.png"
             figure.savefig(path, dpi=120)
             pyplot.close(figure)
-            written.append(path)
+            written[case.name].append(path)
     return written

@@ -1,48 +1,66 @@
-"""Tables for people."""
+"""What people are shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.peers.cases import HIGHER, Case
-from benchmarks.peers.contestants import Contestant
+from benchmarks.peers.cases import HIGHER, Case, Measure
+from benchmarks.peers.contestants import ALL, Contestant
 from benchmarks.peers.results import Results
-from benchmarks.peers.targets import TARGETS
+from benchmarks.peers.targets import PEERS, TARGETS
 from benchmarks.rounds import Spread
-
-# Wide enough for the widest table, wherever it is written.
-WIDTH = 150
+from benchmarks.tables import Table, cell, hundredths, number
 
 
-def show(
-    results: Results, cases: Sequence[Case], contestants: Sequence[Contestant], reference: str, console: Console
-) -> None:
-    """One table a case, one of the targets, and who was not there."""
-    rounds = "one round" if results.rounds == 1 else f"{results.rounds} rounds: medians (quartiles)"
-    console.print(f"{rounds}; ratio: {reference} / that contestant, within rounds\n", soft_wrap=True)
+def of_cases(results: Results, cases: Sequence[Case], reference: str) -> dict[str, Table]:
+    """By the case's name."""
+    return {case.name: _of_case(results, case, reference) for case in cases if case.name in results.cases}
+
+
+def of_targets(results: Results) -> Table:
+    rows = []
+    for target in TARGETS:
+        found = target.measured(results)
+        sign = ">=" if target.better == HIGHER else "<="
+        reached = target.verdict(found.median) if found else "not measured"
+        row = [target.text, cell(found, hundredths), f"{sign} {target.must:g}", f"{sign} {target.goal:g}", reached]
+        rows.append(row)
+    return Table("targets: ratios within rounds", ["", "measured", "must", "goal", "reached"], rows)
+
+
+def absences(results: Results) -> list[str]:
+    """Who was not there, and why."""
+    return [f"{one.title}: {results.missing[one.name]}" for one in ALL if one.name in results.missing]
+
+
+def behind(results: Results, cases: Sequence[Case], mine: str) -> list[str]:
+    """Where a peer is better than `mine`, by the median of the ratios within rounds: Markdown, line by line."""
+    found = ["### Where a peer is better", ""]
     for case in cases:
-        if case.name in results.cases:
-            _show(case.title, _of_case(results, case, contestants, reference), console)
-    _show("targets: ratios within rounds", _of_targets(results), console)
-    for contestant in contestants:
-        if contestant.name in results.missing:
-            console.print(f"{contestant.title}: {results.missing[contestant.name]}", soft_wrap=True)
-    for sentence in results.failures:
-        console.print(f"FAILED: {sentence}", style="bold red", markup=False, soft_wrap=True)
+        for measure in case.measures:
+            better = [
+                f"{peer.title} ({hundredths(1 / ratio.median)} times as good)"
+                for peer in ALL
+                if peer.name in PEERS and (ratio := _ratio(results, case, measure, mine, peer)) and ratio.median < 1
+            ]
+            if better and measure.compared:
+                found.append(f"* {case.title}, {measure.unit}: {', '.join(better)}")
+    return [*found, "* Nowhere, in these cases."] if len(found) == 2 else found
 
 
-def _of_case(results: Results, case: Case, contestants: Sequence[Contestant], reference: str) -> Table:
-    table = _table()
-    table.add_column("")
+def _ratio(results: Results, case: Case, measure: Measure, mine: str, peer: Contestant) -> Spread | None:
+    """How many times as good as the peer's mine is."""
+    if measure.better == HIGHER:
+        return results.ratio(case.name, measure.name, mine, [peer.name])
+    return results.ratio(case.name, measure.name, peer.name, [mine])
+
+
+def _of_case(results: Results, case: Case, reference: str) -> Table:
+    head = [""]
     for measure in case.measures:
-        table.add_column(measure.unit, justify="right", no_wrap=True)
-        if measure.compared:
-            table.add_column("ratio", justify="right", no_wrap=True)
-    for contestant in contestants:
+        head += [measure.unit, "ratio"] if measure.compared else [measure.unit]
+    rows = []
+    for contestant in ALL:
         if contestant.name not in results.cases[case.name]:
             continue
         row = [contestant.title]
@@ -51,54 +69,7 @@ def _of_case(results: Results, case: Case, contestants: Sequence[Contestant], re
             if not measure.compared:
                 row.append(number(found.median) if found else "-")
                 continue
-            row.append(_spread(found))
-            row.append(_ratio(results.ratio(case.name, measure.name, reference, [contestant.name])))
-        table.add_row(*row)
-    return table
-
-
-def _of_targets(results: Results) -> Table:
-    table = _table()
-    for name in ("", "measured", "must", "goal", "reached"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for target in TARGETS:
-        found = target.measured(results)
-        sign = ">=" if target.better == HIGHER else "<="
-        table.add_row(
-            target.text,
-            _ratio(found),
-            f"{sign} {target.must:g}",
-            f"{sign} {target.goal:g}",
-            target.verdict(found.median) if found else "not measured",
-        )
-    return table
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
-
-
-def _show(title: str, table: Table, console: Console) -> None:
-    # Not the table's own title: that would be as narrow as the table.
-    console.print(title, style="bold", soft_wrap=True)
-    console.print(table)
-
-
-def number(value: float) -> str:
-    """Three digits, and a letter for thousands and millions."""
-    for factor, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor * 0.9995:
-            return f"{value / factor:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def _spread(found: Spread | None) -> str:
-    return "-" if found is None else _with_quartiles(*map(number, found))
-
-
-def _ratio(found: Spread | None) -> str:
-    return "-" if found is None else _with_quartiles(*(f"{figure:.2f}" for figure in found))
-
-
-def _with_quartiles(low: str, median: str, high: str) -> str:
-    return median if low == high else f"{median} ({low}-{high})"
+            ratio = results.ratio(case.name, measure.name, reference, [contestant.name])
+            row += [cell(found, number), cell(ratio, hundredths)]
+        rows.append(row)
+    return Table(case.title, head, rows)

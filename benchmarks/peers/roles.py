@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -37,6 +38,10 @@ class Role(ABC):  # noqa: B024  # which verbs a role has is its own business
     def hello(self) -> dict[str, Any]:
         """What the others must know."""
         return {}
+
+    def burden(self) -> None:
+        """From here on another thread of this process computes in pure Python, and never waits."""
+        threading.Thread(target=compute_until, args=(math.inf,), name="burden", daemon=True).start()
 
     def close(self) -> None:  # noqa: B027  # most have nothing to put away
         """The run is over. What is not closed in a second is killed."""

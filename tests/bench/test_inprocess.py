@@ -86,7 +86,7 @@ def test_a_run_says_on_what_it_ran_and_what_follows() -> None:
 def test_people_get_a_table_and_programs_a_file(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
 
-    done = bench("--quick", "--only", "sig", "bare loop", "--json", str(file))
+    done = bench("--quick", "--only", "sig", "bare loop", "--json", str(file), "--docs", str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     assert "a trigger with 100 listeners, ns" in done.stdout
@@ -94,6 +94,7 @@ def test_people_get_a_table_and_programs_a_file(tmp_path: Path) -> None:
     assert "bare loop written out" in done.stdout
     assert "round 1 of 1" in done.stderr
     assert json.loads(file.read_text())["effort"]["quick"] is True
+    assert "| sig signal.trigger |" in (tmp_path / "inprocess.inc").read_text()
 
 
 def test_listeners_that_are_not_called_once_each_spoil_the_run() -> None:

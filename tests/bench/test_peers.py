@@ -15,6 +15,7 @@ import pytest
 from benchmarks.peers.cases import Case, Measure, everyone, throughput
 from benchmarks.peers.children import Trouble
 from benchmarks.peers.contestants import ALL, Contestant
+from benchmarks.peers.report import behind
 from benchmarks.peers.results import Results
 from benchmarks.peers.stage import Stage
 from benchmarks.peers.tally import Lost, Tally, percentiles
@@ -65,6 +66,15 @@ class TestTheCommand:
         assert "--only memory/sig_blocking" in about["command"]
         assert about["versions"]["msgspec"]
         assert about["cpus"]
+
+    @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the pictures need matplotlib")
+    def test_the_documentation_gets_tables_pictures_and_the_machine(self, tmp_path: Path) -> None:
+        suite("--only", "latency/sig_blocking", "--rounds", "1", "--docs", str(tmp_path))
+        page = (tmp_path / "peers.inc").read_text()
+        assert "| sig, blocking, TCP, JSON |" in page
+        assert "](latency-p50.png)" in page
+        assert (tmp_path / "latency-p50.png").stat().st_size
+        assert f"python -m benchmarks.peers --scale {TINY}" in page
 
     def test_a_choice_of_nothing_is_an_error_that_lists_what_there_is(self) -> None:
         code, _, errors = suite("--only", "thoughput")
@@ -152,6 +162,18 @@ class TestResults:
 
     def test_nobody_is_compared_with_who_was_not_there(self) -> None:
         assert self.results().ratio("throughput", "rate", "ours", ["absent"]) is None
+
+    def test_where_a_peer_is_better_is_said(self) -> None:
+        results = Results(1)
+        for name, p50 in {"sig_blocking": 30.0, "pyzmq_two_part": 20.0, "nats_uvloop": 40.0}.items():
+            results.add("latency", name, {"p50": p50, "p99": 50.0})
+        *_, line = behind(results, everyone(), "sig_blocking")
+        assert line.endswith("us, median: pyzmq, topic and body (1.50 times as good)")
+        assert "nats" not in line
+
+    def test_nowhere_is_said_too(self) -> None:
+        case = Case("throughput", "", (throughput.RATE,), throughput.run)
+        assert behind(self.results(), [case], "ours")[-1] == "* Nowhere, in these cases."
 
     @pytest.mark.parametrize(("figure", "verdict"), [(7, "goal"), (6, "goal"), (5, "must"), (3.9, "missed")])
     def test_a_target_is_reached_or_missed(self, figure: float, verdict: str) -> None:

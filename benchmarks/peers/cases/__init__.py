@@ -41,6 +41,7 @@ def everyone() -> tuple[Case, ...]:
     """All cases, in the order in which they are run."""
     from benchmarks.peers.cases import (
         alternating,
+        busy,
         computing,
         fanout,
         large,
@@ -57,6 +58,7 @@ def everyone() -> tuple[Case, ...]:
         *fanout.CASES,
         latency.CASE,
         computing.CASE,
+        *busy.CASES,
         roundtrip.CASE,
         pipelined.CASE,
         large.CASE,

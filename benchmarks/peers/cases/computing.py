@@ -14,4 +14,4 @@ def run(stage: Stage) -> Figures:
     return paced(stage, stage.scaled(EVENTS), computing=True)
 
 
-CASE = Case("computing", "the same, the publisher computing between its triggers", MEASURES, run)
+CASE = Case("computing", "age of an event, from a publisher that computes between its triggers", MEASURES, run)

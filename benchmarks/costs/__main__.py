@@ -61,6 +61,8 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     asked.rounds = asked.rounds or (1 if asked.quick else SUITES[asked.suite].ROUNDS)
     if asked.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if asked.only and asked.suite != "events":
+        parser.error("--only is for events: the others are measured as a whole")
     if unknown := set(asked.only) - set(events.PARTS):
         parser.error(f"--only knows {', '.join(events.PARTS)}, not {', '.join(sorted(unknown))}")
     return asked

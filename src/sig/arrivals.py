@@ -29,7 +29,7 @@ from sig.signal import Calls, Plan, raises_to_trigger
 from sig.subscription import Callback, Subscription
 
 if TYPE_CHECKING:
-    from sig.linked import LinkedRouter
+    from sig.linked import Linked
 
 
 Entry: TypeAlias = tuple[Callback, Info]
@@ -131,7 +131,7 @@ _NOTHING: Final = info_of("", "")
 class Arrivals:
     """Takes the news in, for one link of one router."""
 
-    def __init__(self, router: LinkedRouter, codec: Codec) -> None:
+    def __init__(self, router: Linked, codec: Codec) -> None:
         self.router = router
         self.entries: dict[int, Entry] = _Entries()
         self.wall: float = 0.0

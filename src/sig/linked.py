@@ -1,18 +1,16 @@
-"""What routers with a link have in common: the verbs of `Router`, answered by a server.
+"""What routers with a link have in common, in both faces: the verbs of a router, answered by a server.
 
 Every event goes through the server, this router's own to its own listeners included: one order for all. Listeners are
-called on one dispatch thread, see `arrivals`; requests are answered in a bounded pool, see `answers`.
+called in one place, see `arrivals`; for how requests are answered see `answers`.
 """
 
 from __future__ import annotations
 
-import atexit
-import threading
 import time
-import weakref
 from collections.abc import Iterable, Mapping
+from functools import partial
 from threading import RLock
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -21,9 +19,9 @@ from sig.arrivals import Arrivals, RoutePlan
 from sig.callables import is_async
 from sig.codecs import Codec
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from sig.drivers.client import ClientDriver
 from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
-from sig.drivers.threads import ClientDriver, interrupt_main
 from sig.errors import (
     Closed,
     ConnectionLost,
@@ -33,20 +31,21 @@ from sig.errors import (
     SigError,
     WouldDeadlock,
 )
+from sig.hub import Hub, Name, name_of
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
 from sig.messages import AddSender, Close, Flush, RemoveSender, Senders
-from sig.names import check_selector, check_sender, matches
+from sig.names import check_sender, matches
 from sig.protocol.client import ClientCore
 from sig.requests import Requests, next_hop
-from sig.router import Name, Router
-from sig.sender import Sender
+from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
+from sig.steps import Steps, at_once
 from sig.subscription import Subscription
 
 
-class LinkedRouter(Router):
-    """Base of `ServerRouter` and `ClientRouter`."""
+class Linked(Hub):
+    """Base of `ServerRouter` and `ClientRouter` of both faces."""
 
     _counts = True
 
@@ -66,19 +65,19 @@ class LinkedRouter(Router):
 
     # The link
 
-    def _connect(self, link: Link, codec: Codec, timeout: float, name: str) -> None:
+    def _make_driver(self, core: ClientCore, arrivals: Arrivals, answers: Answers) -> ClientDriver:
+        """The driver of this face."""
+        raise NotImplementedError
+
+    def _make_answers(self, codec: Codec) -> Answers:
+        """How this face answers requests."""
+        raise NotImplementedError
+
+    def _connecting(self, link: Link, codec: Codec, timeout: float, name: str) -> Steps[None]:
         """Become linked; raises what went wrong, and may be tried again then."""
         self._codec = codec
-        answers = Answers(self, codec, self._post)
-        driver = ClientDriver(
-            ClientCore(self.limits, codec, name=name),
-            self.limits,
-            handle=Arrivals(self, codec).handle,
-            asked=answers.asked,
-            ended=self._ended,
-            over=self._over,
-            fatal=self._fatal,
-        )
+        answers = self._make_answers(codec)
+        driver = self._make_driver(ClientCore(self.limits, codec, name=name), Arrivals(self, codec), answers)
         try:
             with self._lock:
                 self._check_open(self._closing)
@@ -89,12 +88,11 @@ class LinkedRouter(Router):
             link.join(0)
             raise
         try:
-            driver.open(link, timeout)
+            yield partial(driver.open, link, timeout)
         except BaseException:
             with self._lock:
                 self._driver = self._answers = None
             raise
-        _open_routers.add(self)
 
     def _linked(self) -> ClientDriver:
         self._check_open()
@@ -119,18 +117,9 @@ class LinkedRouter(Router):
             if subscription.on_close is not None:
                 subscription.on_close()
 
-    def _over(self) -> None:
-        """The listeners have been given all that came before the link went down. On the dispatch thread."""
-
-    def _fatal(self, error: BaseException) -> None:
-        """A listener or handler raised KeyboardInterrupt or SystemExit: that is meant for the program."""
-        logger.warning(f"{type(error).__name__} was raised on a thread of this {type(self).__name__}: it is closing")
-        threading.Thread(target=self.close, name="sig-close", daemon=True).start()
-        interrupt_main()
-
     # Listening
 
-    def _attach(self, subscription: Subscription) -> None:
+    def _attach(self, subscription: Subscription) -> Steps[None]:
         options = subscription.options
         if options.group is not None or options.initial:
             which = "group=" if options.group is not None else "initial=True"
@@ -138,15 +127,12 @@ class LinkedRouter(Router):
         driver = self._linked()
         with self._lock:
             self._subscriptions[subscription.serial] = subscription
+        number = subscription.serial & 0xFFFFFFFF
+        timeout = self.limits.request_timeout_s
         try:
-            driver.listen(
-                subscription.serial & 0xFFFFFFFF,
-                subscription.sender,
-                subscription.event,
-                subscription,
-                self.limits.request_timeout_s,
-            )
+            yield partial(driver.listen, number, subscription.sender, subscription.event, subscription, timeout)
         except BaseException:
+            driver.tell(Close(number))  # the server may have it, though we shall never know
             with self._lock:
                 del self._subscriptions[subscription.serial]
             raise
@@ -162,37 +148,27 @@ class LinkedRouter(Router):
 
     # Sending
 
-    def add_sender(
+    def _adding(
         self,
         sender: str,
-        events: str | Iterable[str] | Mapping[str, object] = (),
-        requests: Requests | None = None,
-        *,
-        retain: bool | Iterable[str] = (),
-        loop: Any = None,
-    ) -> Sender:
-        """Register a sender at the server; see `Router.add_sender`.
-
-        Raises also `ConnectionLost` when the server cannot be reached, `Overloaded` beyond its limits, and
-        `InvalidArgument` for `retain`, which does not reach over a link yet.
-        """
+        events: str | Iterable[str] | Mapping[str, object],
+        requests: Requests | None,
+        retain: bool | Iterable[str],
+        loop: Any,
+    ) -> Steps[Any]:
         if retain:
             raise InvalidArgument("retain= does not reach over a link yet: use it with a Router in one process")
-        return super().add_sender(sender, events, requests, loop=loop)
+        return super()._adding(sender, events, requests, retain, loop)
 
-    def remove_sender(self, sender: Name) -> bool:
-        """Let a sender of this router leave; see `Router.remove_sender`.
+    def _removing(self, sender: Name) -> Steps[bool]:
+        if not isinstance(sender, Owned):
+            name = name_of(sender)
+            if name not in self._senders:
+                call = RemoveSender(check_sender(name))
+                return (yield partial(self._linked().call, call, self.limits.request_timeout_s)) is True
+        return (yield from super()._removing(sender))
 
-        Raises `Denied` for a name that somebody else holds.
-        """
-        if isinstance(sender, Sender):
-            return super().remove_sender(sender)
-        name = sender if isinstance(sender, str) else sender.name
-        if name in self._senders:
-            return super().remove_sender(name)
-        return self._linked().call(RemoveSender(check_sender(name)), self.limits.request_timeout_s) is True
-
-    def _claim(self, sender: Sender) -> None:
+    def _claim(self, sender: Owned) -> Steps[None]:
         driver = self._linked()
         with self._lock:
             self._check_open(self._closing)
@@ -203,7 +179,7 @@ class LinkedRouter(Router):
             self._open_outlet(driver, signal)
         call = AddSender(sender.name, list(sender._signals), sender._handlers.names)
         try:
-            incarnation = driver.call(call, self.limits.request_timeout_s)
+            incarnation = yield partial(driver.call, call, self.limits.request_timeout_s)
         except BaseException as error:
             with self._lock:
                 self._senders.pop(sender.name, None)
@@ -216,16 +192,16 @@ class LinkedRouter(Router):
             sender._since = self._runtime.wall()
             sender._held = self._senders.get(sender.name) is sender and self._lost is None
 
-    def _release(self, sender: Sender, reason: str) -> bool:
+    def _release(self, sender: Owned, reason: str) -> Steps[bool]:
         held = self._forget(sender)
         if held and self._driver is not None:
             try:
-                self._driver.call(RemoveSender(sender.name), self.limits.request_timeout_s)
+                yield partial(self._driver.call, RemoveSender(sender.name), self.limits.request_timeout_s)
             except (ConnectionLost, Closed):
                 pass  # the server has noticed by itself, or will
         return held
 
-    def _forget(self, sender: Sender) -> bool:
+    def _forget(self, sender: Owned) -> bool:
         """From here on it triggers nothing and answers nothing; true if the server has still to be told."""
         with self._lock:
             if self._senders.get(sender.name) is not sender:
@@ -250,31 +226,28 @@ class LinkedRouter(Router):
 
     # Asking
 
-    def senders(self, pattern: str | None = None) -> list[SenderInfo]:
-        """The senders connected to the server, in order of their arrival; see `Router.senders`."""
-        check_selector(pattern, None)
-        rows = self._linked().call(Senders(pattern), self.limits.request_timeout_s)
+    def _list(self, pattern: str | None) -> Steps[list[SenderInfo]]:
+        rows = yield partial(self._linked().call, Senders(pattern), self.limits.request_timeout_s)
         return [SenderInfo(**row) for row in msgspec.convert(rows, list[dict[str, Any]])]
 
-    def last(self, sender: Name, event: str) -> Received | None:
-        """Always `None` yet: retained values do not reach over a link."""
-        self._linked()
-        return super().last(sender, event)
+    def _recall(self, sender: str, event: str) -> Steps[Received | None]:
+        self._linked()  # retained values do not reach over a link yet
+        return at_once(None)
 
-    def _ask(self, sender: str, method: str, params: object, timeout: float) -> object:
+    def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
         driver = self._linked()
         trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
         held = self._senders.get(sender)
         if held is not None:
             self._check_wait(held, method)
         payload = self._codec.encode(params)
-        answer = driver.request(sender, method, payload, deadline=trail.deadline, hops=trail.hops)
+        answer = yield partial(driver.request, sender, method, payload, deadline=trail.deadline, hops=trail.hops)
         return self._codec.decode(answer)
 
-    def _check_wait(self, held: Sender, method: str) -> None:
+    def _check_wait(self, held: Owned, method: str) -> None:
         """Refuse to wait on the loop that would have to answer."""
         loop = held._handlers.loop
-        if loop is None or self._runtime.running_loop() is not loop:
+        if loop is None or not self._runtime.would_block(loop):
             return
         table = held._handlers.table or {}
         handler = table.get(method, table.get(None))
@@ -290,10 +263,10 @@ class LinkedRouter(Router):
             return True
         return self._driver is not None and self._driver.core.knows(sender)
 
-    def _offers(self, sender: str | None, event: str | None) -> bool:
+    def _offers(self, sender: str | None, event: str | None) -> Steps[bool]:
         if sender is None or event is None:
             return True
-        found = [row for row in self.senders(sender) if row.name == sender]
+        found = [row for row in (yield from self._listing(sender)) if row.name == sender]
         offered = (*found[0].events, EVENT_CONNECT, EVENT_DISCONNECT) if found else ()
         return not found or any(matches(event, name) for name in offered)
 
@@ -307,28 +280,20 @@ class LinkedRouter(Router):
 
     # Life
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until the router is closed: true, or false after `timeout` seconds. The loop of a service.
-
-        Raises `ConnectionLost` when the link to the server is lost.
-        """
+    def _waiting(self, timeout: float | None) -> Steps[bool]:
         self._check_process()
-        ended = self._stopped.wait(timeout)
+        ended = yield partial(self._stopped.wait, timeout)
         if self._lost is not None and not self._closing:
             raise ConnectionLost(self._lost)
-        return ended
+        return bool(ended)
 
-    def flush(self, timeout: float | None = None) -> None:
-        """Return when the server has routed everything triggered so far.
-
-        Raises `ConnectionLost` when that cannot be known any more: within `timeout` seconds (30), or ever.
-        """
+    def _flushing(self, timeout: float | None) -> Steps[None]:
         driver = self._driver
         if driver is None or not driver.triggered or self._closed.is_set():
             driver = self._linked()
         upto = driver.triggered
         try:
-            driver.call(Flush(), self.limits.flush_timeout_s if timeout is None else timeout)
+            yield partial(driver.call, Flush(), self.limits.flush_timeout_s if timeout is None else timeout)
         except ConnectionLost as error:
             missing = upto - driver.flushed
             if missing:
@@ -337,83 +302,75 @@ class LinkedRouter(Router):
             raise
         driver.flushed = max(driver.flushed, upto)
 
-    def close(self, timeout: float | None = None) -> None:
-        """Let all senders leave and listeners finish what has arrived (for `timeout` seconds, 5), and end all threads.
+    @property
+    def _unflushed(self) -> bool:
+        """Whether there are events of which the server is not known to have routed them."""
+        driver = self._driver
+        return driver is not None and driver.triggered > driver.flushed
 
-        Idempotent; from any thread, from inside a listener or handler too: then listeners are given no more. Does not
-        flush: `flush` and `with` do. Afterwards every verb raises `Closed`.
-        """
+    def _closing_down(self, timeout: float | None) -> Steps[None]:
         limit = self.limits.close_timeout_s if timeout is None else timeout
         with self._lock:
             first, self._closing = not self._closing, True
             held = list(self._senders.values())
         if not first:
-            if not threading.current_thread().name.startswith("sig-"):  # else it may be we whom the other waits for
-                self._finished.wait(limit)
+            if not self._runtime.ours():  # else it may be we whom the other waits for
+                yield partial(self._finished.wait, limit)
             return
         deadline = time.monotonic() + limit
         try:
-            self._leave(held, deadline)
+            yield from self._leave(held, deadline)
         finally:
             self._closed.set()
             with self._lock:
                 subscriptions = list(self._subscriptions.values())
             for subscription in subscriptions:
                 subscription.close()
-            self._runtime.close(left(deadline))
+            yield partial(self._runtime.close, left(deadline))
             self._stopped.set()
             self._finished.set()
 
-    def _leave(self, held: list[Sender], deadline: float) -> None:
+    def _leave(self, held: list[Owned], deadline: float) -> Steps[None]:
         """Everything that has an order: names, clients, listeners, the link, threads."""
-        _open_routers.discard(self)
         driver = self._driver
         for sender in held:
             if self._forget(sender) and driver is not None:
                 driver.tell(RemoveSender(sender.name))
-        self._dismiss_clients(deadline)
+        yield from self._dismiss_clients(deadline)
         if driver is not None:
             if driver.core.opened:
-                driver.drain(left(deadline))
+                yield partial(driver.drain, left(deadline))
                 with self._lock:
                     subscriptions = list(self._subscriptions.values())
-                self._runtime.settle(lambda: any(s.pending for s in subscriptions), left(deadline))
+                yield partial(self._runtime.settle, lambda: any(s.pending for s in subscriptions), left(deadline))
             self._closed.set()
-            driver.close(left(deadline))
+            yield partial(driver.close, left(deadline))
         if self._answers is not None:
-            self._answers.close(left(deadline))
-        self._end_server(deadline)
+            yield partial(self._answers.close, left(deadline))
+        yield from self._end_server(deadline)
 
-    def _dismiss_clients(self, deadline: float) -> None:
+    def _dismiss_clients(self, deadline: float) -> Steps[None]:
         """What a server does before its own link ends."""
+        return at_once(None)
 
-    def _end_server(self, deadline: float) -> None:
+    def _end_server(self, deadline: float) -> Steps[None]:
         """What a server does after it."""
+        return at_once(None)
 
-    def __exit__(self, *error: object) -> None:
+    def _exiting(self, clean: bool) -> Steps[None]:
+        """The end of a `with` block."""
         failure: SigError | None = None
-        driver = self._driver
         try:
-            if driver is not None and not self._closing and driver.triggered > driver.flushed:
-                self.flush(self.limits.close_timeout_s if error[0] is not None else None)
+            if not self._closing and self._unflushed:
+                yield from self._flushing(None if clean else self.limits.close_timeout_s)
         except SigError as lost:
             failure = lost
         finally:
-            self.close()
+            yield from self._closing_down(None)
         if failure is not None:
-            if error[0] is None:
+            if clean:
                 raise failure
             logger.error(str(failure))
-
-    def _at_exit(self, deadline: float) -> None:
-        """The program ends without having closed this."""
-        driver = self._driver
-        if driver is None or driver.core.closed or driver.triggered == driver.flushed:
-            return
-        try:
-            self.flush(max(0.01, left(deadline)))
-        except SigError as error:
-            logger.warning(f"the program ends without having closed its {type(self).__name__}: {error}")
 
     # Checks
 
@@ -438,16 +395,3 @@ class LinkedRouter(Router):
 
 def left(deadline: float) -> float:
     return max(0.0, deadline - time.monotonic())
-
-
-_EXIT_FLUSH_S: Final = 1.0
-
-_open_routers: Final[weakref.WeakSet[LinkedRouter]] = weakref.WeakSet()
-
-
-@atexit.register
-def _at_exit() -> None:
-    """A script that forgot `with` loses nothing, if a second is enough."""
-    deadline = time.monotonic() + _EXIT_FLUSH_S
-    for router in list(_open_routers):
-        router._at_exit(deadline)

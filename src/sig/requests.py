@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from .callables import check_callable, describe, is_async
@@ -18,7 +19,8 @@ from .errors import (
     WouldDeadlock,
 )
 from .names import check_method
-from .runtime import Expired, Runtime
+from .runtime import Dropping, Expired, Runtime
+from .steps import Steps
 
 _DEFAULTS: Final = Limits()
 
@@ -33,6 +35,7 @@ class Trail(NamedTuple):
 
     hops: int
     deadline: float
+    dropping: Dropping | None = None
 
 
 _trail: ContextVar[Trail | None] = ContextVar("sig_request", default=None)
@@ -59,7 +62,7 @@ def next_hop(now: float, timeout: float, sender: str, method: str, limits: Limit
     deadline = min(outer.deadline, now + timeout)
     if deadline <= now:
         raise RequestTimeout(sender, method, timeout)
-    return Trail(outer.hops + 1, deadline)
+    return Trail(outer.hops + 1, deadline, outer.dropping)
 
 
 @contextmanager
@@ -114,7 +117,7 @@ class Handlers:
         """The methods, `None` for a default handler among them; `None` instead of a list when there are no requests."""
         return None if self.table is None else list(self.table)
 
-    def answer(self, sender: str, method: str, params: object, trail: Trail) -> object:
+    def answer(self, sender: str, method: str, params: object, trail: Trail) -> Steps[object]:
         """Call the handler and return what it returns; raises what it raises, and the errors of `Router.request`."""
         if not self.table:
             raise RequestsNotSupported(sender)
@@ -125,7 +128,7 @@ class Handlers:
         with on_trail(trail):
             if not self._awaited[entry]:
                 return handler(*arguments)
-            if self._runtime.running_loop() is self.loop:
+            if self._runtime.would_block(self.loop):
                 raise WouldDeadlock(
                     f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
                     "make it from another thread, or await it"
@@ -133,7 +136,7 @@ class Handlers:
             timeout = trail.deadline - self._runtime.now()
             coroutine: Any = handler(*arguments)
             try:
-                return self._runtime.run(self.loop, coroutine, timeout)
+                return (yield partial(self._runtime.run, self.loop, coroutine, timeout, trail.dropping))
             except Expired:
                 raise RequestTimeout(sender, method, round(timeout, 3)) from None
 

@@ -7,11 +7,39 @@ A loop is opaque here: whatever `running_loop` returned.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Protocol
+from threading import Lock
+from typing import Any, Protocol
 
 
 class Expired(Exception):
     """The time given to `Runtime.run` was over. Not a `TimeoutError`: what ran may raise one of its own."""
+
+
+class Dropping:
+    """Whether whoever asked still waits, and what to do when not. From any thread."""
+
+    __slots__ = ("_actions", "_lock", "dropped")
+
+    def __init__(self) -> None:
+        self.dropped: bool = False
+        self._lock = Lock()  # guards both
+        self._actions: list[Callable[[], object]] = []
+
+    def then(self, action: Callable[[], object]) -> None:
+        """Call `action` when nobody waits any more; at once if that is so already."""
+        with self._lock:
+            if not self.dropped:
+                self._actions.append(action)
+                return
+        action()
+
+    def drop(self) -> None:
+        """Nobody waits any more."""
+        with self._lock:
+            self.dropped = True
+            actions, self._actions = self._actions, []
+        for action in actions:
+            action()
 
 
 class Flag(Protocol):
@@ -21,7 +49,7 @@ class Flag(Protocol):
 
     def is_set(self) -> bool: ...
 
-    def wait(self, timeout: float | None = None) -> bool: ...
+    def wait(self, timeout: float | None = None) -> Any: ...
 
 
 class Runtime(Protocol):
@@ -59,8 +87,24 @@ class Runtime(Protocol):
         """Whether the task that runs here has been told to end."""
         ...
 
-    def run(self, loop: object, coroutine: Coroutine[object, object, object], timeout: float) -> object:
-        """Run `coroutine` on `loop`, which runs on another thread, and wait for its result.
+    def would_block(self, loop: object) -> bool:
+        """Whether waiting here for something on `loop` would keep it from happening."""
+        ...
+
+    def ours(self) -> bool:
+        """Whether this is a thread or task of the router's own, for which others may be waiting."""
+        ...
+
+    def run(
+        self,
+        loop: object,
+        coroutine: Coroutine[object, object, object],
+        timeout: float,
+        dropping: Dropping | None = None,
+    ) -> Any:
+        """Run `coroutine` on `loop` and wait for its result; cancel it when it is dropped.
+
+        A step of a verb, as are `Flag.wait`, `settle` and `close`: in the awaited face they return something to await.
 
         Raises `Expired` after `timeout` seconds (the coroutine is cancelled then), `RequestCancelled` when something
         else cancelled it, `RuntimeError` when the loop is closed, and whatever the coroutine raised.
@@ -71,10 +115,10 @@ class Runtime(Protocol):
         """Something one thread waits for and another sets."""
         ...
 
-    def settle(self, busy: Callable[[], bool], timeout: float) -> None:
+    def settle(self, busy: Callable[[], bool], timeout: float) -> Any:
         """Wait until nothing is `busy`, at most `timeout` seconds; not at all where waiting would keep it busy."""
         ...
 
-    def close(self, timeout: float) -> None:
+    def close(self, timeout: float) -> Any:
         """Stop the threads started here; waits at most `timeout` seconds for what runs on them."""
         ...

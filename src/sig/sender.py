@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .alias import OldNames, alias
-from .constants import EVENT_CONNECT
 from .errors import SenderNotConnected, UnknownEvent
 from .index import Bucket
 from .info import Received
 from .names import check_sender, is_channel_name
 from .requests import Handlers, Requests
 from .signal import Signal
-from .subscription import DEFAULTS, Callback, Subscription
+from .steps import walk
+from .subscription import Callback, Subscription
 
 if TYPE_CHECKING:
+    from .hub import Hub
     from .router import Router
 
 F = TypeVar("F", bound=Callback)
@@ -26,9 +27,9 @@ class Event(Bucket[Subscription], OldNames):
 
     __slots__ = ("router",)
 
-    def __init__(self, router: Router, sender: str | None, event: str | None) -> None:
+    def __init__(self, router: Hub, sender: str | None, event: str | None) -> None:
         super().__init__(sender, event)
-        self.router: Router = router
+        self.router: Hub = router
 
     @property
     def name(self) -> str | None:
@@ -36,9 +37,10 @@ class Event(Bucket[Subscription], OldNames):
         return self._event
 
     @property
-    def sender(self) -> Sender | None:
+    def sender(self) -> Owned | None:
         """The sender it belongs to; `None` for one that belongs to many."""
-        return None if self._sender is None else self.router.get_sender(self._sender)
+        found: Owned | None = None if self._sender is None else self.router._get_sender(self._sender, False)
+        return found
 
     @property
     def listeners(self) -> tuple[object, ...]:
@@ -57,7 +59,7 @@ class Event(Bucket[Subscription], OldNames):
     def getName(self) -> str | None:
         return self.name
 
-    def getSender(self) -> Sender | None:
+    def getSender(self) -> Owned | None:
         return self.sender
 
     def getListeners(self) -> tuple[object, ...]:
@@ -67,11 +69,11 @@ class Event(Bucket[Subscription], OldNames):
         return self.is_channel
 
 
-class SenderView(OldNames):
-    """A sender as seen by others: a name at a router, whether or not somebody holds it now. Making one does no I/O."""
+class View(OldNames):
+    """A name at a router; what views of both faces have in common."""
 
-    def __init__(self, router: Router, name: str) -> None:
-        self._router = router
+    def __init__(self, router: Hub, name: str) -> None:
+        self._router: Any = router  # the router of the face, whose verbs are its own
         self._name = check_sender(name)
 
     @property
@@ -80,43 +82,10 @@ class SenderView(OldNames):
         return self._name
 
     @property
-    def router(self) -> Router:
-        """The router it is seen from."""
-        return self._router
-
-    @property
     def connected(self) -> bool:
         """Whether somebody holds the name now, as far as this router knows."""
-        return self._router._knows(self._name)
-
-    def on(self, event: str | None = None, **options: Any) -> Callable[[F], F]:
-        """Decorator: register a listener for one event of this sender, or for all; see `Router.on`."""
-        return self._router.on(self._name, event, **options)
-
-    def listen(self, callback: Callback, event: str | None = None, **options: Any) -> Subscription:
-        """Register a listener for one event of this sender, or for all; see `Router.listen`."""
-        return self._router.listen(callback, self._name, event, **options)
-
-    def request(self, method: str, params: object = None, *, type: Any = None, timeout: float | None = None) -> Any:
-        """Ask this sender and wait for its answer; see `Router.request`."""
-        return self._router.request(self._name, method, params, type=type, timeout=timeout)
-
-    def last(self, event: str) -> Received | None:
-        """The retained value of an event; see `Router.last`."""
-        return self._router.last(self._name, event)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until the sender is connected: true, or false after `timeout` seconds.
-
-        Raises `Closed` when the router is closed meanwhile.
-        """
-        router = self._router
-        appeared = router._runtime.flag()
-        with router._subscribe(lambda info, data: appeared.set(), self._name, EVENT_CONNECT, DEFAULTS) as awaited:
-            awaited.on_close = appeared.set
-            found = bool(router.senders(self._name)) or appeared.wait(timeout)
-        router._check_open()
-        return found
+        known: bool = self._router._knows(self._name)
+        return known
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "not connected"
@@ -126,9 +95,6 @@ class SenderView(OldNames):
     def getName(self) -> str:
         return self.name
 
-    def getRouter(self) -> Router:
-        return self.router
-
     def isConnected(self) -> bool:
         return self.connected
 
@@ -136,21 +102,14 @@ class SenderView(OldNames):
     def connected_sender(self) -> bool:
         return self.connected
 
-    @property
-    def objrouter(self) -> Router:
-        return self.router
 
-
-class Sender(SenderView):
-    """A sender held by this process; as a context manager it leaves at the end of the block. Made by `add_sender`.
-
-    Also what `get_sender` returns for a name that has only listeners: then it is not connected and has no signals.
-    """
+class Owned(View):
+    """A sender held by this process; what senders of both faces have in common."""
 
     class_signal: type[Signal] | None = None
     """The class of this sender's signals; `None` for that of the router."""
 
-    def __init__(self, router: Router, name: str) -> None:
+    def __init__(self, router: Hub, name: str) -> None:
         super().__init__(router, name)
         self._signals: dict[str, Signal] = {}
         self._handlers = Handlers(None, router._runtime)
@@ -199,31 +158,15 @@ class Sender(SenderView):
             raise UnknownEvent(self._name, event)
         signal.trigger(data)
 
-    def remove(self) -> bool:
-        """Leave; true if the sender was connected. Listeners stay registered for the next one of this name."""
-        return self._router.remove_sender(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
     def get_event(self, event: str, create: bool = False) -> Event | None:
         """The listeners registered for exactly this event of this sender; `None` without any, unless `create`."""
-        return self._router._event(self._name, event, create)
+        found: Event | None = self._router._event(self._name, event, create)
+        return found
 
     def get_events(self) -> list[Event]:
         """One `Event` for each event of this sender that somebody registered for by its name."""
-        return self._router._events_of(self._name)
-
-    def add_listener(self, listener: Callback, event: str | None = None) -> bool:
-        """Register a listener; see `Router.add_listener`."""
-        return self._router.add_listener(listener, self._name, event)
-
-    def remove_listener(self, listener: Callback, event: str | None = None) -> bool:
-        """Take a listener out; see `Router.remove_listener`."""
-        return self._router.remove_listener(listener, self._name, event)
+        found: list[Event] = self._router._events_of(self._name)
+        return found
 
     def count_listeners(self) -> int:
         """How many listeners are registered for this sender by its name."""
@@ -237,8 +180,83 @@ class Sender(SenderView):
     getSignal: Final = alias(get_signal)
     getEvent: Final = alias(get_event)
     getEvents: Final = alias(get_events)
-    addListener: Final = alias(add_listener)
-    removeListener: Final = alias(remove_listener)
     setRequests: Final = alias(set_requests)
     hasListeners: Final = alias(has_listeners)
     countListeners: Final = alias(count_listeners)
+
+
+class SenderView(View):
+    """A sender as seen by others: a name at a router, whether or not somebody holds it now. Making one does no I/O."""
+
+    @property
+    def router(self) -> Router:
+        """The router it is seen from."""
+        router: Router = self._router
+        return router
+
+    def on(self, event: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Decorator: register a listener for one event of this sender, or for all; see `Router.on`."""
+        register: Callable[[F], F] = self._router.on(self._name, event, **options)
+        return register
+
+    def listen(self, callback: Callback, event: str | None = None, **options: Any) -> Subscription:
+        """Register a listener for one event of this sender, or for all; see `Router.listen`."""
+        subscription: Subscription = self._router.listen(callback, self._name, event, **options)
+        return subscription
+
+    def request(self, method: str, params: object = None, *, type: Any = None, timeout: float | None = None) -> Any:
+        """Ask this sender and wait for its answer; see `Router.request`."""
+        return self._router.request(self._name, method, params, type=type, timeout=timeout)
+
+    def last(self, event: str) -> Received | None:
+        """The retained value of an event; see `Router.last`."""
+        last: Received | None = self._router.last(self._name, event)
+        return last
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the sender is connected: true, or false after `timeout` seconds.
+
+        Raises `Closed` when the router is closed meanwhile.
+        """
+        found: bool = walk(self._router._awaiting(self._name, timeout))
+        return found
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    def getRouter(self) -> Router:
+        return self.router
+
+    @property
+    def objrouter(self) -> Router:
+        return self.router
+
+
+class Sender(Owned, SenderView):
+    """A sender held by this process; as a context manager it leaves at the end of the block. Made by `add_sender`.
+
+    Also what `get_sender` returns for a name that has only listeners: then it is not connected and has no signals.
+    """
+
+    def remove(self) -> bool:
+        """Leave; true if the sender was connected. Listeners stay registered for the next one of this name."""
+        removed: bool = self._router.remove_sender(self)
+        return removed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    def add_listener(self, listener: Callback, event: str | None = None) -> bool:
+        """Register a listener; see `Router.add_listener`."""
+        known: bool = self._router.add_listener(listener, self._name, event)
+        return known
+
+    def remove_listener(self, listener: Callback, event: str | None = None) -> bool:
+        """Take a listener out; see `Router.remove_listener`."""
+        removed: bool = self._router.remove_listener(listener, self._name, event)
+        return removed
+
+    # The names of pysig 0.7. Kept for good; see docs/reference/names.
+    addListener: Final = alias(add_listener)
+    removeListener: Final = alias(remove_listener)

@@ -16,7 +16,7 @@ from .info import Info, Received
 from .subscription import Callback, Subscription
 
 if TYPE_CHECKING:
-    from .router import Router
+    from .hub import Hub
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -77,7 +77,7 @@ def _nothing(info: Info, data: object) -> None:
 class Plan:
     """Who is called for one event of one sender."""
 
-    def __init__(self, router: Router, sender: str, event: str, event_info: dict[str, object] | None = None) -> None:
+    def __init__(self, router: Hub, sender: str, event: str, event_info: dict[str, object] | None = None) -> None:
         self._router = router
         self.sender = sender
         self.event = event

@@ -17,7 +17,7 @@ from .log import logger
 from .mailbox import POLICIES, Mailbox
 
 if TYPE_CHECKING:
-    from .router import Router
+    from .hub import Hub
 
 Callback: TypeAlias = Callable[..., object]
 
@@ -74,7 +74,7 @@ class Subscription:
     )
 
     def __init__(
-        self, router: Router, callback: Callback, sender: str | None, event: str | None, options: Options, serial: int
+        self, router: Hub, callback: Callback, sender: str | None, event: str | None, options: Options, serial: int
     ) -> None:
         check_callable(callback, "info", "data")
         if is_generator(callback):

@@ -66,7 +66,8 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "max_pending_handshakes": 1_000,
         "max_subscriptions": 10_000,
         "max_subscriptions_total": 1_000_000,
-        "max_events": 10_000,
+        "interest_timeout_s": 5,
+            "max_events": 10_000,
         "max_names": 1_000,
     }
 

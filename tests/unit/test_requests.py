@@ -23,6 +23,7 @@ from sig.errors import (
     WouldDeadlock,
 )
 from sig.requests import Handlers, Trail, next_hop, on_trail
+from sig.steps import walk
 
 
 class Clock:
@@ -156,22 +157,22 @@ def test_what_cannot_answer_is_refused_when_it_registers(requests: Any, error: t
 
 
 def test_the_handler_answers_with_what_it_returns() -> None:
-    assert handlers([read]).answer("s", "read", 5, TRAIL) == ("read", 5)
-    assert handlers([write]).answer("s", "write", 5, TRAIL) is None
+    assert walk(handlers([read]).answer("s", "read", 5, TRAIL)) == ("read", 5)
+    assert walk(handlers([write]).answer("s", "write", 5, TRAIL)) is None
 
 
 def test_the_default_handler_answers_what_nobody_else_does() -> None:
     both = handlers({"read": read, None: lambda method, params: (method, params)})
-    assert both.answer("s", "read", 1, TRAIL) == ("read", 1)
-    assert both.answer("s", "other", 1, TRAIL) == ("other", 1)
+    assert walk(both.answer("s", "read", 1, TRAIL)) == ("read", 1)
+    assert walk(both.answer("s", "other", 1, TRAIL)) == ("other", 1)
 
 
 def test_who_answers_nothing_says_so() -> None:
     for nothing in (handlers(None), handlers({})):
         with pytest.raises(RequestsNotSupported, match="'s' answers no requests"):
-            nothing.answer("s", "read", None, TRAIL)
+            walk(nothing.answer("s", "read", None, TRAIL))
     with pytest.raises(MethodNotFound, match="'s' has no request 'erase'"):
-        handlers([read]).answer("s", "erase", None, TRAIL)
+        walk(handlers([read]).answer("s", "erase", None, TRAIL))
 
 
 def test_what_a_handler_raises_is_raised() -> None:
@@ -179,14 +180,14 @@ def test_what_a_handler_raises_is_raised() -> None:
         raise KeyError("door")
 
     with pytest.raises(KeyError, match="door"):
-        handlers([refuse]).answer("s", "refuse", None, TRAIL)
+        walk(handlers([refuse]).answer("s", "refuse", None, TRAIL))
 
 
 def test_a_handler_runs_on_the_trail_of_its_request() -> None:
     def ask(params: object) -> Trail:
         return next_hop(100.0, 60, "t", "m")
 
-    assert handlers([ask]).answer("s", "ask", None, TRAIL) == Trail(2, 130.0)
+    assert walk(handlers([ask]).answer("s", "ask", None, TRAIL)) == Trail(2, 130.0)
 
 
 # -- `async def` handlers ------------------------------------------------------------------------
@@ -196,15 +197,15 @@ def test_an_async_handler_answers_on_its_loop(loop: asyncio.AbstractEventLoop) -
     async def where(params: object) -> object:
         return asyncio.get_running_loop()
 
-    assert handlers([later, where], loop).answer("s", "later", 5, TRAIL) == ("later", 5)
-    assert handlers([where], loop).answer("s", "where", None, TRAIL) is loop
+    assert walk(handlers([later, where], loop).answer("s", "later", 5, TRAIL)) == ("later", 5)
+    assert walk(handlers([where], loop).answer("s", "where", None, TRAIL)) is loop
 
 
 def test_an_async_handler_runs_on_the_trail_of_its_request(loop: asyncio.AbstractEventLoop) -> None:
     async def ask(params: object) -> Trail:
         return next_hop(100.0, 60, "t", "m")
 
-    assert handlers([ask], loop).answer("s", "ask", None, TRAIL) == Trail(2, 130.0)
+    assert walk(handlers([ask], loop).answer("s", "ask", None, TRAIL)) == Trail(2, 130.0)
 
 
 def test_the_loop_is_the_one_in_which_the_handler_registers() -> None:
@@ -226,7 +227,7 @@ def test_an_async_handler_without_time_is_cancelled(loop: asyncio.AbstractEventL
             cancelled.set()
 
     with pytest.raises(RequestTimeout, match="'s' has not answered 'forever' within 0.05 s"):
-        handlers([forever], loop).answer("s", "forever", None, Trail(1, 100.05))
+        walk(handlers([forever], loop).answer("s", "forever", None, Trail(1, 100.05)))
     assert cancelled.wait(10)
 
 
@@ -235,13 +236,13 @@ def test_an_async_handler_that_was_cancelled_says_so(loop: asyncio.AbstractEvent
         raise asyncio.CancelledError
 
     with pytest.raises(RequestCancelled):
-        handlers([cancelled], loop).answer("s", "cancelled", None, TRAIL)
+        walk(handlers([cancelled], loop).answer("s", "cancelled", None, TRAIL))
 
 
 def test_waiting_on_the_loop_that_has_to_answer_is_refused() -> None:
     async def ask() -> None:
         with pytest.raises(WouldDeadlock, match="'later' of sender 's' would wait on the loop that has to answer it"):
-            handlers([later]).answer("s", "later", None, TRAIL)
+            walk(handlers([later]).answer("s", "later", None, TRAIL))
 
     asyncio.run(ask())
 
@@ -251,4 +252,4 @@ def test_a_loop_that_has_closed_cannot_answer() -> None:
     loop.close()
     made: Callable[[object], Coroutine[Any, Any, object]] = later
     with pytest.raises(RuntimeError, match="closed"):
-        handlers([made], loop).answer("s", "later", None, TRAIL)
+        walk(handlers([made], loop).answer("s", "later", None, TRAIL))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import sig
+from sig.steps import Steps
 
 
 @pytest.fixture
@@ -187,8 +188,8 @@ class Signalling(sig.Router):
         self.registered = threading.Event()
         super().__init__()
 
-    def senders(self, pattern: str | None = None) -> list[sig.SenderInfo]:
-        found = super().senders(pattern)
+    def _listing(self, pattern: str | None) -> Steps[list[sig.SenderInfo]]:
+        found = yield from super()._listing(pattern)
         self.registered.set()
         return found
 

@@ -8,7 +8,7 @@ from sig.alias import OldNames
 from sig.codecs import Codec, as_codec
 
 if TYPE_CHECKING:
-    from sig.router import Router
+    from sig.hub import Hub
 
 
 class Carrier(OldNames):
@@ -18,7 +18,7 @@ class Carrier(OldNames):
     events, requests and answers. What the routers say among themselves stays JSON.
     """
 
-    router: Router | None = None
+    router: Hub | None = None
     """The router this carrier works for; set by the router."""
 
     def pack(self, obj: object) -> bytes:

@@ -98,7 +98,7 @@ class TCPServer(Carrier):
     def stop(self) -> None:
         """Close the router: every client is told."""
         if self.router is not None:
-            self.router.close()
+            self.router.close()  # type: ignore[attr-defined]  # of the blocking face
 
 
 class TCPClient(Carrier):
@@ -153,7 +153,7 @@ class TCPClient(Carrier):
     def disconnect(self) -> None:
         """Close the router's link. May be called at any time, from inside a listener too."""
         if self.router is not None:
-            self.router.close()
+            self.router.close()  # type: ignore[attr-defined]  # of the blocking face
 
     @property
     def connected(self) -> bool:

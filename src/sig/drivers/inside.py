@@ -6,6 +6,7 @@ What the router sends while the loop is busy stays with it, and goes over in one
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from sig.drivers.aio import ServerDriver, Wire
@@ -17,12 +18,16 @@ _ADDRESS: Final = "local"
 
 
 class InsideLink(Wire):
-    """Both ends in one: implements `Link` for the router, and is the server driver's `Wire`."""
+    """Both ends in one: implements `Link` for the router, and is the server driver's `Wire`.
+
+    `post(function)` has a function called on the driver's loop; not at once, even if that runs here.
+    """
 
     ours: bool = True
 
-    def __init__(self, driver: ServerDriver) -> None:
+    def __init__(self, driver: ServerDriver, post: Callable[..., object]) -> None:
         self._server = driver
+        self._post = post
         self._user: LinkUser
         self._connection: Connection | None = None
         self._parcel = b""  # under way to the loop; put there under the user's lock, taken away on the loop
@@ -36,15 +41,15 @@ class InsideLink(Wire):
 
     def start(self, user: LinkUser) -> None:
         self._user = user
-        self._server.loop.call_soon_threadsafe(self._attach)
+        self._post(self._attach)
 
     def send(self, data: bytes) -> None:
         self._parcel = data
-        self._server.loop.call_soon_threadsafe(self._carry)
+        self._post(self._carry)
 
     def finish(self, timeout: float) -> None:
         if not self._ended.is_set():
-            self._server.loop.call_soon_threadsafe(self._leave)
+            self._post(self._leave)
 
     def join(self, timeout: float) -> None:
         self._ended.wait(timeout)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sig.constants import Limits
 from sig.errors import InvalidArgument, RequestCancelled
-from sig.runtime import Expired, Flag
+from sig.runtime import Dropping, Expired, Flag
 
 from .pool import Pool
 
@@ -93,13 +93,23 @@ class LocalRuntime:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 
-    def run(self, loop: object, coroutine: Coroutine[Any, Any, object], timeout: float) -> object:
+    def would_block(self, loop: object) -> bool:
+        return self.running_loop() is loop
+
+    def ours(self) -> bool:
+        return threading.current_thread().name.startswith("sig-")
+
+    def run(
+        self, loop: object, coroutine: Coroutine[Any, Any, object], timeout: float, dropping: Dropping | None = None
+    ) -> object:
         assert isinstance(loop, asyncio.AbstractEventLoop)
         try:
             future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         except RuntimeError:
             coroutine.close()
             raise
+        if dropping is not None:
+            dropping.then(future.cancel)
         try:
             done, _ = futures.wait([future], timeout)
             if not done:

@@ -11,31 +11,29 @@ import copy
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
 from sig.codecs import Codec
 from sig.constants import Limits
+from sig.drivers.client import SMALL, ClientDriver
 from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
 from sig.drivers.tail import Tail
 from sig.errors import Closed, ConnectionLost, Overloaded, SigError
 from sig.log import logger
-from sig.messages import Call, Close, Flush
+from sig.messages import Flush
 from sig.protocol.bodies import Lost
+from sig.protocol.calls import Done
 from sig.protocol.client import CLOSED, UNHEARD, ClientCore, EventsArrived, News, RequestArrived, RequestDropped
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.outbox import Outbox
 
-_CHUNK: Final = 256 * 1024
 _SLOW: Final = "slow"
-# Events no larger than this are gathered for so long: with longer, a batch is larger than pays; with shorter, the
-# system is called more often. A lone event never waits.
-_SMALL: Final = 4096
+# Events are gathered for so long: with longer, a batch is larger than pays; with shorter, the system is called more
+# often. A lone event never waits.
 _AGE_S: Final = 50e-6
-# How long a server that was told to go, or told us so, may take to close its end.
-_LINGER_S: Final = 1.0
 
 
 class Answer:
@@ -72,14 +70,12 @@ class _Mark:
     """Stands in the inbox where somebody waits for the listeners to have come to."""
 
 
-class ClientDriver:
-    """Moves the bytes and the time of one `ClientCore`, and calls back with what came.
+class ThreadsDriver(ClientDriver):
+    """`ClientDriver` of the blocking face.
+
+    `handle` is called on the dispatch thread, `asked` on the reading thread.
 
     Args:
-        core: used under this driver's lock only.
-        handle: called on the dispatch thread with each piece of news, in order.
-        asked: called on the reading thread with requests; must not block, and not raise.
-        ended: called once when the link is down, on the thread that noticed; must not block.
         over: called once on the dispatch thread, after the last piece of news.
         fatal: called on the dispatch thread with the KeyboardInterrupt or SystemExit that a listener raised; the
             thread ends with it.
@@ -96,22 +92,13 @@ class ClientDriver:
         over: Callable[[], object],
         fatal: Callable[[BaseException], object],
     ) -> None:
-        self.core = core
-        self._limits = limits
-        self._handle = handle
-        self._asked = asked
-        self._ended = ended
+        lock = threading.Lock()
+        super().__init__(core, limits, lock, handle=handle, asked=asked, ended=ended)
         self._over = over
         self._fatal = fatal
-        self._lock = threading.Lock()  # guards the core and all sending
-        self._room = threading.Condition(self._lock)
-        self._link: Link | None = None
+        self._room = threading.Condition(lock)
         self._opened = Answer()
-        self._leaving = False  # by our own doing
-        self._gone = False  # everybody has been told that the link is down, or about to be
         self._tail = Tail(self._flush)
-        self.flushed: int = 0
-        """Of these, how many the server is known to have routed."""
         self._arrived = threading.Condition(threading.Lock())  # guards what follows; taken inside the other, if both
         self._inbox: Outbox[News | _Mark] = Outbox(
             drop_bytes=limits.listener_queue_bytes, drop_events=limits.listener_queue_events
@@ -123,8 +110,6 @@ class ClientDriver:
         self._dispatched = False  # the dispatch thread has come to its end
         self._dispatcher = threading.Thread(target=self._dispatch, name="sig-dispatch", daemon=True)
         tell_child(self)
-
-    # What the application does
 
     @property
     def inside(self) -> bool:
@@ -147,51 +132,24 @@ class ClientDriver:
                 link.join(0)  # it never began
             raise
 
-    def call(self, message: Call, timeout: float) -> object:
-        """Ask the server, and wait for the answer."""
-        return self._wait(lambda done: self.core.call(message, time.monotonic(), timeout, done), timeout)
-
-    def tell(self, message: Call) -> None:
-        """Ask the server for something whose answer does not matter; nothing happens on a link that is down."""
+    def ask(self, begin: Callable[[Done], Callable[[], None] | None], timeout: float) -> object:
+        answer = Answer()
         with self._lock:
-            if not self.core.closed:
-                self.core.call(message, time.monotonic(), self._limits.flush_timeout_s, lambda value, error: None)
-                self._pump()
-
-    def listen(self, number: int, sender: str | None, event: str | None, listener: object, timeout: float) -> None:
-        """Ask for events; returns when the server has it. If that fails, the server will not keep it."""
-        now = time.monotonic()
+            give_up = begin(answer.give)
+            self._pump()
+            deadline = monotonic() + timeout  # not before the core's
         try:
-            self._wait(lambda done: self.core.listen(number, sender, event, listener, now, timeout, done), timeout)
-        except BaseException:
-            self.tell(Close(number))
-            raise
-
-    def request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int) -> bytes:
-        """Ask a sender, and wait for the payload of its answer."""
-        give_up: Callable[[], None] | None = None
-
-        def ask(done: Callable[[object, BaseException | None], object]) -> None:
-            nonlocal give_up
-            now = time.monotonic()
-            give_up = self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
-
-        try:
-            answer = self._wait(ask, deadline - time.monotonic())
-        except (KeyboardInterrupt, SystemExit):
-            with self._lock:
-                if give_up is not None:
+            while not answer.wait(deadline - monotonic()):
+                with self._lock:
+                    self.core.handle_timeout(monotonic())
+                    self._pump()
+        except BaseException:  # KeyboardInterrupt
+            if give_up is not None:
+                with self._lock:
                     give_up()
                     self._pump()
             raise
-        assert isinstance(answer, bytes)  # the core hands out the payload as it came
-        return answer
-
-    @property
-    def triggered(self) -> int:
-        """Events accepted so far."""
-        with self._lock:
-            return self.core.triggered
+        return answer.result()
 
     def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
         """The function that sends the events of one signal, from any thread. Raises as `Signal.trigger`.
@@ -202,7 +160,7 @@ class ClientDriver:
         number = CLOSED
         quick, encode = codec.quick, codec.encode
         tail, append = self._tail, self.core.outgoing.events.append
-        small = min(_SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
+        small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
 
         def changed(route: int) -> None:
             nonlocal number
@@ -225,17 +183,6 @@ class ClientDriver:
         with self._lock:
             self.core.outlet(sender, event, changed)
         return trigger
-
-    def close_outlets(self, sender: str, events: Iterable[str]) -> None:
-        """Let none of these functions send any more: they raise `SenderNotConnected`."""
-        with self._lock:
-            self.core.close_outlets(sender, events)
-
-    def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
-        """Answer a request."""
-        with self._lock:
-            self.core.reply(arrived, payload, error)
-            self._pump()
 
     def drain(self, timeout: float) -> None:
         """Wait until the listeners have been given all that the server had for them when this was called.
@@ -263,18 +210,14 @@ class ClientDriver:
         """Leave in order, and end the threads; what has not been given to listeners by then is not. Any thread."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            if not self.core.closed:
-                self._leaving = True
-                self._tail.gate = 0.0
-                self.core.leave()
-                self._pump()
-            if self._link is not None:
-                self._link.finish(timeout)
+            self._tail.gate = 0.0
+            self._leave(timeout)
             said = not self.core.outgoing.size
         if said:
             self.lost(Closed("this router has been closed"))  # nobody need wait until the other end has closed too
         if self._link is not None:
             self._link.join(timeout + 1)
+        self._tail.join(timeout)
         with self._arrived:
             self._stopping = True
             self._arrived.notify_all()
@@ -283,75 +226,7 @@ class ClientDriver:
             if self._dispatcher.is_alive():
                 logger.warning(f"a listener is still busy after {timeout:g} s; its thread is left to itself")
 
-    # What the link does: implements `LinkUser`
-
-    def received(self, data: bytes | memoryview) -> None:
-        """Bytes have come. On the reading thread."""
-        with self._lock:
-            self.core.receive_at(data, time.monotonic())
-            news = self.core.take_news()
-            if self.core.opened:
-                self._opened.give(None)
-            # Before the lock is left: whoever was given an answer must find what came before it in the inbox.
-            asked = self._enter(news) if news else ()
-            self._pump()
-            if not self._tail.gate:
-                self._room.notify_all()
-            over = self.core.closed and not self._leaving
-        for item in asked:
-            self._asked(item)
-        if over:
-            self.lost(ConnectionLost("the server closed the link"))  # nobody need wait until it really is
-
-    def writable(self) -> None:
-        """What was left has gone."""
-        with self._lock:
-            self._pump()
-            self._room.notify_all()
-
-    def locked(self, function: Callable[[], bool]) -> bool:
-        """Run something of the link's under the lock that guards sending."""
-        with self._lock:
-            return function()
-
-    def lost(self, error: SigError) -> None:
-        """The link is down, or of no use any more. Only the first time counts."""
-        with self._lock:
-            if self._gone:
-                return
-            self._gone = True
-            self._tail.close()
-            self.core.disconnected(error)
-            self._room.notify_all()
-            self._opened.give(None, self.core.error)
-        self._ended()
-        with self._arrived:
-            self._down = True
-            self._arrived.notify_all()
-
     # Within
-
-    def _begin(self, link: Link) -> None:
-        self._link = link
-        try:
-            link.start(self)
-        except BaseException:
-            self._link = None
-            raise
-
-    def _wait(
-        self, ask: Callable[[Callable[[object, BaseException | None], object]], object], timeout: float
-    ) -> object:
-        answer = Answer()
-        with self._lock:
-            ask(answer.give)
-            self._pump()
-            deadline = time.monotonic() + timeout  # not before the core's
-        while not answer.wait(deadline - time.monotonic()):
-            with self._lock:
-                self.core.handle_timeout(time.monotonic())
-                self._pump()
-        return answer.result()
 
     def _send(self, sender: str, event: str, payload: bytes) -> None:
         """Send an event now, with all that wait; waits while there is no room, at most `send_timeout_s`."""
@@ -369,19 +244,6 @@ class ClientDriver:
         """Send what has been waiting for a moment."""
         with self._lock:
             self._pump()
-
-    def _pump(self) -> None:
-        """Send what waits, while the link takes it at once; end the link when that was the last."""
-        link = self._link
-        if link is None:
-            return
-        while not link.unsent:
-            data = self.core.data_to_send(_CHUNK)
-            if not data:
-                if self.core.closed:
-                    link.finish(self._limits.close_timeout_s if self._leaving else _LINGER_S)
-                return
-            link.send(data)
 
     def _wait_for_room(self) -> None:
         self._tail.gate = 0.0
@@ -408,6 +270,20 @@ class ClientDriver:
                     self._inbox.put(item, 1)
             self._arrived.notify_all()
         return asked
+
+    def _shaken(self, error: BaseException | None) -> None:
+        self._opened.give(None, error)
+
+    def _room_changed(self) -> None:
+        if self.core.closed:
+            self._tail.close()
+        if not self._tail.gate:
+            self._room.notify_all()
+
+    def _no_more(self) -> None:
+        with self._arrived:
+            self._down = True
+            self._arrived.notify_all()
 
     # On the dispatch thread
 
@@ -448,16 +324,12 @@ class ClientDriver:
     # In the child of a fork
 
     def forked(self) -> None:
-        self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
+        lock = self._lock = threading.Lock()
+        self._room = threading.Condition(lock)
         self._arrived = threading.Condition(threading.Lock())
         self._stopping = self._dispatched = True
         self._tail = Tail(self._flush)
-        self.core.closed = True
-        self.core.error = Closed("this router belongs to the process that forked: make another here")
-        link, self._link = self._link, None
-        if link is not None:
-            link.abandon()
+        super().forked()
 
 
 def interrupt_main() -> None:

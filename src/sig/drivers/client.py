@@ -1,0 +1,244 @@
+"""What the drivers of both faces have in common: how the bytes and the time of one `ClientCore` move.
+
+A driver decides how its verbs wait, when events that were gathered leave, and on which thread news is handed out.
+Everything that knows messages is in the core.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from sig.codecs import Codec
+from sig.constants import Limits
+from sig.drivers.links import Link
+from sig.errors import Closed, ConnectionLost, SigError
+from sig.messages import Call
+from sig.protocol.calls import Done
+from sig.protocol.client import ClientCore, News, RequestArrived, RequestDropped
+
+_CHUNK: Final = 256 * 1024
+# How long a server that was told to go, or told us so, may take to close its end.
+_LINGER_S: Final = 1.0
+# Events no larger than this are gathered.
+SMALL: Final = 4096
+
+
+class ClientDriver:
+    """Implements `LinkUser` for one `ClientCore`.
+
+    Args:
+        core: used under `lock` only.
+        lock: guards the core and all sending; where there is but one thread, it need not do anything.
+        handle: called with each piece of news, in order.
+        asked: called with requests where bytes are read; must not block, and not raise.
+        ended: called once when the link is down, on the thread that noticed; must not block.
+    """
+
+    def __init__(
+        self,
+        core: ClientCore,
+        limits: Limits,
+        lock: AbstractContextManager[object],
+        *,
+        handle: Callable[[News], object],
+        asked: Callable[[RequestArrived | RequestDropped], object],
+        ended: Callable[[], object],
+    ) -> None:
+        self.core: ClientCore = core
+        self.flushed: int = 0
+        """Of the events triggered, how many the server is known to have routed."""
+        self._limits = limits
+        self._lock = lock
+        self._handle = handle
+        self._asked = asked
+        self._ended = ended
+        self._link: Link | None = None
+        self._leaving = False  # by our own doing
+        self._gone = False  # everybody has been told that the link is down, or is about to be
+
+    # Steps of verbs, see `steps`: they wait, or return something to await
+
+    def open(self, link: Link, timeout: float) -> Any:
+        """Shake hands over a link; raises what went wrong, and leaves nothing behind then."""
+        raise NotImplementedError
+
+    def ask(self, begin: Callable[[Done], Callable[[], None] | None], timeout: float) -> Any:
+        """Begin something, and wait for what its `Done` is called with; `begin` returns what gives it up."""
+        raise NotImplementedError
+
+    def drain(self, timeout: float) -> Any:
+        """Wait until the listeners have been given all that has arrived, at most `timeout` seconds."""
+        raise NotImplementedError
+
+    def close(self, timeout: float) -> Any:
+        """Leave in order; what has not been given to listeners by then is not."""
+        raise NotImplementedError
+
+    def call(self, message: Call, timeout: float) -> Any:
+        """Ask the server, and wait for the answer. A step."""
+        return self.ask(lambda done: self.core.call(message, time.monotonic(), timeout, done), timeout)
+
+    def listen(self, number: int, sender: str | None, event: str | None, listener: object, timeout: float) -> Any:
+        """Ask for events, and wait until the server has that. A step."""
+        now = time.monotonic()
+        return self.ask(lambda done: self.core.listen(number, sender, event, listener, now, timeout, done), timeout)
+
+    def request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int) -> Any:
+        """Ask a sender, and wait for the payload of its answer. A step."""
+        return self.ask(self.asking(sender, method, payload, deadline=deadline, hops=hops), deadline - time.monotonic())
+
+    # What does not wait
+
+    def asking(
+        self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int
+    ) -> Callable[[Done], Callable[[], None]]:
+        """What begins a request."""
+        return lambda done: self.core.request(
+            sender, method, payload, now=time.monotonic(), deadline=deadline, hops=hops, done=done
+        )
+
+    def start(self, begin: Callable[[Done], Callable[[], None]], done: Done) -> Callable[[], None]:
+        """Begin something without waiting; `done` is called where bytes are read. Returns what gives it up."""
+        with self._lock:
+            give_up = begin(done)
+            self._pump()
+
+        def drop() -> None:
+            with self._lock:
+                give_up()
+                self._pump()
+
+        return drop
+
+    def tell(self, message: Call) -> None:
+        """Ask the server for something whose answer does not matter; nothing happens on a link that is down."""
+        with self._lock:
+            if not self.core.closed:
+                self.core.call(message, time.monotonic(), self._limits.flush_timeout_s, lambda value, error: None)
+                self._pump()
+
+    def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
+        """Answer a request."""
+        with self._lock:
+            self.core.reply(arrived, payload, error)
+            self._pump()
+
+    def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
+        """The function that sends the events of one signal. Raises as `Signal.trigger`."""
+        raise NotImplementedError
+
+    def close_outlets(self, sender: str, events: Iterable[str]) -> None:
+        """Let none of these functions send any more: they raise `SenderNotConnected`."""
+        with self._lock:
+            self.core.close_outlets(sender, events)
+
+    @property
+    def triggered(self) -> int:
+        """Events accepted so far."""
+        with self._lock:
+            return self.core.triggered
+
+    # What the link does: implements `LinkUser`
+
+    def received(self, data: bytes | memoryview) -> None:
+        """Bytes have come."""
+        with self._lock:
+            self.core.receive_at(data, time.monotonic())
+            news = self.core.take_news()
+            # Before the lock is left: whoever was given an answer must find what came before it handed out, or queued.
+            asked = self._enter(news) if news else ()
+            if self.core.opened:
+                self._shaken(None)
+            self._pump()
+            self._room_changed()
+            over = self.core.closed and not self._leaving
+        for item in asked:
+            self._asked(item)
+        self._hand_out()
+        if over:
+            self.lost(ConnectionLost("the server closed the link"))  # nobody need wait until it really is
+
+    def writable(self) -> None:
+        """What was left has gone."""
+        with self._lock:
+            self._pump()
+            self._room_changed()
+
+    def locked(self, function: Callable[[], bool]) -> bool:
+        """Run something of the link's under the lock that guards sending."""
+        with self._lock:
+            return function()
+
+    def lost(self, error: SigError) -> None:
+        """The link is down, or of no use any more. Only the first time counts."""
+        with self._lock:
+            if self._gone:
+                return
+            self._gone = True
+            self.core.disconnected(error)
+            self._room_changed()
+            self._shaken(self.core.error)
+        self._ended()
+        self._no_more()
+
+    # Within
+
+    def _begin(self, link: Link) -> None:
+        self._link = link
+        try:
+            link.start(self)
+        except BaseException:
+            self._link = None
+            raise
+
+    def _leave(self, timeout: float) -> None:
+        """Say that we go. The lock is held."""
+        if not self.core.closed:
+            self._leaving = True
+            self.core.leave()
+            self._pump()
+        if self._link is not None:
+            self._link.finish(timeout)
+
+    def _pump(self) -> None:
+        """Send what waits, while the link takes it at once; end the link when that was the last."""
+        link = self._link
+        if link is None:
+            return
+        while not link.unsent:
+            data = self.core.data_to_send(_CHUNK)
+            if not data:
+                if self.core.closed:
+                    link.finish(self._limits.close_timeout_s if self._leaving else _LINGER_S)
+                return
+            link.send(data)
+
+    def _enter(self, news: list[News]) -> list[RequestArrived | RequestDropped]:
+        """Queue news to be handed out; returns what does not belong there. The lock is held."""
+        raise NotImplementedError
+
+    def _hand_out(self) -> None:
+        """News has been entered. The lock is not held."""
+
+    def _shaken(self, error: BaseException | None) -> None:
+        """The handshake is complete, or has failed. May be told again. The lock is held."""
+        raise NotImplementedError
+
+    def _room_changed(self) -> None:
+        """There may be room for events again, or there will be none any more. The lock is held."""
+        raise NotImplementedError
+
+    def _no_more(self) -> None:
+        """Nothing more will arrive."""
+        raise NotImplementedError
+
+    def forked(self) -> None:
+        """In the child of a fork: the link is the parent's."""
+        self.core.closed = True
+        self.core.error = Closed("this router belongs to the process that forked: make another here")
+        link, self._link = self._link, None
+        if link is not None:
+            link.abandon()

@@ -1,0 +1,548 @@
+"""Who sends, who listens, and how one finds the other: what the routers of both faces have in common.
+
+Complete by itself, in one process. Verbs that may wait are written here as steps (see `steps`); `router.py` and the
+package `aio` walk them. Routers with links (`linked.py`) override the methods under "Where a link would stand".
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import count
+from threading import RLock
+from traceback import format_exception_only
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from .alias import OldNames
+from .callables import describe
+from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
+from .index import Index
+from .info import Info, ListenerError, Received, SenderInfo, info_of
+from .log import logger
+from .names import check_event, check_method, check_own_event, check_selector, check_sender, matches
+from .requests import Handlers, Requests, next_hop
+from .runtime import Runtime
+from .sender import Event, Owned, View
+from .signal import Group, Plan, Signal, Turn
+from .steps import Steps, at_once
+from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
+
+Name = str | View
+
+
+class Rounds(deque[Callable[[], object]]):
+    """What is to be told of one sender, in order."""
+
+    running = False
+
+
+class Hub(OldNames):
+    """A router without the verbs that wait."""
+
+    runtime_class: Callable[..., Runtime]  # set by the package: layer 1 knows no clock, thread or loop
+    limits: Limits = Limits()
+    """What this router allows, and how long it waits."""
+    _sender_class: type[Owned] = Owned  # of this face
+    _counts = False  # whether listeners that are called directly are counted
+
+    def __init__(
+        self,
+        *,
+        executor: object = None,
+        clock: object = None,
+        class_sender: type[Owned] | None = None,
+        class_event: type[Event] = Event,
+        class_signal: type[Signal] = Signal,
+    ) -> None:
+        self.on_error: Callable[[ListenerError], object] | None = None
+        """Called with what a listener raised, on the thread that called the listener."""
+        self._runtime = type(self).runtime_class(executor=executor, clock=clock, workers=self.limits.request_workers)
+        self._class_sender = self._sender_class if class_sender is None else class_sender
+        self._class_signal = class_signal
+        self._lock = RLock()  # guards all below; never held while a listener or handler is called
+        self._index: Index[Event, Subscription, Plan] = Index(lambda s, e: class_event(self, s, e))
+        self._senders: dict[str, Owned] = {}
+        self._serials = count(1)
+        self._turns: dict[str, Turn] = {}  # by group, as long as it has members
+        # What is to be told of a sender while its `#connect` or `#disconnect` is, by sender: each sender's in order.
+        self._rounds: dict[str, Rounds] = {}
+        self._departed: list[Plan] = []  # plans that have left the index while a round was walking them
+        self._closing = False
+        self._closed = self._runtime.flag()
+        self._gone: deque[Subscription] = deque()  # weak ones whose object has gone, to be closed; needs no lock
+
+    # The verbs
+
+    def _get_sender(self, sender: str, create: bool) -> Any:
+        held = self._senders.get(sender)
+        if held is None and (create or self._events_of(sender)):
+            return self._class_sender(self, sender)
+        return held
+
+    def _listening(
+        self, callback: Callback, sender: Name | None, event: str | None, options: Options
+    ) -> Steps[Subscription]:
+        return self._entering(partial(Subscription, self, callback), sender, event, options)
+
+    def _entering(
+        self, make: Callable[..., Subscription], sender: Name | None, event: str | None, options: Options
+    ) -> Steps[Any]:
+        """Register what `make(sender, event, options, serial)` makes."""
+        self._bury()
+        name = name_of(sender)
+        check_selector(name, event)
+        subscription = make(_plain(name), _plain(event), options, next(self._serials))
+        try:
+            yield from self._attach(subscription)
+        except BaseException:
+            subscription.closed = subscription.detached = True
+            raise
+        return subscription
+
+    def _unlisten(self, listener: Callback, sender: Name | None, event: str | None) -> bool:
+        for subscription in self._registered(name_of(sender), event):
+            if subscription.callback == listener:
+                subscription.close()
+                return True
+        return False
+
+    def _adding(
+        self,
+        sender: str,
+        events: str | Iterable[str] | Mapping[str, object],
+        requests: Requests | None,
+        retain: bool | Iterable[str],
+        loop: Any,
+    ) -> Steps[Any]:
+        name = check_sender(sender)
+        names = [check_own_event(event) for event in ([events] if isinstance(events, str) else events)]
+        if isinstance(events, Mapping) and any(kind not in (None, object) for kind in events.values()):
+            raise InvalidArgument(
+                f"sender {name!r} names payload types, which are not checked at the sender yet: "
+                "give the names of its events, and type= where they are heard"
+            )
+        handlers = Handlers(requests, self._runtime, loop)
+        if not names and not handlers:
+            raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")
+        keep = names if retain is True else [retain] if isinstance(retain, str) else list(retain or ())
+        for event in keep:
+            if event not in names:
+                raise InvalidArgument(f"sender {name!r} cannot retain {event!r}: it is not among its events {names}")
+        made = self._class_sender(self, name)
+        made._handlers = handlers
+        class_signal = made.class_signal or self._class_signal
+        for event in dict.fromkeys(names):
+            made._signals[event] = class_signal(self, name, event)
+            made._signals[event].retains = event in keep
+        yield from self._claim(made)
+        return made
+
+    def _removing(self, sender: Name) -> Steps[bool]:
+        held = sender if isinstance(sender, Owned) else self._senders.get(name_of(sender))
+        return at_once(False) if held is None else self._release(held, "closed")
+
+    def _listing(self, pattern: str | None) -> Steps[list[SenderInfo]]:
+        check_selector(pattern, None)
+        self._check_open()
+        return self._list(pattern)
+
+    def _recalling(self, sender: Name, event: str) -> Steps[Received | None]:
+        name = check_sender(name_of(sender))
+        check_event(event)
+        self._check_open()
+        return self._recall(name, event)
+
+    def _requesting(self, sender: Name, method: str, params: object, type: Any, timeout: float | None) -> Steps[Any]:
+        name, check = check_sender(name_of(sender)), check_method(method)
+        limit = self.limits.request_timeout_s if timeout is None else timeout
+        answer = yield from self._ask(name, check, params, limit)
+        return answer if type is None else _converted(answer, type, name, check)
+
+    def _awaiting(self, sender: str, timeout: float | None) -> Steps[bool]:
+        """Until somebody holds that name."""
+        appeared = self._runtime.flag()
+        awaited: Subscription = yield from self._listening(
+            lambda info, data: appeared.set(), sender, EVENT_CONNECT, DEFAULTS
+        )
+        try:
+            awaited.on_close = appeared.set
+            found = bool((yield from self._listing(sender))) or (yield partial(appeared.wait, timeout))
+        finally:
+            awaited.close()
+        self._check_open()
+        return bool(found)
+
+    def _flushing(self, timeout: float | None) -> Steps[None]:
+        self._check_open()
+        return at_once(None)
+
+    def _waiting(self, timeout: float | None) -> Steps[bool]:
+        return bool((yield partial(self._closed.wait, timeout)))
+
+    def _exiting(self, clean: bool) -> Steps[None]:
+        """The end of a `with` block."""
+        return self._closing_down(None)
+
+    def _closing_down(self, timeout: float | None) -> Steps[None]:
+        limit = self.limits.close_timeout_s if timeout is None else timeout
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True  # from here on nobody comes
+            held = list(self._senders.values())
+        deadline = self._runtime.now() + limit
+        try:
+            for sender in held:
+                yield from self._release(sender, "closed")
+            with self._lock:
+                subscriptions = self._index.all()
+            yield partial(self._runtime.settle, lambda: any(s.pending for s in subscriptions), limit)
+        finally:
+            with self._lock:
+                self._closed.set()
+                subscriptions = self._index.all()
+            for subscription in subscriptions:
+                subscription.close()
+            yield partial(self._runtime.close, max(0.0, deadline - self._runtime.now()))
+
+    # Where a link would stand
+
+    def _claim(self, sender: Owned) -> Steps[None]:
+        """Take the name for a sender and tell its presence."""
+        with self._lock:
+            self._check_open(self._closing)
+            if sender.name in self._senders:
+                raise SenderAlreadyConnected(sender.name)
+            sender._incarnation = self._runtime.random64()
+            sender._since = self._runtime.wall()
+            sender._held = True
+            self._senders[sender.name] = sender
+            for signal in sender._signals.values():
+                signal.incarnation = sender._incarnation
+                self._index.add_target(signal)
+            self._tell_presence(sender, EVENT_CONNECT, presence(sender))
+        self._run_rounds(sender.name)
+        return at_once(None)
+
+    def _release(self, sender: Owned, reason: str) -> Steps[bool]:
+        """Give the name up and tell its absence; false if it is another's, or nobody's."""
+        with self._lock:
+            if self._senders.get(sender.name) is not sender:
+                return at_once(False)
+            del self._senders[sender.name]
+            sender._held = False
+            for signal in sender._signals.values():
+                self._index.remove_target(signal)
+                signal.mark_stale()
+                self._depart(signal)
+            self._tell_presence(sender, EVENT_DISCONNECT, {**presence(sender), "reason": reason})
+        self._run_rounds(sender.name)
+        return at_once(True)
+
+    def _depart(self, plan: Plan) -> None:
+        """A plan is out of the index; but a round may be walking it, and listeners may close meanwhile."""
+        self._departed = [other for other in (*self._departed, plan) if other.under_way]
+
+    def _list(self, pattern: str | None) -> Steps[list[SenderInfo]]:
+        with self._lock:
+            held = [s for s in self._senders.values() if matches(pattern, s.name)]
+        return at_once(
+            [SenderInfo(s.name, list(s._signals), s._handlers.names, s._since, "local", s._incarnation) for s in held]
+        )
+
+    def _recall(self, sender: str, event: str) -> Steps[Received | None]:
+        with self._lock:
+            plan = self._index.target(sender, event)
+            return at_once(plan.last if plan is not None else None)
+
+    def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
+        trail = next_hop(self._runtime.now(), timeout, sender, method, self.limits)
+        self._check_open()
+        held = self._senders.get(sender)
+        if held is None:
+            raise SenderNotConnected(sender)
+        return (yield from held._handlers.answer(sender, method, params, trail))
+
+    def _knows(self, sender: str) -> bool:
+        return sender in self._senders
+
+    def _offers(self, sender: str | None, event: str | None) -> Steps[bool]:
+        """False if a connected sender is known not to offer this event."""
+        held = self._senders.get(sender) if sender is not None else None
+        offered = (*held._signals, EVENT_CONNECT, EVENT_DISCONNECT) if held is not None else ()
+        return at_once(held is None or any(matches(event, name) for name in offered))
+
+    def _refresh(self, plan: Plan, data: object) -> bool:
+        """Rebuild a stale plan; false if the event was taken here, to be told behind a presence under way."""
+        with self._lock:
+            self._check_open()
+            if self._index.target(plan.sender, plan.event) is not plan:
+                raise SenderNotConnected(plan.sender)
+            rounds = self._rounds.get(plan.sender)
+            if rounds is None:
+                plan.rebuild(self._index.matching(plan.sender, plan.event))
+                return True
+            if len(rounds) >= self.limits.listener_queue_events:
+                raise Overloaded(f"{len(rounds)} events of {plan.sender!r} wait behind a listener of its presence")
+            rounds.append(lambda: self._walk_late(plan, data))
+        self._run_rounds(plan.sender)
+        return False
+
+    # Registration
+
+    def _attach(self, subscription: Subscription) -> Steps[None]:
+        gate: Gate | None = None
+        past: list[tuple[Info, object]] = []
+        with self._lock:
+            self._check_open()
+            if subscription.options.group is not None:
+                self._turns.setdefault(subscription.options.group, Turn()).members += 1
+            if subscription.options.initial:
+                subscription.call = gate = Gate(subscription)
+            for plan in self._index.add(subscription):
+                plan.mark_stale()
+            if gate is not None:
+                past = self._past(subscription)
+        if gate is None:
+            return at_once(None)
+        try:
+            gate.open(past)
+        except BaseException:  # KeyboardInterrupt: nobody will ever have this subscription to close it
+            subscription.close()
+            raise
+        with self._lock:
+            subscription.call = gate.call
+            for plan in self._index.targets(subscription.sender, subscription.event):
+                plan.mark_stale()
+        return at_once(None)
+
+    def _past(self, subscription: Subscription) -> list[tuple[Info, object]]:
+        """What an `initial=True` listener is told first. Plans that retain are rebuilt here, so that each event is
+        either in a retained value or reaches the listener, never both."""
+        told: list[tuple[Info, object]] = []
+        for name, sender in self._senders.items():
+            if not matches(subscription.sender, name):
+                continue
+            if matches(subscription.event, EVENT_CONNECT):
+                info = info_of(name, EVENT_CONNECT, incarnation=sender._incarnation, time=sender._since, initial=True)
+                told.append((info, presence(sender)))
+            for plan in sender._signals.values():
+                if not plan.retains or not matches(subscription.event, plan.event):
+                    continue
+                value = plan.rebuild(self._index.matching(name, plan.event))
+                if name in self._rounds:
+                    plan.mark_stale()  # what is triggered now has to wait behind the presence
+                if value is not None:
+                    seq, time, incarnation = value.info.seq, value.info.time, value.info.incarnation
+                    info = Info(plan.event_info, seq=seq, time=time, incarnation=incarnation, initial=True)
+                    told.append((info, value.data))
+        return told
+
+    def _detach(self, subscription: Subscription) -> bool:
+        """Take a subscription out of every plan, those being walked included; false if it was out already."""
+        with self._lock:
+            if subscription.detached:
+                return False
+            subscription.detached = subscription.closed = True
+            for plan in self._index.remove(subscription):
+                plan.mark_stale()
+                plan.blank(subscription)
+            for plan in self._departed:
+                plan.blank(subscription)
+            group = subscription.options.group
+            if group is not None:
+                self._turns[group].members -= 1
+                if not self._turns[group].members:
+                    del self._turns[group]
+            return True
+
+    def _bury(self) -> None:
+        """Close the weak ones whose object has gone."""
+        while True:
+            try:
+                subscription = self._gone.popleft()
+            except IndexError:  # not asked before: another thread may be faster
+                return
+            subscription.close()
+
+    def _registered(self, sender: str | None, event: str | None) -> list[Subscription]:
+        """Who listens to exactly this, in order of registration."""
+        self._bury()
+        with self._lock:
+            bucket = self._index.bucket(sender, event)
+            return list(bucket.subscriptions.values()) if bucket is not None else []
+
+    # Dispatch
+
+    def _grouped(self, subscriptions: Iterable[Subscription]) -> list[Subscription | Group]:
+        """Listeners in their order, each group in the place of its first member. The lock is held."""
+        members: list[Subscription | Group] = []
+        groups: dict[str, Group] = {}
+        for subscription in subscriptions:
+            name = subscription.options.group
+            if name is None:
+                members.append(subscription)
+                continue
+            if name not in groups:
+                groups[name] = Group(self._turns.get(name) or Turn())  # none: the last member has just left
+                members.append(groups[name])
+            groups[name].members.append(subscription)
+        return members
+
+    def _give(self, member: Subscription | Group, info: Info, data: object, numbered: Info | None = None) -> None:
+        """Give an event to one listener, or to one of a group: the first who takes it."""
+        for listener in member.queue() if isinstance(member, Group) else (member,):
+            own = numbered if numbered is not None and listener.options.meta else info
+            if not listener.closed and self._guarded(listener.call, own, data, listener) is not REFUSED:
+                return
+
+    def _give_back(self, subscription: Subscription, info: Info, data: object) -> None:
+        """An event that a leaving member of a group has not begun goes to another member."""
+        name = subscription.options.group
+        if name is None:
+            return
+        with self._lock:
+            matching = self._index.matching(info.sender, info.event)
+            groups = self._grouped(s for s in matching if s.options.group == name)
+        for group in groups:  # the one, or none when all have left
+            self._give(group, info, data)
+
+    def _call_each(self, listeners: list[Subscription], info: Info, data: object) -> None:
+        with self._lock:
+            members = self._grouped(listeners)
+        for member in members:
+            self._give(member, info, data)
+
+    # Presence
+
+    def _tell_presence(self, sender: Owned, event: str, data: dict[str, object]) -> None:
+        """Queue the news for those who listen now; `_run_rounds` tells it. The lock is held."""
+        info = info_of(sender.name, event, incarnation=sender._incarnation, time=self._runtime.wall())
+        rounds = self._rounds.setdefault(sender.name, Rounds())
+        for member in self._grouped(self._index.matching(sender.name, event)):
+            rounds.append(partial(self._give, member, info, data))
+
+    def _run_rounds(self, sender: str) -> None:
+        """Tell what is queued for a sender, in order, unless somebody else is at it."""
+        with self._lock:
+            rounds = self._rounds.get(sender)
+            if rounds is None or rounds.running:
+                return
+            rounds.running = True
+        try:
+            while (tell := self._next_round(sender, rounds)) is not None:
+                tell()
+        finally:  # after a KeyboardInterrupt the rest is told by whoever comes next
+            rounds.running = False
+
+    def _next_round(self, sender: str, rounds: Rounds) -> Callable[[], object] | None:
+        with self._lock:
+            if rounds:
+                return rounds.popleft()
+            del self._rounds[sender]
+            return None
+
+    def _walk_late(self, plan: Plan, data: object) -> None:
+        """Tell an event that had to wait behind a presence. Its sender may have left meanwhile, behind it."""
+        with self._lock:
+            plan.rebuild(self._index.matching(plan.sender, plan.event))
+            calls = plan._calls
+            plan.mark_stale()  # more may wait behind it, which the next must not overtake
+            if self._index.target(plan.sender, plan.event) is not plan:
+                self._depart(plan)
+        plan.walk(data, calls)
+
+    # Errors
+
+    def _guarded(self, call: Callback, info: Info, data: object, listener: Subscription) -> object:
+        """Call, and report what it raises."""
+        try:
+            return call(info, data)
+        except Exception as error:
+            self._listener_failed(listener, error, info)
+            return None
+
+    def _listener_failed(self, listener: Subscription, error: BaseException, info: Info) -> None:
+        callback = listener.callback
+        logger.error(
+            f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: {_text(error)}"
+            f"{_raised_at(error)}{_triggered_at()}"
+        )
+        if self.on_error is not None:
+            try:
+                self.on_error(ListenerError(error, callback, info))
+            except Exception as second:
+                logger.error(f"on_error itself failed: {_text(second)}{_raised_at(second)}")
+
+    def _check_open(self, closing: bool = False) -> None:
+        if closing or self._closed.is_set():
+            raise Closed(f"this {type(self).__name__} has been closed: make another")
+
+    # Introspection of 0.7
+
+    def _event(self, sender: str, event: str, create: bool) -> Event | None:
+        check_selector(sender, event)
+        self._bury()
+        with self._lock:
+            found = self._index.bucket(sender, event)
+            return found if found is not None or not create else self._index.make(sender, event)
+
+    def _events_of(self, sender: str) -> list[Event]:
+        self._bury()
+        with self._lock:
+            return self._index.buckets(sender)
+
+
+def presence(sender: Owned) -> dict[str, object]:
+    """What `#connect` and `#disconnect` say of a sender."""
+    return {"events": list(sender._signals), "requests": sender._handlers.names}
+
+
+def name_of(sender: Name | None) -> Any:
+    """The name of a view."""
+    return sender.name if isinstance(sender, View) else sender
+
+
+def _plain(text: str | None) -> str | None:
+    """A member of an enumeration may compare and print as it likes: we keep the text itself."""
+    return text if text is None or type(text) is str else str.__str__(text)
+
+
+def _converted(answer: object, wanted: Any, sender: str, method: str) -> object:
+    try:
+        return msgspec.convert(answer, wanted)
+    except msgspec.ValidationError as error:
+        raise InvalidData(f"{sender!r} answered {method!r} with other data: {error}") from None
+
+
+def _text(error: BaseException) -> str:
+    """Type and message, as in the last line of a traceback. Never raises: `__str__` is code of the user's."""
+    return "".join(format_exception_only(error)).rstrip()
+
+
+def _raised_at(error: BaseException) -> str:
+    """A line that says where it was raised: the innermost place of the traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else _place("at", trace.tb_frame, trace.tb_lineno)
+
+
+def _triggered_at() -> str:
+    """A line that says where the event under way was triggered: the first place outside of this package."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "sig":
+        frame = frame.f_back
+    if frame is None or frame.f_globals.get("__name__", "").split(".")[0] in ("threading", "asyncio", "concurrent"):
+        return ""  # taken from a queue: whoever triggered has gone on
+    return _place("triggered at", frame, frame.f_lineno)
+
+
+def _place(what: str, frame: FrameType, line: int) -> str:
+    return f"\n  {what} {frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}"

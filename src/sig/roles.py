@@ -1,0 +1,214 @@
+"""A server and its clients, as both faces see them: what a `ServerRouter` and a `ClientRouter` are beside routers."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from sig.callables import describe
+from sig.carriers.address import default_url
+from sig.carriers.tcp import TCPClient, TCPServer
+from sig.codecs import Codec, as_codec
+from sig.constants import Limits
+from sig.drivers.aio import ServerDriver
+from sig.drivers.links import Link
+from sig.errors import Closed, ConnectFailed, InvalidArgument, SigError
+from sig.linked import Linked, left
+from sig.log import logger
+from sig.protocol.server import ServerCore
+from sig.steps import Steps
+
+
+class Serving(Linked):
+    """What is a server's."""
+
+    def __init__(
+        self, carriers_or_urls: tuple[TCPServer | str, ...], codec: object, public: bool, limits: Limits, **options: Any
+    ) -> None:
+        super().__init__(limits, **options)
+        self._insecure_public = public
+        self._wanted_codec = codec
+        self._carriers: list[TCPServer] = [TCPServer(c) if isinstance(c, str) else c for c in carriers_or_urls]
+        for carrier in self._carriers:
+            carrier.router = self
+        self._server: ServerDriver | None = None
+        self._urls: list[str] = []
+
+    @property
+    def urls(self) -> list[str]:
+        """The addresses as bound, in the order given."""
+        return list(self._urls)
+
+    def _make_server(self, core: ServerCore) -> tuple[ServerDriver, Link]:
+        """The server's driver, on a loop that runs, and the link from this router to it."""
+        raise NotImplementedError
+
+    def _on_loop(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> Any:
+        """Run something on the server's loop. A step."""
+        raise NotImplementedError
+
+    def _stop_loop(self, timeout: float) -> Any:
+        """The server is not needed any more. A step."""
+        raise NotImplementedError
+
+    def _starting(self) -> Steps[None]:
+        self._check_open(self._closing)
+        if self._server is not None:
+            raise InvalidArgument("this server runs already")
+        wanted = as_codec(self._wanted_codec)
+        codec = self._carriers[0].codec(wanted) if self._carriers else wanted
+        for carrier in self._carriers:
+            _check_codec(carrier, wanted, codec)
+        bound: list[TCPServer] = []
+        try:
+            for carrier in self._carriers:
+                self._urls.append(carrier.bind(public=self._insecure_public))
+                bound.append(carrier)
+            yield from self._running(codec)
+        except BaseException:
+            self._urls.clear()
+            for carrier in bound:
+                carrier.unbind()
+            raise
+
+    def _running(self, codec: Codec) -> Steps[None]:
+        now = time.monotonic()
+        core = ServerCore(
+            self.limits,
+            node=socket.gethostname(),
+            epoch=secrets.randbits(64),
+            wall_offset=time.time() - now,
+            random64=self._runtime.random64,
+            codec=codec.name,
+        )
+        server, link = self._make_server(core)
+        try:
+            yield from self._connecting(link, codec, self.limits.handshake_timeout_s, "server")
+        except BaseException:
+            yield partial(self._stop_loop, self.limits.close_timeout_s)
+            raise
+        self._server = server
+        for carrier in self._carriers:
+            yield partial(self._on_loop, carrier.serve(server), self.limits.connect_timeout_s)
+
+    def _adding_carrier(self, carrier_or_url: TCPServer | str) -> Steps[str]:
+        self._check_open(self._closing)
+        if self._server is None:
+            raise InvalidArgument("this server does not run yet: start it first")
+        carrier = TCPServer(carrier_or_url) if isinstance(carrier_or_url, str) else carrier_or_url
+        _check_codec(carrier, self._wanted_codec, self._codec)
+        url = carrier.bind(public=self._insecure_public)
+        carrier.router = self
+        yield partial(self._on_loop, carrier.serve(self._server), self.limits.connect_timeout_s)
+        self._carriers.append(carrier)
+        self._urls.append(url)
+        return url
+
+    def _removing_carrier(self, carrier_or_url: TCPServer | str) -> Steps[bool]:
+        for position, carrier in enumerate(self._carriers):
+            if carrier is carrier_or_url or self._urls[position : position + 1] == [carrier_or_url]:
+                if self._server is not None:
+                    yield partial(self._on_loop, carrier.close(), self.limits.close_timeout_s)
+                del self._carriers[position], self._urls[position : position + 1]
+                return True
+        return False
+
+    def _dismiss_clients(self, deadline: float) -> Steps[None]:
+        if self._server is None:
+            return
+        for carrier in self._carriers:
+            yield from self._quietly(carrier.close(), left(deadline))
+        # Half of the time: one client who reads nothing must not cost our own listeners what is in their queues.
+        timeout = left(deadline) / 2
+        yield from self._quietly(self._server.dismiss(timeout), timeout)
+
+    def _end_server(self, deadline: float) -> Steps[None]:
+        if self._server is not None:
+            yield partial(self._stop_loop, max(1.0, left(deadline)))
+
+    def _quietly(self, step: Coroutine[Any, Any, None], timeout: float) -> Steps[None]:
+        try:
+            yield partial(self._on_loop, step, timeout + 1)  # our own loop has other things to do than to wait
+        except TimeoutError:
+            pass  # what does not end in time ends with its loop
+
+
+def _check_codec(carrier: TCPServer, wanted: object, codec: Codec) -> None:
+    if carrier.codec(wanted).name != codec.name:
+        raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
+
+
+class Connecting(Linked):
+    """What is a client's."""
+
+    def __init__(
+        self, carrier_or_url: TCPClient | str | None, codec: object, name: str, limits: Limits, **options: Any
+    ) -> None:
+        super().__init__(limits, **options)
+        self.on_connected: Callable[[], object] | None = None
+        """Called when the link has come up."""
+        self.on_disconnected: Callable[[], object] | None = None
+        """Called when the link has gone and listeners have been given all that came before, where they are called."""
+        self._up = self._runtime.flag()  # the link is up, or never will be
+        self._name = name
+        self._wanted_codec = codec
+        self._carrier = (
+            carrier_or_url if isinstance(carrier_or_url, TCPClient) else TCPClient(carrier_or_url or default_url())
+        )
+        self._carrier.router = self
+
+    @property
+    def state(self) -> str:
+        """`connecting` (not connected yet), `connected`, `away` (the link was lost), or `closed`."""
+        driver = self._driver
+        if self._closing:
+            return "closed"
+        if driver is None or not driver.core.opened:
+            return "connecting"
+        return "away" if driver.core.closed else "connected"
+
+    def _open_link(self) -> Any:
+        """A link to the server. A step."""
+        raise NotImplementedError
+
+    def _opening(self) -> Steps[None]:
+        self._check_open(self._closing)
+        if self._driver is not None:
+            raise InvalidArgument("this client is connected already")
+        codec = self._carrier.codec(self._wanted_codec)
+        link: Link = yield self._open_link
+        try:
+            yield from self._connecting(link, codec, self.limits.handshake_timeout_s, self._name)
+        except (Closed, ConnectFailed, InvalidArgument):
+            raise
+        except SigError as error:
+            raise ConnectFailed(f"cannot connect to {self._carrier.address}: {error}") from error
+        self._up.set()
+        self._tell(self.on_connected, self._carrier.on_connected)
+
+    def _waiting_connected(self, timeout: float | None) -> Steps[bool]:
+        yield partial(self._up.wait, timeout)
+        return self.state == "connected"
+
+    def _closing_down(self, timeout: float | None) -> Steps[None]:
+        yield from super()._closing_down(timeout)
+        self._up.set()
+
+    def _over(self) -> None:
+        """The listeners have been given all that came before the link went down."""
+        if self._driver is not None and self._driver.core.opened:  # else it never was connected
+            self._tell(self.on_disconnected, self._carrier.on_disconnected)
+
+    def _tell(self, *callbacks: Callable[[], object] | None) -> None:
+        """Call what the user has set, at this router or, as in pysig 0.7, at its carrier."""
+        for callback in callbacks:
+            if callback is None:
+                continue
+            try:
+                callback()
+            except Exception as error:  # there is a link to close
+                logger.error(f"{describe(callback)} failed: {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Values to bytes and back: JSON, and whatever object the user brings.
+"""Values to bytes and back: JSON, MessagePack, and whatever object the user brings.
 
 A codec sees payloads only, never names or routes, and is a plain function of its input: no link, no lock.
 Whatever goes wrong in one, ours or the user's, is an `InvalidData`; that is the caller's mistake when
@@ -7,6 +7,7 @@ encoding, and costs one frame when decoding, never the link.
 
 from __future__ import annotations
 
+import struct
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, cast
@@ -27,7 +28,7 @@ class Codec(Protocol):
     @property
     def name(self) -> str: ...
 
-    # Whether the payloads of a batch are joined by newlines; then no payload contains one.
+    # Whether the payloads of a batch are joined by newlines; then no payload contains one. Else LENS tells their sizes.
     @property
     def lines(self) -> bool: ...
 
@@ -44,7 +45,56 @@ class Codec(Protocol):
     def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]: ...
 
 
-class JSONCodec:
+# What msgspec raises for bytes from outside. Broken UTF-8 is a ValueError.
+_UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
+
+# The head of an array of up to 2**32 - 1 values.
+_ARRAY: Final = struct.Struct(">BI")
+_ARRAY_32: Final = 0xDD
+
+
+class _Msgspec:
+    """What both formats of msgspec have in common."""
+
+    __slots__ = ("_decoder", "_format", "quick")
+
+    name: str
+    lines: bool
+
+    def __init__(
+        self,
+        format: str,
+        encoder: msgspec.json.Encoder | msgspec.msgpack.Encoder,
+        decoder: msgspec.json.Decoder[Any] | msgspec.msgpack.Decoder[Any],
+    ) -> None:
+        self.quick: Callable[[object], bytes] = encoder.encode
+        self._format = format  # as people call it
+        self._decoder = decoder
+
+    def encode(self, obj: object, /) -> bytes:
+        try:
+            return self.quick(obj)
+        except RecursionError as error:
+            raise InvalidData(
+                f"{_type_name(obj)} is nested too deeply for {self._format}, or contains itself"
+            ) from error
+        # Encoding may run code of the user's (properties, subclasses): anything can come out of it.
+        except Exception as error:
+            raise InvalidData(
+                f"{self._format} cannot carry this {_type_name(obj)} ({_reason(error)}): {self._advice(error)}"
+            ) from error
+
+    def decode(self, data: bytes, /) -> object:
+        try:
+            return self._decoder.decode(data)
+        except _UNREADABLE as error:
+            raise InvalidData(f"the payload is not {self._format} that can be read: {error}") from error
+
+    def _advice(self, error: Exception) -> str:
+        return "give plain values (dict, list, str, number, bool, None), a dataclass or a msgspec.Struct"
+
+
+class JSONCodec(_Msgspec):
     """JSON as msgspec writes it: the default, and what every peer can read.
 
     What arrives is not always what was given:
@@ -55,42 +105,66 @@ class JSONCodec:
     * NaN and the infinities, for which JSON has no word, as `None`;
     * integers of any size arrive whole between Python peers. Other languages may round beyond 53 bits.
 
-    `msgspec.Raw` is sent as it stands: it must be one line of JSON.
+    A payload is one line: newlines inside strings are escaped, and there are no others. `msgspec.Raw` is sent as it
+    stands: it must be one line of JSON.
     """
 
-    __slots__ = ("_decoder", "lines", "name", "quick")
+    __slots__ = ("_decode_lines",)
+
+    name = "json"
+    lines = True
 
     def __init__(self) -> None:
-        self.name: str = "json"
-        self.lines: bool = True
-        self.quick: Callable[[object], bytes] = msgspec.json.Encoder().encode
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-
-    def encode(self, obj: object, /) -> bytes:
-        """One line of JSON: newlines inside strings are escaped, and there are no others."""
-        try:
-            return self.quick(obj)
-        except RecursionError as error:
-            raise InvalidData(f"{_type_name(obj)} is nested too deeply for JSON, or contains itself") from error
-        # Encoding may run code of the user's (properties, subclasses): anything can come out of it.
-        except Exception as error:
-            raise InvalidData(
-                f"JSON cannot carry this {_type_name(obj)} ({_reason(error)}): "
-                "give plain values (dict, list, str, number, bool, None), a dataclass or a msgspec.Struct"
-            ) from error
-
-    def decode(self, data: bytes, /) -> object:
-        try:
-            return self._decoder.decode(data)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise InvalidData(f"the payload is not JSON that can be read: {error}") from error
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+        super().__init__("JSON", msgspec.json.Encoder(), decoder)
+        self._decode_lines = decoder.decode_lines
 
     def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]:
         # The lengths are for whoever splits the batch: the newlines are there with or without them.
         try:
-            return self._decoder.decode_lines(payloads)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            return self._decode_lines(payloads)
+        except _UNREADABLE as error:
             raise InvalidData(f"the batch is not lines of JSON that can be read: {error}") from error
+
+
+class MessagePackCodec(_Msgspec):
+    """MessagePack as msgspec writes it: smaller and faster than JSON, and for `bytes` too.
+
+    What arrives is not always what was given:
+
+    * tuples, sets and frozensets arrive as lists; dataclasses and `msgspec.Struct` as dicts;
+    * keys stay what they were, numbers and `None` too; those that are tuples or frozensets arrive as tuples;
+    * `bytes`, `bytearray` and `memoryview` arrive as `bytes`; NaN and the infinities as themselves;
+    * a `datetime` with a time zone arrives as the same moment in UTC; one without, `date`, `time`, `UUID`, `Decimal`
+      and enums as their usual texts or values.
+
+    Integers are those of 64 bits, -2**63 to 2**64 - 1; others are refused. `msgspec.Raw` is sent as it stands: it
+    must be one value of MessagePack.
+    """
+
+    __slots__ = ()
+
+    name = "msgpack"
+    lines = False
+
+    def __init__(self) -> None:
+        super().__init__("MessagePack", msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder())
+
+    def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]:
+        if lens is None:
+            raise _unmeasured(self.name, count)
+        # Each value says where it ends, so that all of them are an array that lacks its head: one call instead of
+        # one for each slice. It holds `count` values and no byte more, or is refused. The lengths are for whoever
+        # splits the batch: where they cut elsewhere, the sender has broken the protocol, and the values count.
+        try:
+            return cast("list[object]", self._decoder.decode(_ARRAY.pack(_ARRAY_32, count) + payloads))
+        except _UNREADABLE as error:
+            raise InvalidData(f"the batch is not {count} values of MessagePack that can be read: {error}") from error
+
+    def _advice(self, error: Exception) -> str:
+        if isinstance(error, OverflowError):
+            return "its integers end at 64 bits; send larger ones as text, or choose the codec 'json' on all sides"
+        return super()._advice(error)
 
 
 class UserCodec:
@@ -123,7 +197,7 @@ class UserCodec:
 
     def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]:
         if lens is None:
-            raise InvalidData(f"a batch of {count} payloads in the codec {self.name!r} must carry their lengths")
+            raise _unmeasured(self.name, count)
         values: list[object] = []
         start = 0
         for length in lens:
@@ -133,9 +207,10 @@ class UserCodec:
 
 
 JSON: Final = JSONCodec()
+MSGPACK: Final = MessagePackCodec()
 
-# What a user can ask for by its name. MessagePack will stand here too.
-_BUILT_IN: Final[dict[str, Codec]] = {JSON.name: JSON}
+# What a user can ask for by its name.
+_BUILT_IN: Final[dict[str, Codec]] = {JSON.name: JSON, MSGPACK.name: MSGPACK}
 _CHOICE: Final = f"choose from {', '.join(map(repr, _BUILT_IN))}, or give an object with encode(obj) and decode(bytes)"
 
 
@@ -152,7 +227,7 @@ def as_codec(value: object) -> Codec:
         if value in _BUILT_IN:
             return _BUILT_IN[value]
         raise InvalidArgument(f"there is no codec {value!r}; {_CHOICE}")
-    if isinstance(value, JSONCodec | UserCodec):
+    if isinstance(value, JSONCodec | MessagePackCodec | UserCodec):
         return value
     encode, decode = getattr(value, "encode", None), getattr(value, "decode", None)
     # A class has both functions too, but no `self` to call them with.
@@ -179,6 +254,10 @@ def batch_decode(codec: Codec, payloads: bytes, lens: Sequence[int] | None, coun
     if len(values) != count:
         raise InvalidData(f"a batch said to hold {count} payloads holds {len(values)}")
     return values
+
+
+def _unmeasured(name: str, count: int) -> InvalidData:
+    return InvalidData(f"a batch of {count} payloads in the codec {name!r} must carry their lengths")
 
 
 def _type_name(obj: object) -> str:

@@ -1,19 +1,22 @@
-"""Values to bytes and back: what JSON does with the odd ones, and what is asked of a codec of the user's."""
+"""Values to bytes and back: what becomes of the odd ones, and what is asked of a codec of the user's."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import datetime
+import decimal
+import enum
 import math
 import pickle
+import uuid
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sig.codecs import JSON, Codec, JSONCodec, UserCodec, as_codec, batch_decode
+from sig.codecs import JSON, MSGPACK, Codec, JSONCodec, MessagePackCodec, UserCodec, as_codec, batch_decode
 from sig.errors import InvalidArgument, InvalidData
 
 
@@ -172,6 +175,152 @@ def test_garbage_raises_nothing_but_invalid_data(data: bytes) -> None:
             decode(data)
 
 
+# -- MessagePack ---------------------------------------------------------------------------------
+
+LEAST, MOST = -(2**63), 2**64 - 1
+msgpack_keys = st.none() | st.booleans() | st.integers(LEAST, MOST) | st.text() | st.binary()
+msgpack_values = st.recursive(
+    msgpack_keys | st.floats(allow_nan=False) | st.datetimes(timezones=st.just(datetime.UTC)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(msgpack_keys, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@given(msgpack_values)
+def test_messagepack_gives_back_what_it_was_given(value: object) -> None:
+    assert MSGPACK.decode(MSGPACK.encode(value)) == value
+
+
+@given(st.lists(msgpack_values, min_size=1, max_size=8))
+def test_a_batch_of_messagepack_is_what_it_is_one_by_one(values: list[object]) -> None:
+    payloads = [MSGPACK.encode(value) for value in values]
+    lens = [len(payload) for payload in payloads]
+    assert batch_decode(MSGPACK, b"".join(payloads), lens, len(values)) == values
+    assert [MSGPACK.decode(payload) for payload in payloads] == values
+
+
+@pytest.mark.parametrize("count", [2, 15, 16, 65_535])
+def test_a_batch_of_messagepack_may_be_of_any_size(count: int) -> None:
+    assert batch_decode(MSGPACK, bytes(count), [1] * count, count) == [0] * count
+
+
+@pytest.mark.parametrize(
+    ("given_value", "arrives"),
+    [
+        ((1, 2), [1, 2]),
+        ({3}, [3]),
+        (Point(1, 2), {"x": 1, "y": 2}),
+        (Reading(21.5), {"celsius": 21.5}),
+        ({1: "one", None: 2, (3, 4): 5}, {1: "one", None: 2, (3, 4): 5}),
+        ({frozenset({3}): 5}, {(3,): 5}),
+        (b"\x00\xff", b"\x00\xff"),
+        (bytearray(b"\x00\xff"), b"\x00\xff"),
+        (memoryview(b"\x00\xff"), b"\x00\xff"),
+        ([math.inf, -math.inf], [math.inf, -math.inf]),
+        ([LEAST, MOST], [LEAST, MOST]),
+        (datetime.datetime(2024, 5, 6, 7, 8, 9), "2024-05-06T07:08:09"),
+        (datetime.date(2024, 5, 6), "2024-05-06"),
+        (datetime.time(7, 8), "07:08:00"),
+        (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+        (decimal.Decimal("1.50"), "1.50"),
+        (Colour.RED, "red"),
+        (msgspec.Raw(b"\x93\x01\x02\x03"), [1, 2, 3]),
+        ("two\nlines", "two\nlines"),
+        (None, None),
+    ],
+)
+def test_what_messagepack_makes_of_other_values(given_value: object, arrives: object) -> None:
+    decoded = MSGPACK.decode(MSGPACK.encode(given_value))
+    assert decoded == arrives
+    assert type(decoded) is type(arrives)
+
+
+def test_messagepack_has_a_word_for_nan() -> None:
+    decoded = MSGPACK.decode(MSGPACK.encode(math.nan))
+    assert isinstance(decoded, float)
+    assert math.isnan(decoded)
+
+
+def test_a_moment_arrives_in_utc_over_messagepack() -> None:
+    east = datetime.timezone(datetime.timedelta(hours=2))
+    decoded = MSGPACK.decode(MSGPACK.encode(datetime.datetime(2024, 5, 6, 7, 8, 9, 12, tzinfo=east)))
+    assert isinstance(decoded, datetime.datetime)
+    assert decoded == datetime.datetime(2024, 5, 6, 5, 8, 9, 12, tzinfo=datetime.UTC)
+    assert decoded.tzinfo is datetime.UTC
+
+
+@pytest.mark.parametrize("value", [MOST + 1, LEAST - 1, [10**5000], {"n": 2**64}], ids=["most", "least", "huge", "in"])
+def test_messagepack_refuses_integers_beyond_64_bits_and_says_what_to_do(value: object) -> None:
+    with pytest.raises(InvalidData, match=r"this \w+ \(OverflowError: .*send larger ones as text, or choose"):
+        MSGPACK.encode(value)
+
+
+def test_messagepack_refuses_what_it_cannot_carry_and_says_what_to_do() -> None:
+    with pytest.raises(InvalidData, match=r"MessagePack cannot carry this Nameless.*give plain values"):
+        MSGPACK.encode(Nameless())
+    with pytest.raises(InvalidData, match=r"this str \(UnicodeEncodeError"):
+        MSGPACK.encode("\ud800")
+    value: list[object] = []
+    value.append(value)
+    with pytest.raises(InvalidData, match="nested too deeply for MessagePack, or contains itself"):
+        MSGPACK.encode(value)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xc1",
+        b"\x01\x02",
+        b"\x92\x01",
+        b"\xa2\xc3\x28",
+        b"\x81\x80\x01",
+        b"\xd4\xff\x00",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\x91" * 100_000 + b"\x01",
+    ],
+    ids=lambda payload: repr(payload[:12]),
+)
+def test_malformed_messagepack_is_invalid_data_alone_and_in_a_batch(payload: bytes) -> None:
+    with pytest.raises(InvalidData, match="not MessagePack that can be read"):
+        MSGPACK.decode(payload)
+    with pytest.raises(InvalidData, match="not 2 values of MessagePack that can be read"):
+        batch_decode(MSGPACK, b"\x01" + payload, [1, len(payload)], 2)
+
+
+@given(st.binary(), st.integers(1, 5))
+def test_garbage_costs_messagepack_nothing_but_invalid_data(data: bytes, count: int) -> None:
+    with contextlib.suppress(InvalidData):
+        MSGPACK.decode(data)
+    with contextlib.suppress(InvalidData):
+        assert len(batch_decode(MSGPACK, data, [len(data)] + [0] * (count - 1), count)) == count
+
+
+@given(st.lists(msgpack_values, min_size=2, max_size=5), st.data())
+def test_a_batch_of_messagepack_must_hold_exactly_what_it_says(values: list[object], data: st.DataObject) -> None:
+    body = b"".join(map(MSGPACK.encode, values))
+    end = data.draw(st.integers(0, len(body) - 1))
+    for wrong in (body[:end], body + b"\x01", body + b"\xc1"):
+        with pytest.raises(InvalidData, match=f"is not {len(values)} values of MessagePack"):
+            batch_decode(MSGPACK, wrong, [len(wrong)] + [0] * (len(values) - 1), len(values))
+
+
+def test_a_batch_of_messagepack_must_carry_its_lengths_like_that_of_any_codec_without_lines() -> None:
+    with pytest.raises(InvalidData, match="'msgpack' must carry their lengths"):
+        batch_decode(MSGPACK, b"\x01\x02", None, 2)
+
+
+def test_lengths_that_cut_elsewhere_than_between_values_do_not_move_the_values() -> None:
+    # No peer of ours sends this: its first payload is two thirds of a value.
+    assert batch_decode(MSGPACK, b"\x92\x01\x02\x03", [2, 2], 2) == [[1, 2], 3]
+
+
 # -- batches -------------------------------------------------------------------------------------
 
 
@@ -201,9 +350,11 @@ def test_a_batch_of_a_users_codec_is_cut_by_its_lengths() -> None:
 # -- codecs of the user's ------------------------------------------------------------------------
 
 
-def test_json_is_asked_for_by_name() -> None:
+def test_built_in_codecs_are_asked_for_by_name() -> None:
     assert as_codec("json") is JSON
     assert (JSON.name, JSON.lines) == ("json", True)
+    assert as_codec("msgpack") is MSGPACK
+    assert (MSGPACK.name, MSGPACK.lines) == ("msgpack", False)
 
 
 def test_an_object_with_both_functions_is_a_codec() -> None:
@@ -219,14 +370,16 @@ def test_a_codec_without_a_name_is_custom() -> None:
 
 def test_as_codec_leaves_codecs_as_they_are() -> None:
     mine: Codec = UserCodec("mine", repr, bytes.decode)
-    strict = JSONCodec()
     assert as_codec(mine) is mine
-    assert as_codec(strict) is strict
+    for built_in in (JSONCodec(), MessagePackCodec()):
+        assert as_codec(built_in) is built_in
 
 
 def test_what_is_no_codec_is_refused_with_the_choice() -> None:
     for wrong in ("yaml", "JSON", None, 5, Reversed, pickle, object()):
-        with pytest.raises(InvalidArgument, match=r"choose from 'json', or give an object with encode\(obj\)"):
+        with pytest.raises(
+            InvalidArgument, match=r"choose from 'json', 'msgpack', or give an object with encode\(obj\)"
+        ):
             as_codec(wrong)
 
 
@@ -238,10 +391,11 @@ def test_a_codec_needs_a_name_that_peers_can_compare(name: object) -> None:
         as_codec(codec)
 
 
-def test_a_codec_may_not_take_the_name_of_a_built_in_one() -> None:
+@pytest.mark.parametrize("name", ["json", "msgpack"])
+def test_a_codec_may_not_take_the_name_of_a_built_in_one(name: str) -> None:
     codec = Reversed()
-    codec.name = "json"
-    with pytest.raises(InvalidArgument, match="'json' is the name of a built-in codec"):
+    codec.name = name
+    with pytest.raises(InvalidArgument, match=f"'{name}' is the name of a built-in codec"):
         as_codec(codec)
 
 

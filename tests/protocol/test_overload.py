@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from protocol.pairs import End, World
 
@@ -308,11 +307,7 @@ def test_delivered_and_missed_are_what_was_accepted(
     run(link_drop_bytes, readers, [EVERYTHING, EVERYTHING, *selectors], program)
 
 
-TOLD_TOO_LATE = "a loss is told behind what stands between it and the next loss of its route: Outbox._move_losses"
-
-
-@pytest.mark.xfail(reason=TOLD_TOO_LATE)
-@settings(max_examples=150, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=150)
 @given(LINKS, st.tuples(READERS, READERS), programs(st.one_of(SENDERS, LISTENERS)))
 def test_so_they_are_for_listeners_that_come_and_go(
     link_drop_bytes: int, readers: tuple[dict[str, int], dict[str, int]], program: list[tuple[Any, ...]]
@@ -320,7 +315,6 @@ def test_so_they_are_for_listeners_that_come_and_go(
     run(link_drop_bytes, readers, [EVERYTHING, EVERYTHING], program)
 
 
-@pytest.mark.xfail(reason=TOLD_TOO_LATE)
 def test_who_listens_is_not_told_of_what_was_lost_before() -> None:
     """The answer to `listen` stands between two losses, and stays there."""
     load = Load({}, link_drop_bytes=1)
@@ -336,7 +330,6 @@ def test_who_listens_is_not_told_of_what_was_lost_before() -> None:
     assert [*second.got.values()] == [[-1, 3]]
 
 
-@pytest.mark.xfail(reason=TOLD_TOO_LATE)
 def test_who_comes_back_counts_on_from_where_the_event_is() -> None:
     """So does the ROUTE that tells again how far the event is, to one who has not listened for a while."""
     load = Load({}, link_drop_bytes=1)

@@ -3,6 +3,7 @@
 The names here are all that a program needs; `sig.carriers` has the carriers by name.
 """
 
+from sig.call import Call
 from sig.carriers.base import Carrier
 from sig.constants import (
     CHANNEL_DECORATOR,
@@ -67,6 +68,7 @@ __all__ = [
     "LOG_LEVELS",
     "RESERVED_EVENTS",
     "VERSION",
+    "Call",
     "Carrier",
     "ClientRouter",
     "Closed",

@@ -77,6 +77,8 @@ class Limits:
     # What a client holds unsent before `trigger` waits: enough to fill a fast link for
     # ten milliseconds, little enough that a stalled one is noticed early.
     send_window_bytes: int = 1 * _MIB
+    # The same in an asyncio client, whose `trigger` cannot wait: beyond it is refused.
+    send_outbox_bytes: int = 16 * _MIB
     # How long a new listener waits for senders that hold their events back to know of it. A sender that is alive
     # answers in milliseconds.
     interest_timeout_s: float = 5

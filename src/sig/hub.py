@@ -162,7 +162,19 @@ class Hub(OldNames):
         name, check = check_sender(name_of(sender)), check_method(method)
         limit = self.limits.request_timeout_s if timeout is None else timeout
         answer = yield from self._ask(name, check, params, limit)
-        return answer if type is None else _converted(answer, type, name, check)
+        return answer if type is None else converted(answer, type, name, check)
+
+    def _start_request(
+        self,
+        sender: Name,
+        method: str,
+        params: object,
+        type: Any,
+        timeout: float | None,
+        done: Callable[[object, BaseException | None], object],
+    ) -> Callable[[], object]:
+        """Ask without waiting: `done` is called with the answer or the error. Returns what gives the request up."""
+        raise NotImplementedError
 
     def _awaiting(self, sender: str, timeout: float | None) -> Steps[bool]:
         """Until somebody holds that name."""
@@ -514,7 +526,8 @@ def _plain(text: str | None) -> str | None:
     return text if text is None or type(text) is str else str.__str__(text)
 
 
-def _converted(answer: object, wanted: Any, sender: str, method: str) -> object:
+def converted(answer: object, wanted: Any, sender: str, method: str) -> object:
+    """The answer as what was wanted. Raises `InvalidData`."""
     try:
         return msgspec.convert(answer, wanted)
     except msgspec.ValidationError as error:

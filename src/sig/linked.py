@@ -7,7 +7,7 @@ called in one place, see `arrivals`; for how requests are answered see `answers`
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import RLock
 from typing import Any
@@ -31,11 +31,11 @@ from sig.errors import (
     SigError,
     WouldDeadlock,
 )
-from sig.hub import Hub, Name, name_of
+from sig.hub import Hub, Name, converted, name_of
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
 from sig.messages import AddSender, Close, Flush, RemoveSender, Senders
-from sig.names import check_sender, matches
+from sig.names import check_method, check_sender, matches
 from sig.protocol.client import ClientCore
 from sig.requests import Requests, next_hop
 from sig.sender import Owned
@@ -85,7 +85,7 @@ class Linked(Hub):
                     raise InvalidArgument(f"this {type(self).__name__} is connected already")
                 self._driver, self._answers = driver, answers
         except BaseException:
-            link.join(0)
+            yield partial(link.join, 0)
             raise
         try:
             yield partial(driver.open, link, timeout)
@@ -243,6 +243,34 @@ class Linked(Hub):
         payload = self._codec.encode(params)
         answer = yield partial(driver.request, sender, method, payload, deadline=trail.deadline, hops=trail.hops)
         return self._codec.decode(answer)
+
+    def _start_request(
+        self,
+        sender: Name,
+        method: str,
+        params: object,
+        type: Any,
+        timeout: float | None,
+        done: Callable[[object, BaseException | None], object],
+    ) -> Callable[[], object]:
+        name, check = check_sender(name_of(sender)), check_method(method)
+        driver = self._linked()
+        limit = self.limits.request_timeout_s if timeout is None else timeout
+        trail = next_hop(time.monotonic(), limit, name, check, self.limits)
+        decode = self._codec.decode
+
+        def answered(value: Any, error: BaseException | None) -> None:
+            if error is None:
+                try:
+                    value = decode(value)
+                    value = value if type is None else converted(value, type, name, check)
+                except Exception as trouble:
+                    error = trouble
+            done(value, error)
+
+        payload = self._codec.encode(params)
+        begin = driver.asking(name, check, payload, deadline=trail.deadline, hops=trail.hops)
+        return driver.start(begin, answered)
 
     def _check_wait(self, held: Owned, method: str) -> None:
         """Refuse to wait on the loop that would have to answer."""

@@ -127,6 +127,8 @@ class Handlers:
             raise MethodNotFound(sender, method)
         with on_trail(trail):
             if not self._awaited[entry]:
+                if self._runtime.elsewhere:
+                    return (yield partial(self._runtime.call, handler, arguments))
                 return handler(*arguments)
             if self._runtime.would_block(self.loop):
                 raise WouldDeadlock(

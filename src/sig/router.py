@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Self, TypeVar
 
 from .alias import alias
+from .call import Call
 from .callables import describe
 from .errors import InvalidArgument
 from .hub import Hub, Name, name_of
 from .info import Received, SenderInfo
 from .requests import Requests
+from .runtime import Dropping
 from .sender import Sender, SenderView
 from .steps import walk
 from .subscription import DEFAULTS, Callback, Options, Subscription
@@ -189,6 +191,18 @@ class Router(Hub):
         """
         return walk(self._requesting(sender, method, params, type, timeout))
 
+    def start_request(
+        self, sender: Name, method: str, params: object = None, *, type: Any = None, timeout: float | None = None
+    ) -> Call:
+        """Ask a sender without waiting: returns a `Call`, a future of the answer. Arguments as `request`.
+
+        Raises at once what is known at once: bad arguments, no link, too many requests under way (`Overloaded`). In a
+        plain `Router` the handler runs in the executor.
+        """
+        call = Call(self._runtime.submit)
+        call.begun(self._start_request(sender, method, params, type, timeout, call.answered))
+        return call
+
     # Life
 
     def flush(self, timeout: float | None = None) -> None:
@@ -218,6 +232,30 @@ class Router(Hub):
 
     def __exit__(self, *error: object) -> None:
         walk(self._exiting(error[0] is None))
+
+    # Within
+
+    def _start_request(
+        self,
+        sender: Name,
+        method: str,
+        params: object,
+        type: Any,
+        timeout: float | None,
+        done: Callable[[object, BaseException | None], object],
+    ) -> Callable[[], object]:
+        steps = self._requesting(sender, method, params, type, timeout)
+        dropping = Dropping()
+
+        def work() -> None:
+            try:
+                if not dropping.dropped:
+                    done(walk(steps), None)
+            except BaseException as error:
+                done(None, error)
+
+        self._runtime.submit(work)
+        return dropping.drop
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
     addSender: Final = alias(add_sender)

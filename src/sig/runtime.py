@@ -87,6 +87,20 @@ class Runtime(Protocol):
         """Whether the task that runs here has been told to end."""
         ...
 
+    @property
+    def awaits(self) -> bool:
+        """Whether this is the awaited face: steps are to be awaited, and nothing may block."""
+        ...
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether request handlers that are plain functions have to be run by `call`."""
+        ...
+
+    def call(self, function: Callable[..., object], arguments: tuple[object, ...]) -> Any:
+        """Run a function where the user wants such things to be run. A step."""
+        ...
+
     def would_block(self, loop: object) -> bool:
         """Whether waiting here for something on `loop` would keep it from happening."""
         ...

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .alias import OldNames, alias
+from .call import Call
 from .errors import SenderNotConnected, UnknownEvent
 from .index import Bucket
 from .info import Received
@@ -207,6 +208,13 @@ class SenderView(View):
     def request(self, method: str, params: object = None, *, type: Any = None, timeout: float | None = None) -> Any:
         """Ask this sender and wait for its answer; see `Router.request`."""
         return self._router.request(self._name, method, params, type=type, timeout=timeout)
+
+    def start_request(
+        self, method: str, params: object = None, *, type: Any = None, timeout: float | None = None
+    ) -> Call:
+        """Ask this sender without waiting; see `Router.start_request`."""
+        call: Call = self._router.start_request(self._name, method, params, type=type, timeout=timeout)
+        return call
 
     def last(self, event: str) -> Received | None:
         """The retained value of an event; see `Router.last`."""

@@ -31,10 +31,11 @@ def walk(steps: Steps[T]) -> T:
         return result
 
 
-async def walk_awaiting(steps: Steps[T]) -> T:
-    """Carry a verb out in this task, awaiting wherever it has to."""
+async def walk_awaiting(steps: Steps[T], wait: Callable[[], Any] | None = None) -> T:
+    """Carry a verb out in this task, awaiting wherever it has to; of one that has begun, what it waits for is given."""
     try:
-        wait = next(steps)
+        if wait is None:
+            wait = next(steps)
         while True:
             try:
                 answer = await wait()

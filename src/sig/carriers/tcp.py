@@ -15,6 +15,7 @@ from sig.carriers.base import Carrier
 from sig.constants import DEFAULT_PORT, Limits
 from sig.drivers.aio import ServerDriver, StreamWire
 from sig.drivers.sockets import SocketLink
+from sig.drivers.streams import StreamLink
 from sig.errors import ConnectFailed, InvalidArgument, SigError
 from sig.log import logger
 
@@ -133,6 +134,24 @@ class TCPClient(Carrier):
                 return SocketLink(_connected(place, left), limits.write_stall_s)
             except OSError as error:
                 failure = error
+        raise ConnectFailed(_why_no_answer(address, failure, timeout)) from None
+
+    async def open_awaited(self, limits: Limits, timeout: float) -> StreamLink:
+        """The same in asyncio, on the loop that runs here."""
+        address = self.address or Address("127.0.0.1", DEFAULT_PORT)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                places = await loop.run_in_executor(None, _resolve, address, "connect to")
+                failure: OSError = TimeoutError()
+                for _, place in places:
+                    try:
+                        _, link = await loop.create_connection(lambda: StreamLink(limits.write_stall_s), *place[:2])
+                        return link
+                    except OSError as error:
+                        failure = error
+        except TimeoutError as error:
+            failure = error
         raise ConnectFailed(_why_no_answer(address, failure, timeout)) from None
 
     # The form of pysig 0.7

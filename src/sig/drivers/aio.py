@@ -20,6 +20,8 @@ _READ: Final = 64 * 1024
 _CHUNK: Final = 256 * 1024
 # What asyncio keeps for a client that does not read; the rest waits in the outbox, where the oldest can be dropped.
 _TRANSPORT_BYTES: Final = 256 * 1024
+# With nothing read for so long, nothing else is about to be: a flush for each turn would only add the turn's time.
+_AGE_S: Final = 50e-6
 # How long a peer that was told to go may take to close its end.
 _LINGER_S: Final = 1.0
 
@@ -54,6 +56,7 @@ class ServerDriver:
         self._clients = 0
         self._deserted: asyncio.Event | None = None  # set when the last client has gone; made by `dismiss`
         self._flushing = False
+        self._flushed = 0.0  # or when something was read that will be flushed
         self._timer: asyncio.TimerHandle | None = None
         self._log = _Sparing(10, 60.0)
         # One for all links: what is read is taken out before the next link is read.
@@ -68,8 +71,13 @@ class ServerDriver:
         return connection
 
     def received(self, connection: Connection, data: bytes | memoryview) -> None:
-        """Bytes from a link."""
-        self.core.receive_data(connection, data, time.monotonic())
+        """Bytes from a link. What comes of the first after a pause leaves at once, else at the end of the turn."""
+        now = time.monotonic()
+        self.core.receive_data(connection, data, now)
+        if now - self._flushed > _AGE_S and not self._flushing:
+            self._flush()
+        else:
+            self._flushed = now
         self.schedule()
 
     def detached(self, connection: Connection) -> None:
@@ -129,6 +137,7 @@ class ServerDriver:
 
     def _flush(self) -> None:
         self._flushing = False
+        self._flushed = time.monotonic()
         dirty, self.core.dirty = self.core.dirty, {}
         for connection in dirty:
             self.pump(connection)

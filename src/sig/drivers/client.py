@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Final
 
 from sig.codecs import Codec
@@ -57,6 +58,7 @@ class ClientDriver:
         self._ended = ended
         self._link: Link | None = None
         self._leaving = False  # by our own doing
+        self._answered: list[Callable[[], object]] = []  # to be told once the lock has been left
         self._gone = False  # everybody has been told that the link is down, or is about to be
 
     # Steps of verbs, see `steps`: they wait, or return something to await
@@ -101,10 +103,14 @@ class ClientDriver:
         )
 
     def start(self, begin: Callable[[Done], Callable[[], None]], done: Done) -> Callable[[], None]:
-        """Begin something without waiting; `done` is called where bytes are read. Returns what gives it up."""
+        """Begin something without waiting; `done` is called where bytes are read, or where time passes.
+
+        Returns what gives it up: `done` is not called then.
+        """
         with self._lock:
-            give_up = begin(done)
+            give_up = begin(lambda value, error: self._answered.append(partial(done, value, error)))
             self._pump()
+        self._watch()
 
         def drop() -> None:
             with self._lock:
@@ -155,6 +161,7 @@ class ClientDriver:
             self._pump()
             self._room_changed()
             over = self.core.closed and not self._leaving
+        self._complete()
         for item in asked:
             self._asked(item)
         self._hand_out()
@@ -181,6 +188,7 @@ class ClientDriver:
             self.core.disconnected(error)
             self._room_changed()
             self._shaken(self.core.error)
+        self._complete()
         self._ended()
         self._no_more()
 
@@ -215,6 +223,26 @@ class ClientDriver:
                     link.finish(self._limits.close_timeout_s if self._leaving else _LINGER_S)
                 return
             link.send(data)
+
+    def _complete(self) -> None:
+        """Tell those whose answers have come. The lock is not held."""
+        while self._answered:
+            with self._lock:
+                answered, self._answered = self._answered, []
+            for tell in answered:
+                tell()
+
+    def _on_time(self) -> None:
+        """A deadline may have come."""
+        with self._lock:
+            self.core.handle_timeout(time.monotonic())
+            self._pump()
+        self._complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have `_on_time` called at the next deadline."""
+        raise NotImplementedError
 
     def _enter(self, news: list[News]) -> list[RequestArrived | RequestDropped]:
         """Queue news to be handed out; returns what does not belong there. The lock is held."""

@@ -5,9 +5,10 @@ What the router sends while the loop is busy stays with it, and goes over in one
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from sig.drivers.aio import ServerDriver, Wire
 from sig.drivers.links import LinkUser
@@ -51,7 +52,7 @@ class InsideLink(Wire):
         if not self._ended.is_set():
             self._post(self._leave)
 
-    def join(self, timeout: float) -> None:
+    def join(self, timeout: float) -> Any:
         self._ended.wait(timeout)
 
     def abandon(self) -> None:
@@ -85,3 +86,14 @@ class InsideLink(Wire):
             self._ended.set()
 
     abort = close
+
+
+class LoopInsideLink(InsideLink):
+    """The same where both ends run on one loop; `join` is to be awaited."""
+
+    async def join(self, timeout: float) -> None:
+        while not self._ended.is_set() and self._connection is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # it ends in a few turns, and nothing can keep it
+
+    def write(self, data: bytes) -> None:
+        self._post(self._user.received, data)

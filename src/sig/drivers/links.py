@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from sig.errors import SigError
 
@@ -49,8 +49,8 @@ class Link(Protocol):
         """
         ...
 
-    def join(self, timeout: float) -> None:
-        """Wait until it is down; not on a thread of the link's own."""
+    def join(self, timeout: float) -> Any:
+        """Wait until it is down; not on a thread of the link's own. A step, see `steps`."""
         ...
 
     def abandon(self) -> None:

@@ -93,6 +93,12 @@ class LocalRuntime:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 
+    awaits = False
+    elsewhere = False
+
+    def call(self, function: Callable[..., object], arguments: tuple[object, ...]) -> Any:
+        return function(*arguments)
+
     def would_block(self, loop: object) -> bool:
         return self.running_loop() is loop
 
@@ -123,13 +129,13 @@ class LocalRuntime:
     def flag(self) -> Flag:
         return threading.Event()
 
-    def settle(self, busy: Callable[[], bool], timeout: float) -> None:
+    def settle(self, busy: Callable[[], bool], timeout: float) -> Any:
         if self.running_loop() is not None or threading.current_thread().name == self.WORKER:
             return
         deadline = time.monotonic() + timeout
         while busy() and time.monotonic() < deadline:
             time.sleep(self.SETTLE_STEP_S)
 
-    def close(self, timeout: float) -> None:
+    def close(self, timeout: float) -> Any:
         # Made for that, if need be: who submits later is told that it is closed.
         self._workers_pool().close(timeout)

@@ -18,6 +18,7 @@ from typing import Final
 from sig.codecs import Codec
 from sig.constants import Limits
 from sig.drivers.client import SMALL, ClientDriver
+from sig.drivers.deadlines import Deadlines
 from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
 from sig.drivers.tail import Tail
@@ -99,6 +100,7 @@ class ThreadsDriver(ClientDriver):
         self._room = threading.Condition(lock)
         self._opened = Answer()
         self._tail = Tail(self._flush)
+        self._deadlines = Deadlines(self._on_time)
         self._arrived = threading.Condition(threading.Lock())  # guards what follows; taken inside the other, if both
         self._inbox: Outbox[News | _Mark] = Outbox(
             drop_bytes=limits.listener_queue_bytes, drop_events=limits.listener_queue_events
@@ -218,6 +220,7 @@ class ThreadsDriver(ClientDriver):
         if self._link is not None:
             self._link.join(timeout + 1)
         self._tail.join(timeout)
+        self._deadlines.close(timeout)
         with self._arrived:
             self._stopping = True
             self._arrived.notify_all()
@@ -279,6 +282,12 @@ class ThreadsDriver(ClientDriver):
             self._tail.close()
         if not self._tail.gate:
             self._room.notify_all()
+
+    def _watch(self) -> None:
+        with self._lock:
+            due = self.core.next_deadline()
+        if due is not None:
+            self._deadlines.watch(due)
 
     def _no_more(self) -> None:
         with self._arrived:

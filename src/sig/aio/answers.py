@@ -1,0 +1,55 @@
+"""Answering requests in the asyncio face: handlers run on the loop, `async def` ones in a task for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sig.answers import Answers
+from sig.codecs import Codec
+from sig.linked import Linked
+from sig.log import logger
+from sig.protocol.client import RequestArrived
+from sig.runtime import Dropping
+from sig.steps import Steps, walk_awaiting
+
+
+class LoopAnswers(Answers):
+    """`Answers` of the asyncio face. Everything happens on the loop's thread."""
+
+    def __init__(self, router: Linked, codec: Codec) -> None:
+        super().__init__(router, codec)
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def close(self, timeout: float) -> None:
+        self._closed = True
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=max(timeout, 0.001))
+        if late:
+            logger.warning(f"{len(late)} request handlers have not ended within {timeout:g} s; they are cancelled")
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1)
+
+    def _start(self, news: RequestArrived, dropping: Dropping) -> None:
+        # Not where bytes are read, but at the next turn: what else has been read is not held up.
+        self._loop.call_soon(self._begin, news, dropping)
+
+    def _begin(self, news: RequestArrived, dropping: Dropping) -> None:
+        steps = self._answering(news, dropping)
+        try:
+            wait = next(steps)
+        except StopIteration:
+            return  # most handlers are plain functions, and need no task
+        task = self._loop.create_task(self._go_on(steps, wait))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _go_on(self, steps: Steps[None], wait: Callable[[], Any]) -> None:
+        await walk_awaiting(steps, wait)

@@ -1,0 +1,203 @@
+"""Routers with links, in the asyncio face: `serve` and `connect`. Everything runs in the caller's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Self
+
+from sig.answers import Answers
+from sig.arrivals import Arrivals
+from sig.carriers.tcp import TCPClient, TCPServer
+from sig.codecs import Codec
+from sig.constants import Limits
+from sig.drivers.aio import ServerDriver
+from sig.drivers.inside import LoopInsideLink
+from sig.drivers.links import Link
+from sig.drivers.looped import LoopDriver
+from sig.linked import Linked
+from sig.protocol.client import ClientCore
+from sig.protocol.server import ServerCore
+from sig.roles import Connecting, Serving
+from sig.sender import Event
+from sig.steps import walk_awaiting
+
+from .answers import LoopAnswers
+from .pending import Pending
+from .router import Router
+from .sender import Sender, Signal
+
+
+class LinkedRouter(Linked, Router):
+    """What `ServerRouter` and `ClientRouter` have in common: listeners and handlers on the loop."""
+
+    _driver: LoopDriver | None
+
+    def _make_driver(self, core: ClientCore, arrivals: Arrivals, answers: Answers) -> LoopDriver:
+        return LoopDriver(
+            core,
+            self.limits,
+            handle=arrivals.handle,
+            asked=answers.asked,
+            ended=self._ended,
+            over=self._over,
+        )
+
+    def _make_answers(self, codec: Codec) -> LoopAnswers:
+        return LoopAnswers(self, codec)
+
+    def _over(self) -> None:
+        """The listeners have been given all that came before the link went down."""
+
+    async def _drain(self) -> None:
+        self._linked()
+        assert self._driver is not None  # else not linked
+        await self._driver.room()
+
+
+class ServerRouter(Serving, LinkedRouter):
+    """A router for this process and every client that connects, in the caller's loop.
+
+    `async with ServerRouter("tcp://127.0.0.1:3000") as server: ...` starts it, and closes it at the end. Arguments as
+    `sig.ServerRouter`; `executor` runs `def` request handlers, which run on the loop without one.
+    """
+
+    def __init__(
+        self,
+        *carriers_or_urls: TCPServer | str,
+        codec: object = "json",
+        insecure_public: bool = False,
+        executor: Any = None,
+        class_sender: type[Sender] = Sender,
+        class_event: type[Event] = Event,
+        class_signal: type[Signal] = Signal,
+        **limits: float,
+    ) -> None:
+        super().__init__(
+            carriers_or_urls,
+            codec,
+            insecure_public,
+            Limits.of(**limits),
+            executor=executor,
+            class_sender=class_sender,
+            class_event=class_event,
+            class_signal=class_signal,
+        )
+
+    async def start(self) -> None:
+        """Begin to serve. Errors as `sig.ServerRouter.start`."""
+        await walk_awaiting(self._starting())
+
+    async def add_carrier(self, carrier_or_url: TCPServer | str) -> str:
+        """Serve on one more address; returns it as bound. Raises as `start`."""
+        return await walk_awaiting(self._adding_carrier(carrier_or_url))
+
+    async def remove_carrier(self, carrier_or_url: TCPServer | str) -> bool:
+        """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
+        return await walk_awaiting(self._removing_carrier(carrier_or_url))
+
+    async def __aenter__(self) -> Self:
+        if self._server is None:
+            await self.start()
+        return self
+
+    def _make_server(self, core: ServerCore) -> tuple[ServerDriver, Link]:
+        loop = self._runtime.loop
+        server = ServerDriver(core, self.limits, loop)
+        return server, LoopInsideLink(server, loop.call_soon)
+
+    async def _on_loop(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
+        await asyncio.wait_for(coroutine, timeout)
+
+    async def _stop_loop(self, timeout: float) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+
+class ClientRouter(Connecting, LinkedRouter):
+    """The server's world, seen from here, in the caller's loop.
+
+    `async with ClientRouter("tcp://127.0.0.1:3000") as client: ...` connects, and closes at the end. Arguments as
+    `sig.ClientRouter`; `send_timeout` is how long `signal.drain()` waits.
+    """
+
+    def __init__(
+        self,
+        carrier_or_url: TCPClient | str | None = None,
+        *,
+        codec: Any = "json",
+        timeout: float | None = None,
+        send_timeout: float | None = None,
+        name: str = "",
+        executor: Any = None,
+        class_sender: type[Sender] = Sender,
+        class_event: type[Event] = Event,
+        class_signal: type[Signal] = Signal,
+        **limits: float,
+    ) -> None:
+        if send_timeout is not None:
+            limits["send_timeout_s"] = send_timeout
+        if timeout is not None:
+            limits["connect_timeout_s"] = timeout
+        super().__init__(
+            carrier_or_url,
+            codec,
+            name,
+            Limits.of(**limits),
+            executor=executor,
+            class_sender=class_sender,
+            class_event=class_event,
+            class_signal=class_signal,
+        )
+
+    async def open(self) -> None:
+        """Connect. Errors as `sig.ClientRouter.open`; may be tried again then."""
+        await walk_awaiting(self._opening())
+
+    async def wait_connected(self, timeout: float | None = None) -> bool:
+        """Wait until the link is up: true, or false after `timeout` seconds or when it has gone for good."""
+        return await walk_awaiting(self._waiting_connected(timeout))
+
+    async def __aenter__(self) -> Self:
+        if self._driver is None:
+            await self.open()
+        return self
+
+    async def _open_link(self) -> Link:
+        return await self._carrier.open_awaited(self.limits, self.limits.connect_timeout_s)
+
+
+def serve(
+    *urls: TCPServer | str,
+    codec: object = "json",
+    insecure_public: bool = False,
+    executor: Any = None,
+    **limits: Any,
+) -> Pending[ServerRouter]:
+    """A running server, in this loop: `async with sig.aio.serve("tcp://127.0.0.1:3000") as server: ...`."""
+    return Pending(
+        _started(
+            partial(ServerRouter, *urls, codec=codec, insecure_public=insecure_public, executor=executor, **limits)
+        )
+    )
+
+
+async def _started(make: Callable[[], ServerRouter]) -> ServerRouter:
+    server = make()
+    await server.start()
+    return server
+
+
+def connect(url: TCPClient | str | None = None, **options: Any) -> Pending[ClientRouter]:
+    """A connected client, in this loop: `async with sig.aio.connect("tcp://127.0.0.1:3000") as client: ...`.
+
+    Without a URL, `$SIG_URL` or the default port here. Options and errors as `sig.ClientRouter` and its `open`.
+    """
+    return Pending(_opened(partial(ClientRouter, url, **options)))
+
+
+async def _opened(make: Callable[[], ClientRouter]) -> ClientRouter:
+    client = make()
+    await client.open()
+    return client

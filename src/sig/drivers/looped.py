@@ -1,0 +1,251 @@
+"""The asyncio client: one flush for each turn of the loop; listeners are called where bytes are read.
+
+Everything here runs on the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Callable
+from contextlib import nullcontext
+from time import monotonic
+from typing import Final
+
+from sig.codecs import Codec
+from sig.constants import Limits
+from sig.drivers.client import SMALL, ClientDriver
+from sig.drivers.links import Link
+from sig.errors import Closed, ConnectionLost, Overloaded, SigError
+from sig.log import logger
+from sig.messages import Flush
+from sig.protocol.calls import Done
+from sig.protocol.client import CLOSED, UNHEARD, ClientCore, News, RequestArrived, RequestDropped
+from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
+
+# So many events leave at once and not at the end of the turn: what comes of them elsewhere begins the earlier.
+_MOST: Final = 256
+# A deadline that is sooner by less is not worth another timer.
+_TICK_S: Final = 0.005
+
+
+class _Gate:
+    """Whether events may be gathered, and whether somebody will send them."""
+
+    __slots__ = ("armed", "open")
+
+    def __init__(self) -> None:
+        self.open = False
+        self.armed = False
+
+
+class LoopDriver(ClientDriver):
+    """`ClientDriver` of the asyncio face; its steps are to be awaited.
+
+    Args:
+        over: called once after the last piece of news.
+    """
+
+    def __init__(
+        self,
+        core: ClientCore,
+        limits: Limits,
+        *,
+        handle: Callable[[News], object],
+        asked: Callable[[RequestArrived | RequestDropped], object],
+        ended: Callable[[], object],
+        over: Callable[[], object],
+    ) -> None:
+        super().__init__(core, limits, nullcontext(), handle=handle, asked=asked, ended=ended)
+        self._loop = asyncio.get_running_loop()
+        self._over = over
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._news: deque[News] = deque()
+        self._gate = _Gate()
+        self._waiting: list[asyncio.Future[None]] = []  # for room
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Steps of verbs
+
+    async def open(self, link: Link, timeout: float) -> None:
+        try:
+            self._begin(link)
+            self._pump()
+            try:
+                await asyncio.wait_for(self._opened, timeout)
+            except TimeoutError:
+                raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s") from None
+        except BaseException:
+            await self.close(0)
+            raise
+
+    async def ask(self, begin: Callable[[Done], Callable[[], None] | None], timeout: float) -> object:
+        future: asyncio.Future[object] = self._loop.create_future()
+
+        def done(value: object, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(copy.copy(error))  # others may be given the same
+
+        give_up = begin(done)
+        self._pump()
+        self._watch()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if give_up is not None:
+                give_up()
+                self._pump()
+            raise
+
+    async def drain(self, timeout: float) -> None:
+        try:
+            await self.call(Flush(), max(timeout, 0.001))
+        except SigError:
+            pass  # the link is down, or the server does not answer: what has arrived has been given out
+
+    async def close(self, timeout: float) -> None:
+        self._gate.open = False
+        self._leave(timeout)
+        if not self.core.outgoing.size:
+            self.lost(Closed("this router has been closed"))  # nobody need wait until the other end has closed too
+        if self._link is not None:
+            await self._link.join(timeout + 1)
+        self.lost(Closed("this router has been closed"))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def room(self) -> None:
+        """Wait until there is room for events, at most `send_timeout_s`. Raises `Overloaded`."""
+        self._flush()
+        limit = self._limits.send_timeout_s
+        deadline = self._loop.time() + limit
+        while not self.core.closed and self.core.outgoing.room <= 0:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.append(future)
+            try:
+                await asyncio.wait_for(future, deadline - self._loop.time())
+            except TimeoutError:
+                size = self.core.outgoing.event_bytes
+                raise Overloaded(
+                    f"the server has not taken {size} bytes of events within {limit:g} s: "
+                    "trigger less often, or raise send_timeout"
+                ) from None
+
+    # What does not wait
+
+    def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
+        """The function that sends the events of one signal, on the loop's thread. Raises as `Signal.trigger`.
+
+        What is triggered in one turn of the loop leaves together at its end.
+        """
+        number = CLOSED
+        quick, encode = codec.quick, codec.encode
+        gate, events, flush, call_soon = self._gate, self.core.outgoing.events, self._flush, self._loop.call_soon
+        append = events.append
+        small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
+
+        def changed(route: int) -> None:
+            nonlocal number
+            number = route
+
+        def trigger(data: object = None) -> None:
+            if number == UNHEARD:
+                return
+            try:
+                payload = quick(data)
+            except Exception:
+                payload = encode(data)  # raises what is wrong, in a sentence
+            if gate.open and len(payload) <= small and number:
+                append((number, payload))
+                if not gate.armed:
+                    gate.armed = True
+                    call_soon(flush)
+                elif len(events) >= _MOST:
+                    self._send_out()
+            else:
+                self._send(sender, event, payload)
+
+        self.core.outlet(sender, event, changed)
+        return trigger
+
+    # Within
+
+    def _send(self, sender: str, event: str, payload: bytes) -> None:
+        """An event that is large, or the first after there was no room."""
+        check_payload(payload, self.core.max_frame_bytes)
+        limit = self._limits.send_outbox_bytes
+        if self.core.outgoing.event_bytes > limit:
+            raise Overloaded(
+                f"{self.core.outgoing.event_bytes} bytes of events wait for the server, and the limit is {limit} "
+                "(send_outbox_bytes): await signal.drain() now and then"
+            )
+        self.core.trigger(sender, event, payload)
+        self._send_out()
+
+    def _send_out(self) -> None:
+        outgoing = self.core.outgoing
+        outgoing.pack()
+        self._pump()
+        self._gate.open = not self.core.closed and outgoing.event_bytes <= self._limits.send_outbox_bytes
+
+    def _flush(self) -> None:
+        self._gate.armed = False
+        self._send_out()
+
+    def _enter(self, news: list[News]) -> list[RequestArrived | RequestDropped]:
+        asked: list[RequestArrived | RequestDropped] = []
+        for item in news:
+            if isinstance(item, RequestArrived | RequestDropped):
+                asked.append(item)
+            else:
+                self._news.append(item)
+        return asked
+
+    def _hand_out(self) -> None:
+        while self._news:
+            try:
+                self._handle(self._news.popleft())
+            except Exception:
+                logger.exception("a piece of news from the server could not be handled")
+
+    def _shaken(self, error: BaseException | None) -> None:
+        if self._opened.done():
+            return
+        if error is None:
+            self._opened.set_result(None)
+        else:
+            self._opened.set_exception(error)
+            self._opened.exception()  # perhaps nobody waits any more
+
+    def _room_changed(self) -> None:
+        if self.core.closed:
+            self._gate.open = False
+        if self._waiting and (self.core.closed or self.core.outgoing.room > 0):
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+    def _no_more(self) -> None:
+        self._loop.call_soon(self._over)
+
+    def _watch(self) -> None:
+        """Be there at the next deadline."""
+        deadline = self.core.next_deadline()
+        if deadline is None:
+            return
+        due = self._loop.time() + max(0.0, deadline - monotonic())
+        if self._timer is None or due < self._timer.when() - _TICK_S:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        super()._on_time()

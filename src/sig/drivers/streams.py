@@ -1,0 +1,127 @@
+"""A client's link over a stream of asyncio's. Everything here runs on the loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, cast
+
+from sig.drivers.links import LinkUser
+from sig.errors import ConnectionLost, SigError
+
+_READ: Final = 256 * 1024
+# What asyncio keeps that the system has not taken; the rest waits with us.
+_TRANSPORT_BYTES: Final = 256 * 1024
+
+
+class StreamLink(asyncio.BufferedProtocol):
+    """Implements `Link`; `join` is to be awaited.
+
+    Args:
+        stall_s: a server that takes no byte for so long, while bytes wait, is given up.
+    """
+
+    def __init__(self, stall_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stall_s = stall_s
+        self._user: LinkUser | None = None
+        self._transport: asyncio.Transport
+        self._buffer = memoryview(bytearray(_READ))
+        self._full = False
+        self._shut = False
+        self._error: SigError = ConnectionLost("the server closed the link")
+        self._ended = asyncio.Event()
+        self._stall: asyncio.TimerHandle | None = None
+        self._unwritten = 0  # at the last look
+        self._linger: asyncio.TimerHandle | None = None
+
+    # Link
+
+    @property
+    def unsent(self) -> int:
+        return self._transport.get_write_buffer_size() if self._full else 0
+
+    def start(self, user: LinkUser) -> None:
+        self._user = user
+        self._transport.resume_reading()  # nothing is read before there is somebody to have it
+        if self._ended.is_set():
+            user.lost(self._error)
+
+    def send(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def finish(self, timeout: float) -> None:
+        if self._ended.is_set():
+            return
+        until = self._loop.time() + timeout
+        if self._linger is None or until < self._linger.when():
+            if self._linger is not None:
+                self._linger.cancel()
+            self._linger = self._loop.call_at(until, self._transport.abort)
+        if not self._shut:
+            self._shut = True
+            try:
+                self._transport.write_eof()  # behind what has been written
+            except OSError:  # the server was faster
+                self._transport.abort()
+
+    async def join(self, timeout: float) -> None:
+        """Wait until it is down, and bring that about after `timeout` seconds."""
+        if timeout:
+            try:
+                await asyncio.wait_for(self._ended.wait(), timeout)
+                return
+            except TimeoutError:
+                pass
+        self._transport.abort()
+        await self._ended.wait()
+
+    def abandon(self) -> None:
+        """The loop and its sockets are the parent's; nothing here is ours to close."""
+
+    # asyncio.BufferedProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_TRANSPORT_BYTES)
+        self._transport.pause_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._user is not None:
+            self._user.received(self._buffer[:nbytes])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._stall, self._linger):
+            if timer is not None:
+                timer.cancel()
+        if isinstance(exc, OSError):
+            self._error = ConnectionLost(f"the link to the server was lost: {exc.strerror or exc}")
+        self._ended.set()
+        if self._user is not None:
+            self._user.lost(self._error)
+
+    def pause_writing(self) -> None:
+        self._full = True
+        self._watch()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if self._user is not None:
+            self._user.writable()
+
+    def _watch(self) -> None:
+        """Look again later whether it takes anything at all."""
+        self._unwritten = self._transport.get_write_buffer_size()
+        self._stall = self._loop.call_later(self._stall_s, self._stalled)
+
+    def _stalled(self) -> None:
+        if self._transport.get_write_buffer_size() < self._unwritten:
+            self._watch()
+            return
+        self._error = ConnectionLost(f"the server has not taken anything for {self._stall_s:g} s")
+        self._transport.abort()

@@ -45,6 +45,15 @@ def test_a_port_in_use_is_one_sentence(url: str) -> None:
     assert "the port is in use" in only_line(done.stderr)
 
 
+def test_it_serves_in_another_codec() -> None:
+    with (
+        running("serve", "tcp://127.0.0.1:0", "--codec", "msgpack") as process,
+        sig.connect(line_of(process).split()[1], codec="msgpack") as client,
+    ):
+        client.add_sender("s", requests={"echo": lambda params: params})
+        assert client.request("s", "echo", {1: b"\x00\xff"}) == {1: b"\x00\xff"}
+
+
 @pytest.mark.parametrize(
     "words",
     [

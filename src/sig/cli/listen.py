@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 
 import sig
 from sig.cli import errors
-from sig.cli.options import Json, Url
+from sig.cli.options import Codec, Json, Url
 from sig.cli.output import Output, complain, reader_has_gone
 from sig.cli.signals import until_signal
 
@@ -43,6 +43,7 @@ def listen(
         bool, Parameter(negative="", show_default=False, help="tell the time and the number of each event too")
     ] = False,
     json: Json = False,
+    codec: Codec = "json",
     url: Url = None,
 ) -> int:
     """Show events as they come, until Ctrl-C.
@@ -55,7 +56,7 @@ def listen(
         name or pattern; all events without it
     """
     deadline = None if seconds is None else time.monotonic() + seconds
-    with sig.connect(url, name="sig listen") as router, until_signal() as stopped:
+    with sig.connect(url, codec=codec, name="sig listen") as router, until_signal() as stopped:
         screen = _Screen(Output(json), count, meta, stopped)
         router.on_disconnected = stopped.set
         router.listen(screen.show, sender, event, meta=meta, on_gap=_tell_gap)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
 Url: TypeAlias = Annotated[
     str | None,
     Parameter(name="--url", help="where the server is; else $SIG_URL, else tcp://127.0.0.1:3000"),
+]
+
+Codec: TypeAlias = Annotated[
+    Literal["json", "msgpack"],
+    Parameter(name="--codec", help="what data is encoded in; server and clients must agree"),
 ]
 
 Json: TypeAlias = Annotated[

@@ -40,8 +40,10 @@ class Output:
 
     def event(self, info: Info, data: object, *, meta: bool = False) -> None:
         """One event."""
+        shown = as_json(data)
         if self.json:
-            record = {"sender": info.sender, "event": info.event, "data": data}
+            record: dict[str, object] = {"sender": info.sender, "event": info.event}
+            record["data"] = msgspec.Raw(shown.encode())
             if meta:
                 record |= {"seq": info.seq, "time": info.time}
             _line(as_json(record))
@@ -51,7 +53,7 @@ class Output:
             line.append(f"{_clock(info.time)} {'' if info.seq is None else info.seq:>6}  ", "dim")
         line.append(printable(info.sender), "cyan").append(" ")
         line.append(printable(info.event), "yellow" if info.event.startswith("#") else "green").append(" ")
-        self._console.print(line.append(_in_colours(printable(as_json(data)))))
+        self._console.print(line.append(_in_colours(printable(shown))))
 
     def senders(self, senders: list[SenderInfo]) -> None:
         """A table of senders."""
@@ -73,8 +75,12 @@ class Output:
 
 
 def as_json(value: object) -> str:
-    """One line of JSON."""
-    return msgspec.json.encode(value).decode()
+    """One line of JSON. What that has no words for, and another codec has, is a text, as Python writes it."""
+    try:
+        text = msgspec.json.encode(value)
+    except TypeError:
+        text = msgspec.json.encode(repr(value))
+    return text.decode()
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 
 import sig
 from sig.cli import errors, values
-from sig.cli.options import Json, Url, Words
+from sig.cli.options import Codec, Json, Url, Words
 from sig.cli.output import Output
 
 EXAMPLES = """Examples:
@@ -32,6 +32,7 @@ def request(
     *params: Words,
     timeout: Annotated[float, Parameter(help="seconds to wait for the answer", validator=Number(gt=0))] = 30,
     json: Json = False,
+    codec: Codec = "json",
     url: Url = None,
 ) -> int:
     """Ask a sender, and print its answer.
@@ -44,7 +45,7 @@ def request(
         the request's name
     """
     found, output = values.given(params), Output(json)
-    with sig.connect(url, name="sig request") as router:
+    with sig.connect(url, codec=codec, name="sig request") as router:
         for value in found:
             output.value(router.request(sender, method, value, timeout=timeout))
     return errors.ANSWERED

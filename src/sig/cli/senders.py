@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sig
 from sig.cli import errors
-from sig.cli.options import Json, Url
+from sig.cli.options import Codec, Json, Url
 from sig.cli.output import Output
 
 EXAMPLES = """Examples:
@@ -15,7 +15,7 @@ EXAMPLES = """Examples:
 """
 
 
-def senders(pattern: str | None = None, /, *, json: Json = False, url: Url = None) -> int:
+def senders(pattern: str | None = None, /, *, json: Json = False, codec: Codec = "json", url: Url = None) -> int:
     """List who is connected: events, requests, since when, from where.
 
     Parameters
@@ -23,6 +23,6 @@ def senders(pattern: str | None = None, /, *, json: Json = False, url: Url = Non
     pattern
         a name or pattern; everybody without it
     """
-    with sig.connect(url, name="sig senders") as router:
+    with sig.connect(url, codec=codec, name="sig senders") as router:
         Output(json).senders(router.senders(pattern))
     return errors.ANSWERED

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 import sig
 from sig.carriers.address import default_url
 from sig.cli import errors, limits
+from sig.cli.options import Codec
 from sig.cli.signals import until_signal
 
 INDENT = "    "
@@ -18,6 +19,7 @@ EXAMPLES = f"""Examples:
 
     sig serve                           on port 3000, for this machine only
     sig serve tcp://127.0.0.1:0         on a free port, which it prints
+    sig serve --codec msgpack           for clients with codec="msgpack"
     sig serve --max-connections 50
 
 Each of these limits is an option too:
@@ -28,6 +30,7 @@ Each of these limits is an option too:
 
 def serve(
     *urls: str,
+    codec: Codec = "json",
     insecure_public: Annotated[
         bool,
         Parameter(
@@ -52,7 +55,7 @@ def serve(
     hint = " (Ctrl-C ends it)" if sys.stdout.isatty() else ""
     with (
         until_signal() as stopped,
-        sig.serve(*(urls or (default_url(),)), insecure_public=insecure_public, **options) as server,
+        sig.serve(*(urls or (default_url(),)), codec=codec, insecure_public=insecure_public, **options) as server,
     ):
         for url in server.urls:
             print(f"serving {url}{hint}", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sig
 from sig.cli import errors, values
-from sig.cli.options import Url, Words
+from sig.cli.options import Codec, Url, Words
 
 EXAMPLES = """Examples:
 
@@ -15,7 +15,7 @@ EXAMPLES = """Examples:
 """
 
 
-def trigger(sender: str, event: str, /, *data: Words, url: Url = None) -> int:
+def trigger(sender: str, event: str, /, *data: Words, codec: Codec = "json", url: Url = None) -> int:
     """Trigger an event, as a sender that comes and leaves with it.
 
     It ends when the server has passed on all that was triggered.
@@ -28,7 +28,7 @@ def trigger(sender: str, event: str, /, *data: Words, url: Url = None) -> int:
         the event's name
     """
     found = values.given(data)
-    with sig.connect(url, name="sig trigger") as router, router.add_sender(sender, event) as held:
+    with sig.connect(url, codec=codec, name="sig trigger") as router, router.add_sender(sender, event) as held:
         signal = held.signal(event)
         for value in found:
             signal.trigger(value)

@@ -61,17 +61,6 @@ def _asyncio_face() -> str | None:
     return None if importlib.util.find_spec("sig.aio") else "sig has no asyncio face"
 
 
-def _message_pack() -> str | None:
-    from sig.codecs import as_codec
-    from sig.errors import InvalidArgument
-
-    try:
-        as_codec("msgpack")
-    except InvalidArgument:
-        return "sig has no MessagePack codec"
-    return None
-
-
 def _unix_sockets() -> str | None:
     from sig.carriers.address import SCHEMES
 
@@ -82,7 +71,7 @@ ALL = (
     Contestant("sig_blocking", "sig, blocking, TCP, JSON", {}, {}),
     Contestant("sig_asyncio", "sig, asyncio", {}, {}, not_yet=_asyncio_face),
     Contestant("sig_uvloop", "sig, asyncio on uvloop", {"uvloop": "uvloop"}, {}, not_yet=_asyncio_face),
-    Contestant("sig_msgpack", "sig, blocking, MessagePack", {}, {}, not_yet=_message_pack),
+    Contestant("sig_msgpack", "sig, blocking, MessagePack", {}, {}),
     Contestant("sig_unix", "sig, blocking, Unix socket", {}, {}, not_yet=_unix_sockets),
     Contestant("pyzmq_two_part", "pyzmq, topic and body", {"pyzmq": "zmq"}, {}),
     Contestant("pyzmq_by_part", "pyzmq, topic and body, part by part", {"pyzmq": "zmq"}, {}, offers=(EVENTS,)),

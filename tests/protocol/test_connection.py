@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from protocol.pairs import World
 
 from sig.constants import Limits
 from sig.errors import Overloaded
 from sig.messages import Error, decode_control, decode_error
-from sig.protocol.bodies import unpack_lost
+from sig.protocol.bodies import Credit, unpack_credit, unpack_lost
+from sig.protocol.connection import Audience, Frames
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
 
@@ -27,7 +30,7 @@ def test_dropped_events_become_the_news_of_them_in_their_place() -> None:
     connection = world.client().connection
     connection.put(pack(Kind.ROUTE, b"{}", route=1))
     for number in range(9):
-        connection.put_events(event(1, b'"' + str(number).encode() * 40 + b'"'), ((1, 1),))
+        connection.share(Frames.of(event(1, b'"' + str(number).encode() * 40 + b'"'), ((1, 1),)))
     connection.put(pack(Kind.ROUTE_GONE, b"{}", route=1))
     sent = frames(connection.data_to_send(1 << 20))
     assert [frame.kind for frame in sent] == [
@@ -53,7 +56,7 @@ def test_it_hands_out_about_as_much_as_it_is_asked_for() -> None:
 def test_a_client_that_lets_control_pile_up_is_cut_off() -> None:
     world = World(link_control_bytes=1000)
     connection = world.client().connection
-    connection.put_events(event(1, b"1"), ((1, 1),))
+    connection.share(Frames.of(event(1, b"1"), ((1, 1),)))
     for _ in range(12):
         connection.put(pack(Kind.LOST, b"x" * 88))
     assert connection.closed
@@ -88,7 +91,7 @@ def test_a_link_that_has_ended_takes_nothing_more() -> None:
     connection = World().client().connection
     connection.say_bye("shutdown")
     connection.put(pack(Kind.LOST, b"x"))
-    connection.put_events(event(1, b"1"), ((1, 1),))
+    connection.share(Frames.of(event(1, b"1"), ((1, 1),)))
     assert connection.put_asked(pack(Kind.REQUEST, b"x"))
     assert [frame.kind for frame in frames(connection.data_to_send(1 << 20))] == [Kind.BYE]
 
@@ -97,7 +100,7 @@ def test_a_link_that_is_down_keeps_nothing() -> None:
     connection = World().client().connection
     connection.put(pack(Kind.LOST, b"x"))
     connection.put_asked(pack(Kind.REQUEST, b"x"))
-    connection.put_events(event(1, b"1"), ((1, 1),))
+    connection.share(Frames.of(event(1, b"1"), ((1, 1),)))
     connection.receive_eof()
     assert (connection.data_to_send(1 << 20), connection.outbox.bytes) == (b"", 0)
 
@@ -148,6 +151,19 @@ def test_events_before_the_handshake_are_a_mistake() -> None:
     assert "EVENT before the handshake" in str(stranger.error)
 
 
+def test_an_audience_takes_what_each_of_it_takes() -> None:
+    world = World()
+    connections = (world.client().connection, world.client(limits=Limits.of(max_frame_bytes=400)).connection)
+    assert Audience(connections).largest == 412
+    assert Audience(()).connections == ()
+
+
+def test_frames_for_many_are_none_of_the_garbage_collectors_business() -> None:
+    frames = Frames.of(event(1, b"1"), (*[(route, 2) for route in (1, 2)],))
+    assert (frames.size, frames.events) == (len(event(1, b"1")), 4)
+    assert not gc.is_tracked(frames)
+
+
 def test_a_client_owns_names_and_listens_until_it_goes() -> None:
     world = World()
     end = world.client()
@@ -166,3 +182,12 @@ def test_a_client_owns_names_and_listens_until_it_goes() -> None:
     assert end.heard() == [(route.id, 1)]
     world.lose(end)
     assert (connection.held, connection.subscriptions, connection.known) == ({}, {}, {})
+
+
+def test_credit_is_given_for_half_a_window_at_a_time() -> None:
+    connection = World(send_window_bytes=1000).client().connection
+    connection.spend(499)
+    assert connection.data_to_send(1 << 20) == b""
+    connection.spend(1)
+    (frame,) = frames(connection.data_to_send(1 << 20))
+    assert unpack_credit(frame) == Credit(500)

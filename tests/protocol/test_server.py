@@ -26,8 +26,10 @@ from sig.errors import (
 from sig.messages import (
     AddSender,
     Bye,
+    Close,
     Error,
     Hello,
+    Interest,
     Listen,
     OpenRequests,
     Presence,
@@ -1099,5 +1101,96 @@ def test_a_listener_that_leaves_takes_its_routes_along() -> None:
     assert list(route.known_by) == [owner.connection]
     trigger(owner, "s", "e", b"2")
     world.settle()
-    assert route.receivers == ()
+    assert route.audience is not None
+    assert route.audience.connections == ()
     assert RouteClosed not in [type(news) for news in owner.news]
+
+
+# -- owners that nobody listens to ---------------------------------------------------------------
+
+
+class Silent:
+    """A client with a sender, which says nothing by itself."""
+
+    def __init__(self, world: World, *events: str) -> None:
+        self.raw = world.raw()
+        self.raw.send(pack(Kind.CALL, encode_control(AddSender("s", list(events), None)), route=1))
+        told = [frame for frame in self.raw.read() if frame.kind == Kind.ROUTE]
+        self.routes = [frame.route for frame in told][: len(events)]
+
+    def trigger(self) -> None:
+        """One event on each route."""
+        self.raw.send(*(pack_batch(route, [b"1"], lens=False, lines=True) for route in self.routes))
+
+    def say_it_knows(self, *routes: int) -> None:
+        self.raw.send(*(pack(Kind.INTEREST, encode_control(Interest("some")), route=route) for route in routes))
+
+    def told(self) -> list[tuple[int, str]]:
+        """What it has been told of its routes since."""
+        frames = [frame for frame in self.raw.read() if frame.kind == Kind.INTEREST]
+        return [(frame.route, decode_control(Interest, frame.body).state) for frame in frames]
+
+
+def test_who_listens_waits_until_owners_that_held_back_know(world: World) -> None:
+    owner, a = Silent(world, "e", "f"), world.client()
+    owner.trigger()
+    e, f = owner.routes
+    assert owner.told() == [(e, "none"), (f, "none")]
+    listening = a.call(Listen(1, "s", None))
+    again = a.call(Listen(2, "s", "e"))
+    world.settle()
+    assert owner.told() == [(e, "some"), (f, "some")]
+    assert again.times == listening.times == 0
+    owner.say_it_knows(e)
+    world.settle()
+    assert (listening.times, again.ok) == (0, None)
+    owner.say_it_knows(f, f, e, e + 1000)  # more than need be, and one that has gone
+    world.settle()
+    assert listening.ok is None
+    assert not owner.raw.connection.closed
+
+
+def test_who_listens_does_not_wait_for_an_owner_that_says_nothing(world: World) -> None:
+    owner, a = Silent(world, "e"), world.client()
+    owner.trigger()
+    listening = a.call(Listen(1, "s", "e"))
+    world.settle()
+    assert world.server.next_deadline() == world.now + world.limits.interest_timeout_s
+    world.advance(world.limits.interest_timeout_s)
+    assert listening.ok is None
+    owner.say_it_knows(*owner.routes)
+    world.settle()
+    assert listening.times == 1
+
+
+def test_who_listens_does_not_wait_for_an_owner_that_leaves(world: World) -> None:
+    owner, a = Silent(world, "e"), world.client()
+    owner.trigger()
+    listening = a.call(Listen(1, "s", "e"))
+    world.settle()
+    owner.raw.hang_up()
+    world.settle()
+    assert listening.ok is None
+
+
+def test_an_owner_is_told_again_when_the_last_has_left(world: World) -> None:
+    owner, a = Silent(world, "e"), world.client()
+    owner.trigger()
+    a.call(Listen(1, "s", "e"))
+    world.settle()
+    a.call(Close(1))
+    world.settle()
+    owner.trigger()
+    owner.trigger()
+    listening = a.call(Listen(2, "s", "e"))
+    world.settle()
+    (route,) = owner.routes
+    assert owner.told() == [(route, "none"), (route, "some"), (route, "none"), (route, "some")]
+    owner.say_it_knows(route)
+    world.settle()
+    assert listening.times == 0, "what it knows is what it was told first"
+    owner.say_it_knows(route)
+    owner.trigger()
+    world.settle()
+    assert listening.ok is None
+    assert len(a.heard()) == 1

@@ -12,7 +12,7 @@ from sig.errors import Overloaded, RemoteProtocolError, SigError, to_wire
 from sig.messages import AddSender, Result, encode_control
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
 from sig.protocol.frames import HEADER, RESULT_ERR, Frame, Kind, pack
-from sig.protocol.outbox import Counts, Outbox
+from sig.protocol.outbox import Counts, Entry, Outbox, total
 from sig.protocol.peer import Peer
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Held:
 class Route:
     """One event of a sender, or its requests: a number that all connections share."""
 
-    __slots__ = ("event", "held", "id", "known_by", "next_seq", "receivers", "unheard", "unseen", "waiting")
+    __slots__ = ("audience", "event", "held", "id", "known_by", "next_seq", "unheard", "unseen", "waiting")
 
     def __init__(self, number: int, held: Held, event: str) -> None:
         self.id: int = number
@@ -56,7 +56,7 @@ class Route:
         # Who has been told of it, and whether they have been sent every event since: then their count is right.
         self.known_by: dict[Connection, bool] = {}
         # Who hears it; `None` when somebody has come or gone since.
-        self.receivers: tuple[Connection, ...] | None = None
+        self.audience: Audience | None = None
         # Whether the owner has been told to send nothing, since nobody listens; how often it has been told to go on
         # without having said that it knows, and who waits for that.
         self.unheard: bool = False
@@ -66,6 +66,25 @@ class Route:
     @property
     def sender(self) -> str:
         return self.held.name
+
+
+class Audience:
+    """Who hears a route: the same object for all routes that the same connections hear."""
+
+    __slots__ = ("__weakref__", "connections", "largest")
+
+    def __init__(self, connections: tuple[Connection, ...]) -> None:
+        self.connections: tuple[Connection, ...] = connections
+        # The largest frame that each of them takes, its header included.
+        self.largest: int = HEADER.size + min((c.max_frame_bytes for c in connections), default=0)
+
+
+class Frames(Entry[bytes], gc=False):
+    """Events for many outboxes: whole frames. The garbage collector need not look at them: they refer to nobody."""
+
+    @classmethod
+    def of(cls, data: bytes, counts: Counts) -> Frames:
+        return cls(data, len(data), counts, total(counts))
 
 
 class Waiting:
@@ -104,6 +123,7 @@ class Connection(Peer):
         self.name = ""
         self.identity: object = None
         self.held: dict[str, Held] = {}
+        self.heard: dict[int, Audience] = {}  # who hears its own routes, by number, of those that somebody hears
         self.subscriptions: dict[int, LinkSubscription] = {}
         self.called: dict[Connection, int] = {}  # how many answers each owner owes this one
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
@@ -121,11 +141,11 @@ class Connection(Peer):
             self._spent = 0
             self._touch()
 
-    def put_events(self, frame: bytes, counts: Counts) -> None:
-        """Append a frame of events; the oldest are shed where there are too many."""
+    def share(self, frames: Frames) -> None:
+        """Append frames of events, which others get too; the oldest are shed where there are too many."""
         if not self.closed:
-            self.outbox.put_events(frame, len(frame), counts)
-            self._touch()
+            self.outbox.share(frames)
+            self.server.dirty[self] = None
 
     def put(self, frame: bytes) -> None:
         """Append what may not be dropped. Somebody who lets it pile up is cut off; so is who cannot take it."""
@@ -175,17 +195,19 @@ class Connection(Peer):
 
     def _ordered(self, limit: int) -> Sequence[bytes]:
         frames: list[bytes] = []
+        take = self.outbox.take
         size = 0
-        while size < limit and (entry := self.outbox.take()) is not None:
-            if entry.lost is not None:
-                found = [pack_lost(Lost(route, missed, "slow")) for route, missed in entry.lost.items()]
+        while size < limit and (entry := take()) is not None:
+            if (frame := entry.item) is not None:
+                frames.append(frame)
+                size += len(frame)
+                if not entry.events and frame[_KIND_AT] in _ASKED:
+                    self._asked_bytes -= len(frame)
             else:
-                assert entry.item is not None  # an entry is one or the other
-                found = [entry.item]
-                if entry.item[_KIND_AT] in _ASKED:
-                    self._asked_bytes -= len(entry.item)
-            frames.extend(found)
-            size += sum(map(len, found))
+                assert entry.lost is not None  # an entry is one or the other
+                lost = [pack_lost(Lost(route, missed, "slow")) for route, missed in entry.lost.items()]
+                frames.extend(lost)
+                size += sum(map(len, lost))
         return frames
 
     def _discard(self) -> None:
@@ -203,8 +225,9 @@ class Connection(Peer):
     def _receive(self, frame: Frame) -> None:
         kind = frame.kind
         if kind == _EVENT and self.opened:
-            self.server.forward(self, frame)
+            self.server.forwarder.forward(self, frame)
             return
+        self.server.forwarder.seal()
         handler = self.server.handlers.get(kind)
         if handler is not None and self.opened is not (kind == Kind.HELLO):
             handler(self, frame)

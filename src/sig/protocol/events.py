@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -171,6 +172,11 @@ def check_events(frame: Frame) -> None:
     _tables(frame)
 
 
+def routes_of(frame: Frame) -> tuple[int, ...] | None:
+    """The route of each event; `None` where it is the header's. Raises what `unpack_events` would."""
+    return _tables(frame)[0]
+
+
 def count_events(frame: Frame) -> tuple[tuple[int, int], ...]:
     """How many events of which route the EVENT holds. Raises as `unpack_events`."""
     routes, _, _ = _tables(frame)
@@ -214,40 +220,38 @@ def stamp(frame: Frame, time_us: int) -> Frame:
     return Frame(frame.kind, frame.flags, frame.count, frame.route, data)
 
 
-def split_events(frame: Frame, wanted: Container[int]) -> bytes | None:
-    """The EVENT reduced to the routes in `wanted`: itself if that is all of it, `None` if nothing.
+def split_events(frame: Frame, wanted: Iterable[Collection[int]]) -> list[bytes]:
+    """The EVENT reduced to some of its routes, once for each collection of those: itself where that is all of it.
 
-    What remains of a MIXED frame is MIXED unless it is of one route, and has LENS. Raises as `unpack_events`.
+    Each must have events in the frame. What remains of a MIXED frame is MIXED unless it is of one route, and has LENS.
+    Raises as `unpack_events`.
     """
     routes, lens, start = _tables(frame)
     data = frame.data
     if routes is None or lens is None:
-        return data if frame.route in wanted else None
-    kept: list[int] = []
-    sizes: list[int] = []
-    parts: list[bytes] = []
-    # Neighbours that are wanted are cut out together: `run` is where the present run of them began.
-    run = at = start
-    for route, size in zip(routes, lens, strict=True):
-        if route in wanted:
-            kept.append(route)
-            sizes.append(size)
+        return [data for _ in wanted]
+    places: dict[int, list[int]] = {}
+    for place, route in enumerate(routes):
+        if route in places:
+            places[route].append(place)
         else:
-            if run < at:
-                parts.append(data[run:at])
-            run = at + size
-        at += size
-    if len(kept) == len(routes):
-        return data
-    if not kept:
-        return None
-    if run < at:
-        parts.append(data[run:at])
-    count = len(kept)
-    mixed = kept.count(kept[0]) != count
-    head = [data[HEADER.size : _EVENT_HEAD]]
-    if mixed:
-        head.append(struct.pack(f"<{count}I", *kept))
-    head.append(struct.pack(f"<{count}I", *sizes))
-    flags = EVENT_MIXED | EVENT_LENS if mixed else EVENT_LENS
-    return pack(_EVENT, b"".join(head + parts), flags=flags, count=count, route=0 if mixed else kept[0])
+            places[route] = [place]
+    ends = list(accumulate(lens, initial=start))
+    head = data[HEADER.size : _EVENT_HEAD]
+    parts: list[bytes] = []
+    for some in wanted:
+        if len(some) == len(places):
+            parts.append(data)
+            continue
+        kept = [place for route in some for place in places[route]]
+        tables: list[int] = []
+        if len(some) > 1:
+            kept.sort()
+            tables = [routes[place] for place in kept]
+        count = len(kept)
+        tables += [lens[place] for place in kept]
+        flags, route = (EVENT_MIXED | EVENT_LENS, 0) if len(some) > 1 else (EVENT_LENS, routes[kept[0]])
+        body = [head, struct.pack(f"<{len(tables)}I", *tables)]
+        body += [data[ends[place] : ends[place + 1]] for place in kept]
+        parts.append(pack(_EVENT, b"".join(body), flags=flags, count=count, route=route))
+    return parts

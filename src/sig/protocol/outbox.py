@@ -89,12 +89,10 @@ class Outbox(Generic[T]):
 
     def take(self) -> Entry[T] | None:
         """The oldest entry: either `item` or `lost` is set. `None` when nothing waits."""
-        if self._passed:
-            entry = self._passed.popleft()
-        elif self._entries:
-            entry = self._entries.popleft()
-        else:
+        entries = self._passed or self._entries
+        if not entries:
             return None
+        entry = entries.popleft()
         if entry.events:
             self.event_bytes -= entry.size
             self.events -= entry.events

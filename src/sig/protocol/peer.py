@@ -89,10 +89,12 @@ class Peer:
 
     def data_to_send(self, limit: int) -> bytes:
         """What leaves now: at least one frame if there is any, and not much more than `limit` bytes."""
-        frames = [bytes(self._first)] if self._first else []
-        self._first.clear()
-        size = len(frames[0]) if frames else 0
-        replies = self._replies
+        first, replies = self._first, self._replies
+        if not first and not replies:
+            return b"".join(self._ordered(limit))  # of one frame that is no copy
+        frames = [bytes(first)]
+        first.clear()
+        size = len(frames[0])
         while replies and size < limit:
             frames.append(replies.popleft())
             size += len(frames[-1])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Final, Literal
+from weakref import WeakValueDictionary
 
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, NAME_MAX_BYTES, Limits
 from sig.errors import (
@@ -48,10 +49,8 @@ from sig.messages import Route as RouteMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
 from sig.protocol.bodies import (
     Cancel,
-    Lost,
     Reply,
     pack_cancel,
-    pack_lost,
     pack_peer_gone,
     pack_reply,
     pack_request,
@@ -59,10 +58,9 @@ from sig.protocol.bodies import (
     unpack_reply,
     unpack_request,
 )
-from sig.protocol.connection import Connection, Held, LinkSubscription, Route, Waiting
-from sig.protocol.events import count_events, split_events
-from sig.protocol.fitting import fit_events
-from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
+from sig.protocol.connection import Audience, Connection, Held, LinkSubscription, Route, Waiting
+from sig.protocol.forward import Forwarder
+from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 from sig.protocol.outbox import Counts
 
 VERSION: Final = 1
@@ -112,6 +110,9 @@ class ServerCore:
         self._senders: dict[str, Held] = {}
         self._routes: dict[int, Route] = {}
         self._waiting: dict[Waiting, None] = {}  # in order of their deadlines
+        self.forwarder: Forwarder = Forwarder(self)
+        # So that who hears a route can be compared by identity. Only those that some route has are kept.
+        self._audiences: WeakValueDictionary[tuple[Connection, ...], Audience] = WeakValueDictionary()
         self._index: Index[Bucket[LinkSubscription], LinkSubscription, Route] = Index(Bucket)
         self.handlers: dict[int, Callable[[Connection, Frame], None]] = {
             Kind.HELLO: self._hello,
@@ -158,6 +159,7 @@ class ServerCore:
         """Bytes from a link."""
         self._now = now
         connection.receive_data(data, self._time_us())
+        self.forwarder.seal()
         if self.ended:
             self._settle()
 
@@ -286,50 +288,7 @@ class ServerCore:
 
     # Events
 
-    def forward(self, connection: Connection, frame: Frame) -> None:
-        """Pass events on to all who hear them, byte for byte."""
-        counts = count_events(frame)
-        if frame.flags & (EVENT_SEQ | EVENT_DURABLE):
-            raise RemoteProtocolError("numbered events belong to sessions and stores, which this server does not have")
-        connection.spend(len(frame.data))
-        # Everything is checked before anything is passed on.
-        routes = [self._owned(connection, number) for number, _ in counts]
-        hearing = [self._receivers(route) if route is not None else () for route in routes]
-        for route, (_, events) in zip(routes, counts, strict=True):
-            if route is not None:
-                route.next_seq += events
-                if not route.receivers and not route.unheard:
-                    self._tell_interest(route, "none")
-        if hearing.count(hearing[0]) == len(hearing):
-            self._spread(hearing[0], frame, counts)
-            return
-        wanted: dict[Connection, dict[int, int]] = {}
-        for receivers, (number, events) in zip(hearing, counts, strict=True):
-            for receiver in receivers:
-                wanted.setdefault(receiver, {})[number] = events
-        parts: dict[tuple[int, ...], Frame] = {}
-        for receiver, heard in wanted.items():
-            key = tuple(heard)
-            if key not in parts:
-                part = split_events(frame, heard)
-                assert part is not None  # each of its routes has events in the frame
-                parts[key] = Frame.of(part)
-            self._spread((receiver,), parts[key], tuple(heard.items()))
-
-    def _spread(self, receivers: Sequence[Connection], frame: Frame, counts: Counts) -> None:
-        size = len(frame.data) - HEADER.size
-        for receiver in receivers:
-            if size <= receiver.max_frame_bytes:
-                receiver.put_events(frame.data, counts)
-                continue
-            for part, held in fit_events(frame, receiver.max_frame_bytes):
-                if part is not None:
-                    receiver.put_events(part, held)
-                    continue
-                for number, missed in held:
-                    receiver.put(pack_lost(Lost(number, missed, "too_big")))
-
-    def _owned(self, connection: Connection, number: int) -> Route | None:
+    def owned(self, connection: Connection, number: int) -> Route | None:
         """The route, if it is the connection's own to trigger on; `None` for one that has gone.
 
         An event may have been under way when its sender left.
@@ -339,9 +298,9 @@ class ServerCore:
             raise RemoteProtocolError(f"the client sent on route {number}, which is not its own")
         return route
 
-    def _receivers(self, route: Route) -> tuple[Connection, ...]:
+    def audience(self, route: Route) -> Audience:
         """Who hears this route; each of them knows it by then, and the number of the next event."""
-        if route.receivers is None:
+        if route.audience is None:
             found = dict.fromkeys(s.connection for s in self._index.matching(route.sender, route.event))
             hearing = {c: None for c in found if self.allowed(c.identity, "listen", route.sender, route.event)}
             for connection in route.known_by:
@@ -349,8 +308,27 @@ class ServerCore:
                 route.known_by[connection] &= connection in hearing
             for connection in hearing:
                 self._introduce(connection, route)
-            route.receivers = tuple(hearing)
-        return route.receivers
+            connections = tuple(sorted(hearing, key=_number))
+            audience = self._audiences.get(connections)
+            if audience is None:
+                audience = self._audiences[connections] = Audience(connections)
+            route.audience = audience
+            if connections:
+                route.held.owner.heard[route.id] = audience
+        return route.audience
+
+    def accepted(self, counts: Counts) -> None:
+        """Events are passed on to those who hear them; where nobody does, the owner is told."""
+        for number, events in counts:
+            route = self._routes.get(number)
+            if route is not None:
+                route.next_seq += events
+                if route.audience is not None and not route.audience.connections and not route.unheard:
+                    self._tell_interest(route, "none")
+
+    def _audience_changed(self, route: Route) -> None:
+        route.audience = None
+        route.held.owner.heard.pop(route.id, None)
 
     def _tell_interest(self, route: Route, state: Literal["none", "some"]) -> None:
         route.unheard = state == "none"
@@ -359,7 +337,7 @@ class ServerCore:
 
     def _seen(self, connection: Connection, frame: Frame) -> None:
         """An owner knows that somebody listens: it holds nothing back any more."""
-        route = self._owned(connection, frame.route)
+        route = self.owned(connection, frame.route)
         if route is None or not route.unseen:
             return
         route.unseen -= 1
@@ -476,6 +454,7 @@ class ServerCore:
             self._index.remove_target(route)
         for route in (*held.routes, held.requests_route):
             del self._routes[route.id]
+            held.owner.heard.pop(route.id, None)
             self._go_on(route)
             gone = pack(Kind.ROUTE_GONE, body, route=route.id)
             for connection in route.known_by:
@@ -513,7 +492,7 @@ class ServerCore:
         connection.subscriptions[call.id] = subscription
         waiting = Waiting(connection, number, self._now + self.limits.interest_timeout_s)
         for route in self._index.add(subscription):
-            route.receivers = None
+            self._audience_changed(route)
             if route.unheard:
                 self._tell_interest(route, "some")
             if route.unseen:
@@ -532,7 +511,7 @@ class ServerCore:
 
     def _ignore(self, subscription: LinkSubscription) -> None:
         for route in self._index.remove(subscription):
-            route.receivers = None
+            self._audience_changed(route)
 
     def _list_senders(self, connection: Connection, call: Senders, number: int) -> object:
         check_selector(call.pattern, None)
@@ -625,6 +604,10 @@ class ServerCore:
 
     def _time_us(self) -> int:
         return int((self._now + self._wall_offset) * 1e6)
+
+
+def _number(connection: Connection) -> int:
+    return connection.number
 
 
 def _some(things: Sequence[object]) -> str:

@@ -1,0 +1,225 @@
+"""Events through a server: everybody gets what he hears, in order, byte for byte, and as few pieces as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol.pairs import Raw, World
+
+from sig.messages import AddSender, Call, Hello, Interest, Listen, RemoveSender, Route, decode_control, encode_control
+from sig.protocol.bodies import unpack_credit, unpack_lost
+from sig.protocol.events import pack_batch, pack_events, unpack_events
+from sig.protocol.frames import Frame, Kind, pack
+
+LIMIT = 1 << 20
+
+
+class Owner:
+    """A client that holds sender `s`, and sends whatever frames it likes."""
+
+    def __init__(self, world: World, *events: str) -> None:
+        self.raw = world.raw()
+        self.raw.send(call(1, AddSender("s", list(events), None)))
+        told = [frame for frame in self.raw.read() if frame.kind == Kind.ROUTE]
+        self.routes = [frame.route for frame in told if decode_control(Route, frame.body).event]
+
+    def send(self, *frames: Sequence[tuple[int, bytes]] | bytes) -> None:
+        """These in one read; a frame is bytes, or the events in it: which of the routes, and the payload."""
+        self.raw.send(*(frame if isinstance(frame, bytes) else self.frame(frame) for frame in frames))
+
+    def frame(self, events: Sequence[tuple[int, bytes]], *, lens: bool = False) -> bytes:
+        items = [(self.routes[place], payload) for place, payload in events]
+        (frame,) = pack_events(items, lens=lens, lines=True, max_frame_bytes=LIMIT)
+        return frame
+
+
+def call(number: int, message: Call) -> bytes:
+    return pack(Kind.CALL, encode_control(message), route=number)
+
+
+def listener(world: World, *events: str | None, max_frame_bytes: int | None = None) -> Raw:
+    raw = Raw(world, hello=Hello([1], ["json"], max_frame_bytes=max_frame_bytes))
+    raw.send(*(call(number, Listen(number, "s", event)) for number, event in enumerate(events, 1)))
+    raw.read()
+    return raw
+
+
+def kinds(frames: list[Frame]) -> list[int]:
+    return [frame.kind for frame in frames]
+
+
+def heard(raw: Raw) -> list[tuple[int, bytes]]:
+    """The events that have come: (route, payload); what is missing has the number instead."""
+    found: list[tuple[int, bytes]] = []
+    for frame in raw.read():
+        if frame.kind == Kind.EVENT:
+            batch = unpack_events(frame)
+            routes = batch.routes or (frame.route,) * frame.count
+            found += zip(routes, batch.payloads.removesuffix(b"\n").split(b"\n"), strict=True)
+        elif frame.kind == Kind.LOST:
+            found.append((frame.route, b"%d missing" % (unpack_lost(frame).missed or 0)))
+    return found
+
+
+def test_frames_of_one_read_leave_as_one_piece_that_all_receivers_share() -> None:
+    world = World()
+    owner = Owner(world, "e", "f")
+    some = [listener(world, None) for _ in range(3)]
+    owner.send([(0, b"0"), (1, b"0")])
+    for raw in some:
+        raw.read()
+    frames = [owner.frame(events) for events in ([(0, b"1"), (0, b"2")], [(1, b"3")], [(0, b"4"), (1, b"5")])]
+    owner.send(*frames)
+    entries = [raw.connection.outbox.take() for raw in some]
+    assert entries[0] is not None
+    assert entries[0] is entries[1] is entries[2]
+    time = entries[0].item[12:20]
+    assert entries[0].item == b"".join(frame[:12] + time + frame[20:] for frame in frames)
+    assert (entries[0].counts, entries[0].events) == (((owner.routes[0], 3), (owner.routes[1], 2)), 5)
+    assert [len(raw.connection.outbox) for raw in some] == [0, 0, 0]
+
+
+def test_a_run_is_little_beside_what_may_wait() -> None:
+    world = World(link_drop_bytes=16 * 1000)
+    owner = Owner(world, "e")
+    raw = listener(world, "e")
+    owner.send([(0, b"0")])
+    raw.read()
+    owner.send(*[[(0, b"1" * 480)]] * 10)  # 500 bytes each
+    assert len(raw.connection.outbox) == 5
+    owner.send(*[[(0, b"1" * 2480)]] * 4)
+    assert len(raw.connection.outbox) == 9
+
+
+def test_what_follows_the_events_stands_behind_them() -> None:
+    world = World()
+    owner = Owner(world, "e")
+    raw = listener(world, "e")
+    owner.send([(0, b"0")])
+    raw.read()
+    owner.send([(0, b"1")], [(0, b"2")], call(2, RemoveSender("s")), [(0, b"of nobody any more")])
+    assert kinds(raw.read()) == [Kind.EVENT, Kind.EVENT, Kind.ROUTE_GONE]
+
+
+def test_a_run_counts_before_its_number_is_told() -> None:
+    """Who comes while its events are under way is told of the event behind them."""
+    world = World()
+    owner = Owner(world, "e")
+    listener(world, "e")
+    owner.send([(0, b"0")])
+    owner.send([(0, b"1")] * 4, call(3, Listen(9, "s", "e")), [(0, b"2")])
+    told = [decode_control(Route, frame.body) for frame in owner.raw.read() if frame.kind == Kind.ROUTE]
+    assert [route.next_seq for route in told] == [6]
+
+
+def test_an_event_that_nobody_hears_goes_nowhere_and_its_owner_is_told_once() -> None:
+    world = World()
+    owner = Owner(world, "e")
+    owner.send([(0, b"1")], [(0, b"2")])
+    owner.send([(0, b"3")])
+    told = [decode_control(Interest, frame.body).state for frame in owner.raw.read() if frame.kind == Kind.INTEREST]
+    assert told == ["none"]
+
+
+def test_of_a_sender_that_has_left_nothing_comes_and_of_others_all() -> None:
+    world = World()
+    owner = Owner(world, "e")
+    raw = listener(world, None)
+    owner.routes.append(owner.routes[0] + 1000)
+    owner.send([(0, b"1"), (1, b"x"), (0, b"2")], [(1, b"y")])
+    assert heard(raw) == [(owner.routes[0], b"1"), (owner.routes[0], b"2")]
+    assert not owner.raw.connection.closed
+
+
+@pytest.mark.parametrize("wrong", ["of another", "of another, among its own", "numbered", "stored", "empty", "short"])
+def test_a_mistake_ends_the_link_and_what_came_before_it_goes_on(wrong: str) -> None:
+    world = World()
+    owner = Owner(world, "e")
+    raw = listener(world, None)
+    other = world.raw()
+    other.send(call(1, AddSender("other", ["e"], None)))
+    own, route = owner.routes[0], next(frame.route for frame in other.read() if frame.kind == Kind.ROUTE)
+    bad = {
+        "of another": pack_batch(route, [b"x"], lens=False, lines=True),
+        "of another, among its own": pack_batch(0, [b"x", b"y"], lens=True, lines=True, routes=[own, route]),
+        "numbered": pack_batch(own, [b"x"], lens=False, lines=True, first_seq=1),
+        "stored": pack_batch(own, [b"x"], lens=False, lines=True, producer_seq=1),
+        "empty": pack(Kind.EVENT, bytes(9), route=own),
+        "short": pack(Kind.EVENT, bytes(7), count=1, route=own),
+    }
+    for number in (b"1", b"2"):  # one that must ask who hears it, and one that knows
+        owner.send([(0, number)])
+    owner.send([(0, b"3")], bad[wrong], [(0, b"4")])
+    assert owner.raw.connection.closed
+    assert [payload for _, payload in heard(raw)] == [b"1", b"2", b"3"]
+
+
+def test_each_gets_it_as_large_as_it_takes_it() -> None:
+    world = World()
+    owner = Owner(world, "e", "f")
+    large, small, also_small, tiny = (listener(world, None, max_frame_bytes=size) for size in (None, 500, 500, 300))
+    events = [(number % 2, b"%d" % number * 100) for number in range(6)]
+    owner.send(events, [(0, b"x" * 400)])
+    routes = owner.routes
+    whole = [(routes[place], payload) for place, payload in events]
+    assert heard(large) == [*whole, (routes[0], b"x" * 400)]
+    assert heard(small) == heard(also_small) == [*whole, (routes[0], b"x" * 400)]
+    assert heard(tiny) == [*whole, (routes[0], b"1 missing")]
+
+
+def test_credit_is_given_for_all_that_came() -> None:
+    world = World(send_window_bytes=1000)
+    owner = Owner(world, "e", "f")
+    listener(world, "e")
+    sent = [owner.frame(events) for events in ([(0, b"1" * 100)], [(0, b"2" * 300)], [(1, b"3" * 200), (0, b"4" * 99)])]
+    owner.raw.send(*sent, *sent)
+    given = [unpack_credit(frame).amount for frame in owner.raw.read() if frame.kind == Kind.CREDIT]
+    assert 2 * sum(map(len, sent)) - 500 < sum(given) <= 2 * sum(map(len, sent))
+
+
+EVENTS = ("a", "b", "c", "d")
+HEARS = st.lists(st.lists(st.sampled_from([*EVENTS, None]), min_size=1, max_size=3, unique=True), max_size=4)
+BATCH = st.tuples(st.lists(st.integers(0, len(EVENTS) - 1), min_size=1, max_size=6), st.booleans())
+
+
+@given(HEARS, st.lists(st.lists(BATCH, max_size=6), max_size=4), st.sampled_from([1, 1000, 1 << 24]))
+def test_everybody_gets_what_he_hears_in_order(
+    hears: list[list[str | None]], reads: list[list[tuple[list[int], bool]]], link_drop_bytes: int
+) -> None:
+    world = World(link_drop_bytes=link_drop_bytes)
+    owner = Owner(world, *EVENTS)
+    listeners = [listener(world, *events) for events in hears]
+    expected: list[list[tuple[int, bytes]]] = [[] for _ in hears]
+    got: list[list[tuple[int, bytes]]] = [[] for _ in hears]
+    number = 0
+    for read in reads:
+        frames = []
+        for places, lens in read:
+            events = [(place, b"%d" % (number + index)) for index, place in enumerate(places)]
+            number += len(places)
+            frames.append(owner.frame(events, lens=lens))
+            for wanted, all_of_it in zip(hears, expected, strict=True):
+                all_of_it += [(owner.routes[p], payload) for p, payload in events if {EVENTS[p], None} & set(wanted)]
+        owner.send(*frames)
+        if link_drop_bytes > 1000:
+            for raw, found in zip(listeners, got, strict=True):
+                found += heard(raw)
+    for raw, found, all_of_it in zip(listeners, got, expected, strict=True):
+        left = heard(raw)
+        if link_drop_bytes > 1000:
+            assert found == all_of_it
+            assert left == []
+            continue
+        for route in owner.routes:
+            accepted = [payload for number, payload in all_of_it if number == route]
+            place = 0
+            for number, payload in left:
+                if number == route and payload.endswith(b"missing"):
+                    place += int(payload.split()[0])
+                elif number == route:
+                    assert payload == accepted[place]
+                    place += 1
+            assert place == len(accepted)

@@ -16,7 +16,7 @@ from sig.log import logger
 from sig.protocol.connection import Connection
 from sig.protocol.server import ServerCore
 
-_READ: Final = 64 * 1024
+_READ: Final = 256 * 1024
 _CHUNK: Final = 256 * 1024
 # What asyncio keeps for a client that does not read; the rest waits in the outbox, where the oldest can be dropped.
 _TRANSPORT_BYTES: Final = 256 * 1024

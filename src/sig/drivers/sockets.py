@@ -10,13 +10,13 @@ import selectors
 import socket
 import threading
 import time
+from collections import deque
 from typing import Final
 
 from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost, SigError
 
-_READ: Final = 64 * 1024
-_WRITE: Final = 256 * 1024
+_READ: Final = 256 * 1024
 
 # Two sockets need no epoll, whose descriptor a forked child would share with us.
 _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.DefaultSelector)
@@ -37,13 +37,15 @@ class SocketLink:
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
-        self._left = bytearray()  # guarded by the user's lock, as is all sending
+        # What the system has not taken: parts of what was sent, not copied, since they may be large. Guarded by the
+        # user's lock, as is all sending.
+        self._left: deque[memoryview] = deque()
         self._until: float | None = None  # when it must be down; set by `finish`
         self._thread: threading.Thread | None = None
 
     @property
     def unsent(self) -> int:
-        return len(self._left)
+        return sum(map(len, self._left))
 
     def start(self, user: LinkUser) -> None:
         thread = threading.Thread(target=self._run, args=(user,), name="sig-read", daemon=True)
@@ -58,7 +60,7 @@ class SocketLink:
         except OSError:
             return  # the reading thread meets the same end, and tells it
         if sent < len(data):
-            self._left += memoryview(data)[sent:]
+            self._left.append(memoryview(data)[sent:])
             self._wake()
 
     def finish(self, timeout: float) -> None:
@@ -144,12 +146,15 @@ class SocketLink:
 
     def _write(self) -> bool:
         """Send some of what is left; true if anything went."""
-        with memoryview(self._left) as left, left[:_WRITE] as part:
-            try:
-                sent = self._sock.send(part)
-            except BlockingIOError:
-                return False
-        del self._left[:sent]
+        part = self._left[0]
+        try:
+            sent = self._sock.send(part)
+        except BlockingIOError:
+            return False
+        if sent < len(part):
+            self._left[0] = part[sent:]
+        else:
+            self._left.popleft()
         return True
 
 

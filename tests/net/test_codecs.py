@@ -50,7 +50,33 @@ def test_a_server_and_its_clients_speak_the_codec_they_were_given() -> None:
     assert here == there == VALUES
 
 
-@pytest.mark.parametrize(("at_server", "at_client"), [(Reprs(), "json"), ("json", Reprs())])
+def test_messagepack_on_both_ends_carries_what_it_promises() -> None:
+    with (
+        sig.serve("tcp://127.0.0.1:0", codec="msgpack") as server,
+        sig.connect(server.urls[0], codec="msgpack") as sending,
+        sig.connect(server.urls[0], codec="msgpack") as listening,
+    ):
+        got: list[object] = []
+        for event in ("e", "f"):
+            listening.listen(lambda info, data: got.append((info.event, data)), "s", event)
+        sender = sending.add_sender("s", ["e", "f"], {"raw": lambda params: params})
+        # Batches of one route, and of two in turn.
+        wanted: list[object] = []
+        for number in range(2_000):
+            event = "f" if number % 2 and number > 1_000 else "e"
+            sender.trigger(event, {number: bytes([number % 256])})
+            wanted.append((event, {number: bytes([number % 256])}))
+        with pytest.raises(sig.InvalidData, match="send larger ones as text"):
+            sender.trigger("e", 2**64)
+        sending.flush()
+        listening.flush()
+        assert got == wanted
+        assert listening.request("s", "raw", b"\x00\n\xff", timeout=LIMIT_S) == b"\x00\n\xff"
+        with pytest.raises(sig.InvalidData, match="send larger ones as text"):
+            listening.request("s", "raw", 2**64, timeout=LIMIT_S)
+
+
+@pytest.mark.parametrize(("at_server", "at_client"), [(Reprs(), "json"), ("json", Reprs()), ("json", "msgpack")])
 def test_another_codec_is_refused_with_what_to_do(at_server: object, at_client: object) -> None:
     with (
         sig.serve("tcp://127.0.0.1:0", codec=at_server) as server,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sig.protocol.outbox import Entry, Outbox
+from sig.protocol.outbox import Entry, Losses, Outbox
 
 
 def drain(outbox: Outbox[str]) -> list[object]:
     found: list[object] = []
     while (entry := outbox.take()) is not None:
-        found.append(entry.item if entry.lost is None else dict(entry.lost))
+        found.append(entry.item if entry.lost is None else {route: n for (route, _), n in entry.lost.items()})
     return found
 
 
@@ -61,7 +61,7 @@ def test_events_can_be_counted_too() -> None:
 def test_a_loss_that_came_from_elsewhere_stays_in_its_place() -> None:
     outbox: Outbox[str] = Outbox(drop_bytes=1000)
     outbox.put_events("b1", 1, ((1, 1),))
-    outbox.put_loss(1, 5)
+    outbox.put_loss(1, 5, "slow")
     outbox.put_events("b2", 1, ((1, 1),))
     assert drain(outbox) == ["b1", {1: 5}, "b2"]
 
@@ -70,30 +70,43 @@ def test_losses_that_are_reported_one_after_the_other_are_one_entry() -> None:
     outbox: Outbox[str] = Outbox(drop_bytes=1000)
     outbox.put_events("b1", 1, ((1, 1),))
     for _ in range(1000):
-        outbox.put_loss(1, 1)
-        outbox.put_loss(2, 2)
+        outbox.put_loss(1, 1, "slow")
+        outbox.put_loss(2, 2, "slow")
     assert len(outbox) == 2
     outbox.put("control", 1)
-    outbox.put_loss(1, 5)
+    outbox.put_loss(1, 5, "slow")
     assert drain(outbox) == ["b1", {1: 1000, 2: 2000}, "control", {1: 5}]
+
+
+def test_each_reason_is_told_by_itself_and_all_in_one_place() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=10)
+    for _ in range(3):
+        outbox.put_events("b", 10, ((1, 1),))
+        outbox.put_loss(1, 5, "too_big")
+        outbox.put_loss(2, 1, "codec")
+    entry = outbox.take()
+    assert entry is not None
+    assert entry.lost == {(1, "slow"): 2, (1, "too_big"): 5, (2, "codec"): 1}
+    outbox.put_loss(2, 1, "codec")
+    assert drain(outbox) == [{1: 5, 2: 1}, "b", {1: 5, 2: 2}]
 
 
 def test_an_entry_whose_news_has_moved_on_is_not_used_again() -> None:
     outbox: Outbox[str] = Outbox(drop_bytes=10)
     outbox.put_events("b1", 10, ((1, 1),))
-    outbox.put_loss(1, 1)
+    outbox.put_loss(1, 1, "slow")
     outbox.put_events("b2", 10, ((1, 1),))  # b1 goes
     outbox.put_events("b3", 10, ((1, 1),))  # b2 goes, and takes what was lost before it along
-    outbox.put_loss(1, 7)
+    outbox.put_loss(1, 7, "slow")
     assert len(outbox) == 3
     assert drain(outbox) == [{1: 3}, "b3", {1: 7}]
 
 
 def test_losses_before_a_dropped_frame_move_into_it() -> None:
     outbox: Outbox[str] = Outbox(drop_bytes=10)
-    outbox.put_loss(1, 5)
+    outbox.put_loss(1, 5, "slow")
     outbox.put_events("b1", 10, ((1, 1),))
-    outbox.put_loss(1, 7)
+    outbox.put_loss(1, 7, "slow")
     outbox.put_events("b2", 10, ((1, 1),))
     assert drain(outbox) == [{1: 6}, {1: 7}, "b2"]
 
@@ -120,7 +133,7 @@ def test_a_loss_does_not_move_past_what_stands_behind_it() -> None:
     outbox.put_events("b1", 10, ((1, 1),))
     outbox.put("here somebody begins to listen", 1)
     outbox.put_events("b2", 10, ((1, 1),))
-    outbox.put_loss(1, 3)
+    outbox.put_loss(1, 3, "slow")
     outbox.put_events("b3", 10, ((1, 1),))
     assert drain(outbox) == [{1: 1}, "here somebody begins to listen", {1: 1}, {1: 3}, "b3"]
 
@@ -151,8 +164,8 @@ def test_delivered_and_missed_are_all_and_in_order(operations: list[tuple[str, o
     controls: list[int] = []
     put = 0
 
-    def read(entry_item: object, lost: dict[int, int] | None) -> None:
-        for route, missing in (lost or {}).items():
+    def read(entry_item: object, lost: Losses | None) -> None:
+        for (route, _), missing in (lost or {}).items():
             seen[route] += missing
         if isinstance(entry_item, int):
             controls.append(entry_item)
@@ -180,7 +193,7 @@ def test_delivered_and_missed_are_all_and_in_order(operations: list[tuple[str, o
         elif what == "loss":
             assert isinstance(value, tuple)
             sent[value[0]] += value[1]
-            outbox.put_loss(*value)
+            outbox.put_loss(*value, "slow")
         elif what == "put":
             outbox.put(put, 1)
             put += 1

@@ -31,7 +31,6 @@ from sig.protocol.client import CLOSED, UNHEARD, ClientCore, EventsArrived, News
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.outbox import Outbox
 
-_SLOW: Final = "slow"
 # Events are gathered for so long: with longer, a batch is larger than pays; with shorter, the system is called more
 # often. A lone event never waits.
 _AGE_S: Final = 50e-6
@@ -267,8 +266,8 @@ class ThreadsDriver(ClientDriver):
                     self._inbox.put_events(item, len(item.frame.data), item.counts)
                 elif isinstance(item, RequestArrived | RequestDropped):
                     asked.append(item)
-                elif isinstance(item, Lost) and item.missed is not None and item.reason == _SLOW:
-                    self._inbox.put_loss(item.route, item.missed)  # told together with what is lost here
+                elif isinstance(item, Lost) and item.missed is not None:
+                    self._inbox.put_loss(item.route, item.missed, item.reason)  # told with what is lost here
                 else:
                     self._inbox.put(item, 1)
             self._arrived.notify_all()
@@ -321,7 +320,7 @@ class ThreadsDriver(ClientDriver):
                         return None
                     self._arrived.wait()
                 elif entry.lost is not None:
-                    return [Lost(route, missed, _SLOW) for route, missed in entry.lost.items()]
+                    return [Lost(route, missed, reason) for (route, reason), missed in entry.lost.items()]
                 elif isinstance(entry.item, _Mark):
                     self._passed += 1
                     self._arrived.notify_all()

@@ -147,6 +147,13 @@ class Connection(Peer):
             self.outbox.share(frames)
             self.server.dirty[self] = None
 
+    def lose(self, counts: Counts, reason: str) -> None:
+        """Append the news that events are missing here."""
+        if not self.closed:
+            for route, missed in counts:
+                self.outbox.put_loss(route, missed, reason)
+            self._touch()
+
     def put(self, frame: bytes) -> None:
         """Append what may not be dropped. Somebody who lets it pile up is cut off; so is who cannot take it."""
         if self.closed:
@@ -205,7 +212,7 @@ class Connection(Peer):
                     self._asked_bytes -= len(frame)
             else:
                 assert entry.lost is not None  # an entry is one or the other
-                lost = [pack_lost(Lost(route, missed, "slow")) for route, missed in entry.lost.items()]
+                lost = [pack_lost(Lost(route, missed, reason)) for (route, reason), missed in entry.lost.items()]
                 frames.extend(lost)
                 size += sum(map(len, lost))
         return frames

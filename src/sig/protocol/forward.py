@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from sig.errors import RemoteProtocolError
-from sig.protocol.bodies import Lost, pack_lost
 from sig.protocol.connection import Audience, Connection, Frames
 from sig.protocol.events import routes_of, split_events
 from sig.protocol.fitting import fit_events
@@ -119,9 +118,8 @@ class Forwarder:
             for part, held in fitted[room]:
                 if part is not None:
                     receiver.share(Frames.of(part, held))
-                    continue
-                for number, missed in held:
-                    receiver.put(pack_lost(Lost(number, missed, "too_big")))
+                else:
+                    receiver.lose(held, "too_big")
 
 
 _NUMBERED: Final = EVENT_SEQ | EVENT_DURABLE

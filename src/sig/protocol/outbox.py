@@ -7,8 +7,8 @@ dropped: whole frames, oldest first, and in their place stands the news of how m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -16,6 +16,10 @@ T = TypeVar("T")
 
 # How many events of which route are in one frame.
 Counts = tuple[tuple[int, int], ...]
+# How many events of which route are missing, and why.
+Losses = dict[tuple[int, str], int]
+
+_SLOW: Final = "slow"
 
 
 class Entry(msgspec.Struct, Generic[T]):
@@ -25,7 +29,7 @@ class Entry(msgspec.Struct, Generic[T]):
     size: int
     counts: Counts = ()
     events: int = 0  # in all; none in what may not be dropped
-    lost: dict[int, int] | None = None  # route -> events missing here
+    lost: Losses | None = None
 
 
 class Outbox(Generic[T]):
@@ -77,7 +81,7 @@ class Outbox(Generic[T]):
                 break  # a frame larger than the whole queue still goes through, alone
             self._pass()
 
-    def put_loss(self, route: int, count: int) -> None:
+    def put_loss(self, route: int, count: int, reason: str) -> None:
         """Append the news that events are missing here."""
         behind = self._entries or self._passed
         # Where nothing stands behind it, one place tells of this loss and of those before, however many there are.
@@ -85,7 +89,7 @@ class Outbox(Generic[T]):
         if lost is None:
             lost = {}
             self._entries.append(Entry(None, 0, lost=lost))
-        lost[route] = lost.get(route, 0) + count
+        lost[route, reason] = lost.get((route, reason), 0) + count
 
     def take(self) -> Entry[T] | None:
         """The oldest entry: either `item` or `lost` is set. `None` when nothing waits."""
@@ -113,20 +117,23 @@ class Outbox(Generic[T]):
             self.event_bytes -= entry.size
             self.events -= entry.events
             self.dropped += entry.events
-            self._miss(entry.counts)
+            lost = self._lost()
+            for route, missing in entry.counts:
+                lost[route, _SLOW] = lost.get((route, _SLOW), 0) + missing
         elif entry.lost is not None:
-            self._miss(entry.lost.items())
+            lost = self._lost()
+            for what, missing in entry.lost.items():
+                lost[what] = lost.get(what, 0) + missing
         else:
             self._passed.append(entry)
 
-    def _miss(self, counts: Iterable[tuple[int, int]]) -> None:
-        """Events are missing behind all that has been passed. Between two losses nothing is left: they are one."""
+    def _lost(self) -> Losses:
+        """What is missing behind all that has been passed. Between two losses nothing is left: they are one."""
         lost = self._passed[-1].lost if self._passed else None
         if lost is None:
             lost = {}
             self._passed.append(Entry(None, 0, lost=lost))
-        for route, missing in counts:
-            lost[route] = lost.get(route, 0) + missing
+        return lost
 
 
 def total(counts: Sequence[tuple[int, int]]) -> int:

@@ -71,8 +71,8 @@ def test_stopping_cancels_what_runs_and_closes_the_loop() -> None:
         finally:
             cancelled.set()
 
-    thread.loop.call_soon_threadsafe(lambda: kept.append(thread.loop.create_task(stay())))
     kept: list[asyncio.Task[None]] = []
+    thread.loop.call_soon_threadsafe(lambda: kept.append(thread.loop.create_task(stay())))
     assert begun.wait(LIMIT_S)
     thread.stop(LIMIT_S)
     assert cancelled.is_set()

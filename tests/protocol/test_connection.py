@@ -10,8 +10,8 @@ from protocol.pairs import World
 from sig.constants import Limits
 from sig.errors import Overloaded
 from sig.messages import Error, decode_control, decode_error
-from sig.protocol.bodies import Credit, unpack_credit, unpack_lost
-from sig.protocol.connection import Audience, Frames
+from sig.protocol.bodies import Credit, Lost, unpack_credit, unpack_lost
+from sig.protocol.connection import Audience, Connection, Frames
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
 
@@ -191,3 +191,51 @@ def test_credit_is_given_for_half_a_window_at_a_time() -> None:
     connection.spend(1)
     (frame,) = frames(connection.data_to_send(1 << 20))
     assert unpack_credit(frame) == Credit(500)
+
+
+def test_events_that_it_cannot_take_are_told_together() -> None:
+    connection = World(link_control_bytes=100).client().connection
+    for _ in range(100):
+        connection.lose(((1, 2), (2, 1)), "too_big")
+    assert not connection.closed
+    told = [unpack_lost(frame) for frame in frames(connection.data_to_send(1 << 20))]
+    assert told == [Lost(1, 200, "too_big"), Lost(2, 100, "too_big")]
+    connection.say_bye("closed")
+    connection.lose(((1, 2),), "too_big")
+    assert [frame.kind for frame in frames(connection.data_to_send(1 << 20))] == [Kind.BYE]
+
+
+def test_what_waits_for_a_link_that_takes_no_more_is_in_the_budget() -> None:
+    world = World()
+    connection, budget = world.client().connection, world.server.budget
+    connection.put(pack(Kind.LOST, b"x" * 488))
+    connection._hasten(pack(Kind.REPLY, b"x" * 988))
+    assert (connection.waiting, budget.used) == (0, 0)
+    connection.weigh(3000)
+    assert (connection.waiting, connection.beside) == (500 + 1000 + 3000, 1000 + 3000)
+    assert budget.used >= connection.waiting
+    connection.data_to_send(1 << 20)
+    connection.weigh(2000)
+    assert (connection.waiting, budget.used) == (2000, 2000)
+    connection.receive_eof()
+    connection.weigh(2000)
+    assert (connection.waiting, budget.used) == (0, 0)
+
+
+def test_who_may_send_less_is_given_less_credit() -> None:
+    world = World(memory_bytes=16_000, send_window_bytes=2_000, max_connections=20)
+    ends = [world.client() for _ in range(6)]
+    for number, end in enumerate(ends):
+        end.add(f"s{number}", "e")
+    first, second, *_, last = (end.connection for end in ends)
+    assert (first.window_bytes, second.window_bytes, last.window_bytes) == (2000, 2000, 200)
+
+    def given(connection: Connection, spent: int) -> list[int]:
+        connection.data_to_send(1 << 20)
+        connection.spend(spent)
+        return [unpack_credit(frame).amount for frame in frames(connection.data_to_send(1 << 20))]
+
+    fair = 200 + 4000 // 6
+    assert (given(first, 1300), first.window_bytes) == ([1300 - (2000 - fair)], fair)
+    assert (given(last, 100), last.window_bytes) == ([100 + fair - 200], fair)
+    assert (given(second, 1000), second.window_bytes) == ([], 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sig.protocol.budget import Budget
 from sig.protocol.outbox import Entry, Losses, Outbox
 
 
@@ -210,3 +211,64 @@ def test_delivered_and_missed_are_all_and_in_order(operations: list[tuple[str, o
 
 def test_an_empty_queue_answers_none() -> None:
     assert Outbox[str](drop_bytes=1).take() is None
+
+
+REPORTED = st.lists(
+    st.one_of(
+        st.tuples(st.just("share"), st.integers(1, 500), st.integers(1, 4), st.sets(st.integers(0, 3))),
+        st.tuples(st.just("put"), st.integers(0, 500), st.integers(0, 3)),
+        st.tuples(st.just("put_loss"), st.integers(1, 3), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["take", "take", "clear", "hold_up"]), st.integers(0, 3)),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@given(REPORTED, st.sampled_from([1, 700, 3000, 1 << 40]), st.sampled_from([600, 3000, 1 << 40]))
+def test_a_budget_always_knows_what_is_there(operations: list[tuple[object, ...]], limit: int, drop_bytes: int) -> None:
+    budget = Budget(limit)
+    outboxes: list[Outbox[str]] = [Outbox(drop_bytes=drop_bytes) for _ in range(4)]
+    for place in range(3):
+        outboxes[place].put("control", 1)
+        outboxes[place].hold_up(budget)
+    for operation in operations:
+        match operation:
+            case "share", int(size), int(route), set(places):
+                entry = Entry("events", size, tuple((number, 1) for number in range(route)), route)
+                for place in places:
+                    outboxes[place].share(entry)
+            case "put", int(size), int(place):
+                outboxes[place].put("control", size)
+            case "put_loss", int(route), int(place):
+                outboxes[place].put_loss(route, 1, "codec")
+            case "hold_up", int(place):
+                outboxes[place].hold_up(budget)
+            case str(what), int(place):
+                getattr(outboxes[place], what)()
+        held = [outbox for outbox in outboxes if outbox.held]
+        assert budget.shed() or not any(outbox.event_bytes for outbox in held)
+        # The same from nothing: a budget that is told of what there is now.
+        entries = [entry for outbox in held for entry in (*outbox._passed, *outbox._entries)]
+        told = [entry.holders for entry in entries]
+        for entry in entries:
+            entry.holders = 0
+        fresh = Budget(1 << 40)
+        for entry in entries:
+            fresh.hold(entry)
+        assert budget.used == fresh.used
+        assert [entry.holders for entry in entries] == told
+        waiting = {id(outbox): outbox.event_bytes.bit_length() for outbox in held if outbox.event_bytes}
+        assert waiting == {id(box): bits for bits, group in enumerate(budget._groups) for box in group}
+    for outbox in outboxes:
+        outbox.clear()
+    assert budget.used == 0
+
+
+def test_a_budget_takes_the_oldest_wherever_it_stands() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=1000)
+    outbox.put("control", 1)
+    outbox.put_events("b1", 10, ((1, 1),))
+    outbox.put_events("b2", 10, ((1, 1),))
+    outbox.shed()
+    assert drain(outbox) == ["control", {1: 1}, "b2"]

@@ -38,7 +38,17 @@ from sig.messages import (
     decode_control,
     encode_control,
 )
-from sig.protocol.bodies import Cancel, Lost, Reply, Request, pack_cancel, pack_reply, pack_request, unpack_request
+from sig.protocol.bodies import (
+    Cancel,
+    Lost,
+    Reply,
+    Request,
+    pack_cancel,
+    pack_reply,
+    pack_request,
+    unpack_lost,
+    unpack_request,
+)
 from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, RequestDropped, RouteClosed, RouteOpened
 from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, pack_events, unpack_events
@@ -1194,3 +1204,80 @@ def test_an_owner_is_told_again_when_the_last_has_left(world: World) -> None:
     world.settle()
     assert listening.ok is None
     assert len(a.heard()) == 1
+
+
+# -- what waits for those who do not read --------------------------------------------------------
+
+
+def held_up(world: World, raw: Raw) -> None:
+    """As the driver, when the link of that connection takes nothing more."""
+    world.server.held_up(raw.connection, 0)
+
+
+def test_beyond_the_budget_those_lose_events_for_whom_most_waits() -> None:
+    world = World(memory_bytes=100_000)
+    owner, few, many = Silent(world, "e", "f"), world.raw(), world.raw()
+    few.send(pack(Kind.CALL, encode_control(Listen(1, "s", "e")), route=1))
+    many.send(pack(Kind.CALL, encode_control(Listen(1, "s", None)), route=1))
+    for raw in (few, many):
+        held_up(world, raw)
+    for _ in range(300):
+        for route in owner.routes:
+            owner.raw.send(pack_batch(route, [b"1" * 1000], lens=False, lines=True))
+    assert world.server.budget.used <= 100_000
+    boxes = [raw.connection.outbox for raw in (few, many)]
+    assert 200 < boxes[0].dropped < 300
+    assert 500 < boxes[1].dropped < 600
+    for raw, events in ((few, 300), (many, 600)):
+        assert 2 * raw.connection.outbox.event_bytes > 50_000
+        got = raw.read()
+        missed = sum(unpack_lost(frame).missed or 0 for frame in got if frame.kind == Kind.LOST)
+        assert missed + sum(frame.count for frame in got if frame.kind == Kind.EVENT) == events
+    assert world.server.budget.used == 0
+
+
+def test_where_nothing_can_be_dropped_the_link_goes_for_which_most_waits() -> None:
+    world = World(memory_bytes=20_000)
+    owner, one, other = Silent(world, "e"), world.raw(), world.raw()
+    for raw, size in ((one, 9_000), (other, 10_000)):
+        raw.connection.put(pack(Kind.LOST, b"x" * size))
+        held_up(world, raw)
+    assert not one.connection.closed
+    world.server.held_up(one.connection, 500)
+    assert not one.connection.closed
+    world.server.held_up(one.connection, 1500)
+    assert one.connection.closed
+    assert "(memory_bytes) are full" in str(one.connection.error)
+    assert not owner.raw.connection.closed
+    assert not other.connection.closed
+
+
+def test_who_was_turned_away_and_does_not_read_harms_nobody() -> None:
+    world = World(memory_bytes=1, max_connections=1)
+    world.raw()
+    turned_away = world.accept()
+    turned_away.weigh(0)
+    assert world.server.budget.over
+    world.advance(1)
+    world.server.disconnected(turned_away, world.now)
+    assert not world.server.budget.over
+
+
+def test_all_windows_together_are_half_of_what_there_is() -> None:
+    world = World(memory_bytes=2_000_000, send_window_bytes=400_000, max_connections=1000)
+    ends = [world.client() for _ in range(30)]
+    assert {end.core.outgoing.credit for end in ends} == {500}
+    for number, end in enumerate(ends[:10]):
+        end.add(f"s{number}", "e")
+        end.add(f"more of s{number}", "e")
+    credits = [end.core.outgoing.credit for end in ends]
+    assert credits[:2] == [400_000, 100_500 + 500]
+    assert sum(credits) <= 1_000_000
+    for end in ends[:10]:
+        world.lose(end)
+    ends[10].add("s", "e")
+    assert ends[10].core.outgoing.credit == 400_000
+    ends[10].remove("s")
+    world.lose(ends[10])
+    ends[11].add("s", "e")
+    assert ends[11].core.outgoing.credit == 400_000

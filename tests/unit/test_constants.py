@@ -47,6 +47,7 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "link_drop_bytes": 16 * MIB,
         "link_cut_bytes": 64 * MIB,
         "link_control_bytes": 4 * MIB,
+        "memory_bytes": 256 * MIB,
         "listener_queue_events": 65_536,
         "listener_queue_bytes": 16 * MIB,
         "send_window_bytes": 1 * MIB,

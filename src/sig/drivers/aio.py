@@ -17,9 +17,9 @@ from sig.protocol.connection import Connection
 from sig.protocol.server import ServerCore
 
 _READ: Final = 256 * 1024
-_CHUNK: Final = 256 * 1024
-# What asyncio keeps for a client that does not read; the rest waits in the outbox, where the oldest can be dropped.
-_TRANSPORT_BYTES: Final = 256 * 1024
+# What is written at once, and asyncio keeps at most for a client that does not read: it takes all that it is given. The
+# rest waits in the outbox, where many have it together and the oldest can be dropped.
+_CHUNK: Final = 64 * 1024
 # With nothing read for so long, nothing else is about to be: a flush for each turn would only add the turn's time.
 _AGE_S: Final = 50e-6
 # How long a peer that was told to go may take to close its end.
@@ -33,6 +33,11 @@ class Wire:
     """Whether nothing should be written now; `ServerDriver.pump` is called when that is over."""
     ours: bool = False
     """Whether it leads to the router of this process, not to a client."""
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that were written and are still here."""
+        return 0
 
     def write(self, data: bytes) -> None:
         raise NotImplementedError
@@ -109,11 +114,11 @@ class ServerDriver:
         while not wire.full:
             data = connection.data_to_send(_CHUNK)
             if not data:
-                if connection.closed:
-                    wire.close()
-                return
+                break
             wire.write(data)
-        if connection.closed and connection.error is not None:
+        if wire.full or connection.beside:
+            self.core.held_up(connection, wire.unwritten)
+        if connection.closed and (not wire.full or connection.error is not None):
             wire.close()
 
     async def dismiss(self, timeout: float) -> None:
@@ -158,12 +163,12 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
         self._connection: Connection | None = None
         self.full: bool = False
         self._stall: asyncio.TimerHandle | None = None
-        self._unwritten = 0  # at the last look
+        self._before = 0  # bytes unwritten at the last look
         self._linger: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=_TRANSPORT_BYTES)
+        self._transport.set_write_buffer_limits(high=0)
         self._connection = self._driver.attach(self, self._name(self._transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -180,6 +185,10 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
         if self._connection is not None:
             self._driver.detached(self._connection)
             self._connection = None
+
+    @property
+    def unwritten(self) -> int:
+        return self._transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
         self.full = True
@@ -202,7 +211,7 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
             return
         # Closing at once would make the kernel discard what the peer has not read, if it still sends. One who has
         # much to read yet gets more time.
-        late = self._transport.get_write_buffer_size() > 0
+        late = self.unwritten > 0
         seconds = self._driver.limits.close_timeout_s if late else _LINGER_S
         self._linger = self._driver.loop.call_later(seconds, self._transport.abort)
         try:
@@ -215,11 +224,11 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
 
     def _watch(self) -> None:
         """Look again later whether it takes anything at all."""
-        self._unwritten = self._transport.get_write_buffer_size()
+        self._before = self.unwritten
         self._stall = self._driver.loop.call_later(self._driver.limits.write_stall_s, self._stalled)
 
     def _stalled(self) -> None:
-        if self._transport.get_write_buffer_size() < self._unwritten:
+        if self.unwritten < self._before:
             self._watch()
             return
         if self._connection is not None:

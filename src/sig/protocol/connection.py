@@ -132,20 +132,41 @@ class Connection(Peer):
         self._asked_bytes = 0  # of the requests in the outbox
         self.window_bytes = 0
         self._spent = 0  # bytes of EVENT frames that came since credit was last given
+        self.beside: int = 0
+        """Bytes that wait for it outside the outbox, as far as the budget knows."""
 
     def spend(self, size: int) -> None:
         """Take an EVENT frame into account, and give credit for it; not for each one by itself."""
         self._spent += size
         if self._spent * 2 >= self.window_bytes:
-            self._first += pack_credit(Credit(self._spent))
-            self._spent = 0
+            self.give_credit()
+
+    def give_credit(self) -> None:
+        """Let it send as much as its window allows, and make that as wide as it may be."""
+        by = self.server.windows.change(self.window_bytes, self._spent)
+        self.window_bytes += by
+        if self._spent + by:
+            self._first += pack_credit(Credit(self._spent + by))
             self._touch()
+        self._spent = 0
 
     def share(self, frames: Frames) -> None:
         """Append frames of events, which others get too; the oldest are shed where there are too many."""
         if not self.closed:
             self.outbox.share(frames)
             self.server.dirty[self] = None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that its link does not take."""
+        return self.beside + (self.outbox.bytes if self.outbox.held else 0)
+
+    def weigh(self, unwritten: int) -> None:
+        """Take what waits for it into the budget, with so many bytes that its link has taken and not passed on."""
+        beside = 0 if self.closed else unwritten + self._reply_bytes + len(self._first)
+        self.server.budget.used += beside - self.beside
+        self.beside = beside
+        self.outbox.hold_up(self.server.budget)
 
     def lose(self, counts: Counts, reason: str) -> None:
         """Append the news that events are missing here."""
@@ -221,6 +242,8 @@ class Connection(Peer):
         super()._discard()
         self.outbox.clear()
         self._asked_bytes = 0
+        self.server.budget.used -= self.beside
+        self.beside = 0
 
     def _close(self) -> None:
         super()._close()

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Generic, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from sig.protocol.budget import Budget
 
 T = TypeVar("T")
 
@@ -30,6 +34,7 @@ class Entry(msgspec.Struct, Generic[T]):
     counts: Counts = ()
     events: int = 0  # in all; none in what may not be dropped
     lost: Losses | None = None
+    holders: int = 0  # of the queues that report to a budget, so many have it
 
 
 class Outbox(Generic[T]):
@@ -46,6 +51,8 @@ class Outbox(Generic[T]):
         # past: no events any more, but the news of those that were there. `_entries` stands behind it.
         self._passed: deque[Entry[T]] = deque()
         self._entries: deque[Entry[T]] = deque()
+        self._budget: Budget | None = None  # only while it is held up
+        self._group = 0  # how many bits `event_bytes` has, as far as the budget knows
         self.events: int = 0
         self.event_bytes: int = 0
         self.other_bytes: int = 0
@@ -62,7 +69,7 @@ class Outbox(Generic[T]):
 
     def put(self, item: T, size: int) -> None:
         """Append what may not be dropped."""
-        self._entries.append(Entry(item, size))
+        self._append(Entry(item, size))
         self.other_bytes += size
 
     def put_events(self, item: T, size: int, counts: Counts) -> None:
@@ -80,16 +87,18 @@ class Outbox(Generic[T]):
             if len(self._entries) == 1:
                 break  # a frame larger than the whole queue still goes through, alone
             self._pass()
+        if self._budget is not None:
+            self._budget.hold(entry)
+            self._regroup(self._budget)
 
     def put_loss(self, route: int, count: int, reason: str) -> None:
         """Append the news that events are missing here."""
         behind = self._entries or self._passed
         # Where nothing stands behind it, one place tells of this loss and of those before, however many there are.
-        lost = behind[-1].lost if behind else None
-        if lost is None:
-            lost = {}
-            self._entries.append(Entry(None, 0, lost=lost))
-        lost[route, reason] = lost.get((route, reason), 0) + count
+        if not behind or behind[-1].lost is None:
+            behind = self._entries
+            self._append(Entry(None, 0, lost={}))
+        self._lose(behind[-1], (route, reason), count)
 
     def take(self) -> Entry[T] | None:
         """The oldest entry: either `item` or `lost` is set. `None` when nothing waits."""
@@ -102,13 +111,55 @@ class Outbox(Generic[T]):
             self.events -= entry.events
         else:
             self.other_bytes -= entry.size
+        if self._budget is not None:
+            self._budget.release(entry)
+            self._regroup(self._budget)
+            if not self._passed and not self._entries:
+                self._budget = None
         return entry
 
     def clear(self) -> None:
         """Forget everything."""
+        if self._budget is not None:
+            for entry in chain(self._passed, self._entries):
+                self._budget.release(entry)
+            self._budget.move(self, self._group, 0)
+            self._budget, self._group = None, 0
         self._passed.clear()
         self._entries.clear()
         self.events = self.event_bytes = self.other_bytes = 0
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held up."""
+        return self._budget is not None
+
+    def hold_up(self, budget: Budget) -> None:
+        """Report to a budget from now on, until nothing waits any more."""
+        if self._budget is None and (self._passed or self._entries):
+            self._budget = budget
+            for entry in chain(self._passed, self._entries):
+                budget.hold(entry)
+            self._regroup(budget)
+
+    def shed(self) -> None:
+        """Drop the oldest frame of events; there must be one."""
+        events = self.events
+        while self.events == events:
+            self._pass()
+        if self._budget is not None:
+            self._regroup(self._budget)
+
+    def _regroup(self, budget: Budget) -> None:
+        group = self.event_bytes.bit_length()
+        if group != self._group:
+            budget.move(self, self._group, group)
+            self._group = group
+
+    def _append(self, entry: Entry[T]) -> None:
+        self._entries.append(entry)
+        if self._budget is not None:
+            self._budget.hold(entry)
 
     def _pass(self) -> None:
         """Go past the oldest entry that has not been; if it has events they are dropped, and missing from there on."""
@@ -117,23 +168,30 @@ class Outbox(Generic[T]):
             self.event_bytes -= entry.size
             self.events -= entry.events
             self.dropped += entry.events
-            lost = self._lost()
-            for route, missing in entry.counts:
-                lost[route, _SLOW] = lost.get((route, _SLOW), 0) + missing
-        elif entry.lost is not None:
-            lost = self._lost()
-            for what, missing in entry.lost.items():
-                lost[what] = lost.get(what, 0) + missing
-        else:
+        elif entry.lost is None:
             self._passed.append(entry)
+            return
+        if self._budget is not None:
+            self._budget.release(entry)
+        # Between two losses nothing is left: they are told as one.
+        if not self._passed or self._passed[-1].lost is None:
+            self._passed.append(Entry(None, 0, lost={}))
+            if self._budget is not None:
+                self._budget.hold(self._passed[-1])
+        for route, missing in entry.counts:
+            self._lose(self._passed[-1], (route, _SLOW), missing)
+        for what, missing in (entry.lost or {}).items():
+            self._lose(self._passed[-1], what, missing)
 
-    def _lost(self) -> Losses:
-        """What is missing behind all that has been passed. Between two losses nothing is left: they are one."""
-        lost = self._passed[-1].lost if self._passed else None
-        if lost is None:
-            lost = {}
-            self._passed.append(Entry(None, 0, lost=lost))
-        return lost
+    def _lose(self, entry: Entry[T], what: tuple[int, str], missing: int) -> None:
+        lost = entry.lost
+        assert lost is not None  # the entry was chosen for it
+        if what in lost:
+            lost[what] += missing
+            return
+        lost[what] = missing
+        if self._budget is not None:
+            self._budget.lose()
 
 
 def total(counts: Sequence[tuple[int, int]]) -> int:

@@ -58,6 +58,7 @@ from sig.protocol.bodies import (
     unpack_reply,
     unpack_request,
 )
+from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Audience, Connection, Held, LinkSubscription, Route, Waiting
 from sig.protocol.forward import Forwarder
 from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
@@ -110,6 +111,10 @@ class ServerCore:
         self._senders: dict[str, Held] = {}
         self._routes: dict[int, Route] = {}
         self._waiting: dict[Waiting, None] = {}  # in order of their deadlines
+        self.budget: Budget = Budget(limits.memory_bytes)
+        self.windows: Windows = Windows(
+            limits.memory_bytes // 2, largest=limits.send_window_bytes, clients=limits.max_connections
+        )
         self.forwarder: Forwarder = Forwarder(self)
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
         self._audiences: WeakValueDictionary[tuple[Connection, ...], Audience] = WeakValueDictionary()
@@ -160,7 +165,16 @@ class ServerCore:
         self._now = now
         connection.receive_data(data, self._time_us())
         self.forwarder.seal()
-        if self.ended:
+        if self.ended or self.budget.over:
+            self._settle()
+
+    def held_up(self, connection: Connection, unwritten: int) -> None:
+        """A link takes no more for now; what waits for it counts, with so many bytes that it has and we do not.
+
+        Called again when that changes, last with none.
+        """
+        connection.weigh(unwritten)
+        if self.budget.over:
             self._settle()
 
     def disconnected(self, connection: Connection, now: float) -> None:
@@ -206,11 +220,12 @@ class ServerCore:
         return True
 
     def _settle(self) -> None:
-        """Give up what those held whose links have ended since.
+        """Give up what those held whose links have ended since, and what is too much to keep.
 
         At the end of each call: until then whoever walks over connections finds them all. It may end others, which
         have to be told and do not read.
         """
+        self._relieve()
         while self.ended:
             connection = next(iter(self.ended))
             del self.ended[connection]
@@ -223,6 +238,9 @@ class ServerCore:
             for route in connection.known:
                 route.known_by.pop(connection, None)
             connection.known.clear()
+            if connection.window_bytes:
+                self.windows.give_back(connection.window_bytes)
+                connection.window_bytes = 0
             reason = "closed" if connection.farewell is not None else "shutdown" if self._closing else "lost"
             for held in list(connection.held.values()):
                 self._release(held, reason)
@@ -234,6 +252,16 @@ class ServerCore:
                 requester.called.pop(connection, None)
             connection.called.clear()
             connection.asked_by.clear()
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Keep no more than we may: events go, and where there are none left links that do not read."""
+        while not self.budget.shed():
+            worst = max(self.connections.values(), key=_waiting, default=None)
+            if worst is None or not worst.waiting:
+                return
+            limit = self.budget.limit
+            worst.cut(Overloaded(f"it does not read, and the {limit} bytes of the server (memory_bytes) are full"))
 
     def _number(self) -> int:
         """A number for a connection or a route. All are used before one comes back."""
@@ -254,7 +282,7 @@ class ServerCore:
         connection._reader.max_frame_bytes = self.limits.max_frame_bytes
         if hello.max_frame_bytes is not None:
             connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
-        connection.window_bytes = self.limits.send_window_bytes
+        connection.window_bytes = self.windows.first
         welcome = Welcome(
             version=VERSION,
             codecs=[self.codec],
@@ -412,7 +440,10 @@ class ServerCore:
             self._introduce(connection, route)
         held.requests_route = self._make_route(held, "")
         self._introduce(connection, held.requests_route)
+        if not connection.held:
+            self.windows.enter()
         self._senders[name] = connection.held[name] = held
+        connection.give_credit()
         self._tell_presence(held, EVENT_CONNECT, {})
         return held.incarnation
 
@@ -448,6 +479,8 @@ class ServerCore:
     def _release(self, held: Held, reason: str) -> None:
         del self._senders[held.name]
         del held.owner.held[held.name]
+        if not held.owner.held:
+            self.windows.leave()
         self._tell_presence(held, EVENT_DISCONNECT, {"reason": reason})
         body = encode_control(RouteGone(reason))
         for route in held.routes:
@@ -608,6 +641,10 @@ class ServerCore:
 
 def _number(connection: Connection) -> int:
     return connection.number
+
+
+def _waiting(connection: Connection) -> int:
+    return connection.waiting
 
 
 def _some(things: Sequence[object]) -> str:

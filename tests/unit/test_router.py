@@ -1,37 +1,23 @@
-"""The router in one process: registration, presence, requests, errors, closing."""
+"""The router of the blocking face: its verbs return when they are done, and `start_request` does not wait at all.
+
+What they do is in test_hub.py.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import linecache
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
 from typing import Any
 
 import pytest
 
 import sig
-from sig.constants import Limits
-from sig.info import info_of
 
 
 @pytest.fixture
 def router() -> Iterator[sig.Router]:
     with sig.Router() as router:
         yield router
-
-
-class Log(list[Any]):
-    """Listeners that note what they hear, by name."""
-
-    def named(self, name: object) -> Callable[[sig.Info, object], None]:
-        return lambda info, data: self.append((name, info.sender, info.event))
-
-    def __call__(self, info: sig.Info, data: object) -> None:
-        self.append((info.sender, info.event))
 
 
 def nothing(info: object, data: object) -> None: ...
@@ -41,7 +27,38 @@ def answer(params: object) -> object:
     return ("answer", params)
 
 
-# -- listening -----------------------------------------------------------------------------------
+# -- the verbs -----------------------------------------------------------------------------------
+
+
+def test_every_verb_returns_when_it_is_done() -> None:
+    heard: list[object] = []
+
+    def listener(info: sig.Info, data: object) -> None:
+        heard.append((info.event, data))
+
+    with sig.Router() as router:
+        assert router.wait(0) is False
+        subscription = router.listen(listener, "s", "e")
+        assert router.add_listener(listener, "s", "f") is True
+        sender = router.add_sender("s", ["e", "f"], [answer], retain=["e"])
+        sender.trigger("e", 1)
+        sender.trigger("f", 2)
+        assert heard == [("e", 1), ("f", 2)]
+        assert router.remove_listener(listener, "s", "f") is True
+        subscription.close()
+        sender.trigger("e", 3)
+        assert len(heard) == 2
+        last = router.last("s", "e")
+        assert last is not None
+        assert last.data == 3
+        assert [row.name for row in router.senders()] == ["s"]
+        assert router.get_sender("s") is sender
+        assert router.sender("s").connected
+        assert router.request("s", "answer", 5) == ("answer", 5)
+        assert router.flush() is None  # type: ignore[func-returns-value]
+        assert router.remove_sender("s") is True
+    assert router.wait() is True
+    router.close()
 
 
 def test_the_decorator_registers_and_returns_the_function(router: sig.Router) -> None:
@@ -62,781 +79,37 @@ def test_the_decorator_without_parentheses_says_so(router: sig.Router) -> None:
         router.on(nothing)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("sender", "event", "sentence"),
-    [
-        ("", None, "a sender name cannot be empty"),
-        ("#alarm", None, r"write on\(event='#alarm'\)"),
-        ("a/**/b", None, r"'\*\*' is not the last level"),
-        (None, "a*", r"'\*' stands within a level"),
-        (5, None, "must be a str"),
-        (None, b"e", "must be a str"),
-    ],
-)
-def test_what_nobody_can_be_called_is_refused_and_nothing_is_registered(
-    router: sig.Router, sender: Any, event: Any, sentence: str
-) -> None:
-    with pytest.raises(sig.InvalidName, match=sentence):
-        router.listen(nothing, sender, event)
-    assert not router._index.count
+# -- requests that are not waited for ------------------------------------------------------------
 
 
-def test_a_wrong_callable_is_refused_where_it_registers(router: sig.Router) -> None:
-    with pytest.raises(TypeError, match=r"cannot be called with \(info, data\)"):
-        router.listen(lambda info: None)
+def test_a_request_that_is_not_waited_for_is_answered_in_the_executor(router: sig.Router) -> None:
+    router.add_sender("s", requests={"where": lambda params: (threading.current_thread(), params)})
+    thread, params = router.start_request("s", "where", 5).result(10)
+    assert thread is not threading.current_thread()
+    assert params == 5
+    assert router.start_request("s", "where", 5, type=list[Any]).result(10)[1] == 5
 
 
-def test_names_are_kept_as_plain_text(router: sig.Router) -> None:
-    class Name(StrEnum):
-        S = "s"
-        E = "e"
-
-    subscription = router.listen(nothing, Name.S, Name.E)
-    assert (type(subscription.sender), type(subscription.event)) == (str, str)
-    assert type(router.add_sender(Name.S, [Name.E]).name) is str
+def test_what_it_raises_is_raised_to_whoever_waits(router: sig.Router) -> None:
+    router.add_sender("s", requests={"fail": lambda params: 1 / 0})
+    for sender, error in (("s", ZeroDivisionError), ("nobody", sig.SenderNotConnected), ("*", sig.InvalidName)):
+        assert type(router.start_request(sender, "fail").exception(10)) is error
 
 
-def test_add_listener_says_whether_the_event_is_offered_and_registers_anyway(router: sig.Router) -> None:
-    log = Log()
-    for event in ("e", "f"):
-        assert router.add_listener(log, "s", event) is True  # nobody there: who knows
-    sender = router.add_sender("s", ["e", "x/y"])
-    assert router.add_listener(log, "s", "f") is False
-    for offered in ("e", "x/*", "#connect", None):
-        assert router.add_listener(log, "s", offered) is True
-    assert router.add_listener(log, None, "g") is True
-    assert router.add_listener(log, router.sender("s"), "y/*") is False
-    log.clear()
-    sender.remove()
-    router.add_sender("s", ["f"]).trigger("f")
-    assert log.count(("s", "f")) == 3
-
-
-def test_remove_listener_takes_one_registration_of_exactly_that(router: sig.Router) -> None:
-    log = Log()
-    for _ in range(2):
-        router.add_listener(log, "s", "e")
-    assert router.remove_listener(log, "s") is False
-    assert router.remove_listener(nothing, "s", "e") is False
-    assert router.remove_listener(log, router.sender("s"), "e") is True
-    router.add_sender("s", ["e"]).trigger("e")
-    assert log == [("s", "e")]
-    assert router.remove_listener(log, "s", "e") is True
-    assert router.remove_listener(log, "s", "e") is False
-
-
-def test_a_bound_method_is_found_again_weak_or_not(router: sig.Router) -> None:
-    class Thing:
-        def hear(self, info: sig.Info, data: object) -> None: ...
-
-    thing, other = Thing(), Thing()
-    for weak in (False, True):
-        router.listen(thing.hear, "s", weak=weak)
-        assert router.remove_listener(other.hear, "s") is False
-        assert router.remove_listener(thing.hear, "s") is True
-    assert not router._index.count
-
-
-@pytest.mark.parametrize("act", ["listen", "remove", "event", "events"])
-def test_who_has_gone_is_out_of_the_tables_when_somebody_looks(router: sig.Router, act: str) -> None:
-    class Thing:
-        def hear(self, info: sig.Info, data: object) -> None: ...
-
-    sender = router.add_sender("s", ["e"])
-    subscription = router.listen(Thing().hear, "s", "e", weak=True)
-    gc.collect()
-    assert router._index.count == 1
-    {
-        "listen": lambda: router.listen(nothing).close(),
-        "remove": lambda: router.remove_listener(nothing, "s", "e"),
-        "event": lambda: sender.get_event("e"),
-        "events": sender.get_events,
-    }[act]()
-    assert not router._index.count
-    assert subscription.detached
-
-
-def test_closing_twice_does_nothing_more(router: sig.Router) -> None:
-    subscription = router.listen(nothing)
-    assert router._detach(subscription) is True
-    assert router._detach(subscription) is False
-
-
-def test_what_a_leaving_member_of_a_group_has_not_begun_goes_to_another(router: sig.Router) -> None:
-    log: list[object] = []
+def test_one_that_was_given_up_before_it_began_never_begins() -> None:
     work: list[Callable[[], object]] = []
-    members = [router.listen(nothing, "s", "e", group="g", executor=work.append) for _ in range(2)]
-    alone = router.listen(nothing, "s", "e", executor=work.append)
-    router.listen(lambda info, data: log.append(data), "s", "e", group="other")
-    sender = router.add_sender("s", ["e"])
-    for number in range(4):
-        sender.trigger("e", number)
-    members[0].close()
-    alone.close()
-    assert (members[1].pending, log) == (4, [0, 1, 2, 3])
-    members[1].close()
-    assert len(log) == 4
-
-
-# -- senders -------------------------------------------------------------------------------------
-
-
-def test_the_second_claim_of_a_name_is_refused_and_the_first_is_unharmed(router: sig.Router) -> None:
-    log = Log()
-    first = router.add_sender("s", ["e"])
-    router.listen(log)
-    with pytest.raises(sig.SenderAlreadyConnected, match="sender 's' is already connected") as caught:
-        router.add_sender("s", ["f"])
-    assert isinstance(caught.value, NameError)
-    assert router.get_sender("s") is first
-    assert log == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "sentence"),
-    [
-        (("s",), sig.InvalidArgument, "sender 's' has neither events nor requests: give it at least one"),
-        (("s", [], {}), sig.InvalidArgument, "neither events nor requests"),
-        (("s", {"e": int}), sig.InvalidArgument, "type= where they are heard"),
-        (("", ["e"]), sig.InvalidName, "a sender name cannot be empty"),
-        (("s", [""]), sig.InvalidName, "an event name cannot be empty"),
-        (("s", ["e", 5]), sig.InvalidName, "an event name must be a str, not int"),
-        (("s", ["#connect"]), sig.InvalidName, "'#connect' is triggered by routers only"),
-        (("s", b"e"), sig.InvalidName, "must be a str, not int"),
-        (("s", ["e"], {"#r": answer}), sig.InvalidName, "a method name cannot begin with '#'"),
-        (("s", ["e"], answer), sig.InvalidArgument, "is one function"),
-        (("s", ["e"], {"r": nothing}), TypeError, r"cannot be called with \(params\)"),
-    ],
-)
-def test_what_cannot_be_a_sender_is_refused_before_anything_is_registered(
-    router: sig.Router, arguments: Any, error: type[Exception], sentence: str
-) -> None:
-    log = Log()
-    router.listen(log)
-    with pytest.raises(error, match=sentence):
-        router.add_sender(*arguments)
-    assert log == []
-    assert router.senders() == []
-    assert router.get_sender("s") is None
-
-
-@pytest.mark.parametrize(
-    ("events", "names"), [("e", ["e"]), (["e", "f", "e"], ["e", "f"]), ({"e": object, "f": None}, ["e", "f"]), ((), [])]
-)
-def test_events_are_one_name_or_several_or_a_mapping(router: sig.Router, events: Any, names: list[str]) -> None:
-    router.add_sender("s", events, [answer])
-    assert router.senders()[0].events == names
-
-
-@pytest.mark.parametrize(("retain", "kept"), [(True, ["e", "f"]), (False, []), ((), []), ("e", ["e"]), (["f"], ["f"])])
-def test_what_is_retained_is_one_name_or_several_or_all(router: sig.Router, retain: Any, kept: list[str]) -> None:
-    sender = router.add_sender("s", ["e", "f"], retain=retain)
-    for event in ("e", "f"):
-        sender.trigger(event)
-    assert [event for event in ("e", "f") if router.last("s", event)] == kept
-
-
-def test_an_event_that_is_not_declared_cannot_be_retained(router: sig.Router) -> None:
-    with pytest.raises(sig.InvalidArgument, match=r"cannot retain 'x': it is not among its events \['e'\]"):
-        router.add_sender("s", ["e"], retain=["x"])
-
-
-def test_senders_are_listed_in_order_of_arrival_and_by_pattern(router: sig.Router) -> None:
-    router.add_sender("lab/b", ["e"], {"r": answer, None: lambda method, params: None})
-    router.add_sender("lab/a", ["e", "f"])
-    router.add_sender("hall", [], [answer])
-    rows = router.senders()
-    assert [(row.name, row.events, row.requests, row.address) for row in rows] == [
-        ("lab/b", ["e"], ["r", None], "local"),
-        ("lab/a", ["e", "f"], None, "local"),
-        ("hall", [], ["answer"], "local"),
-    ]
-    assert [row.name for row in router.senders("lab/*")] == ["lab/b", "lab/a"]
-    assert [row.name for row in router.senders("hall")] == ["hall"]
-    assert len({row.instance for row in rows}) == 3
-    with pytest.raises(sig.InvalidName):
-        router.senders("a*")
-
-
-def test_get_sender_is_what_this_router_knows(router: sig.Router) -> None:
-    assert router.get_sender("s") is None
-    made = router.get_sender("s", create=True)
-    assert made is not None
-    assert not made.connected
-    assert router.get_sender("s") is None
-    router.listen(nothing, "s", "e")
-    known = router.get_sender("s")
-    assert known is not None
-    assert not known.connected
-    assert known.count_listeners() == 1
-    sender = router.add_sender("s", ["e"])
-    assert router.get_sender("s") is sender
-
-
-def test_remove_sender_takes_a_name_a_view_or_the_sender(router: sig.Router) -> None:
-    view = router.sender("s")
-    assert not view.connected
-    for given in (lambda: "s", lambda: router.sender("s"), lambda: router.get_sender("s")):
-        router.add_sender("s", ["e"])
-        assert view.connected
-        assert router.remove_sender(given()) is True  # type: ignore[arg-type]
-        assert router.remove_sender("s") is False
-    with sig.Router() as elsewhere:
-        foreign = elsewhere.add_sender("s", ["e"])
-        assert router.remove_sender(foreign) is False
-        assert foreign.connected
-
-
-# -- presence ------------------------------------------------------------------------------------
-
-
-def test_presence_says_what_a_sender_offers_and_why_it_left(router: sig.Router) -> None:
-    got: list[tuple[str, object]] = []
-    router.listen(lambda info, data: got.append((info.event, data)), "s")
-    router.add_sender("s", ["e"], {"r": answer, None: lambda method, params: None}).remove()
-    router.add_sender("s", ["e"])
-    router.close()
-    offers = {"events": ["e"], "requests": ["r", None]}
-    alone = {"events": ["e"], "requests": None}
-    assert got == [
-        ("#connect", offers),
-        ("#disconnect", {**offers, "reason": "closed"}),
-        ("#connect", alone),
-        ("#disconnect", {**alone, "reason": "closed"}),
-    ]
-
-
-def test_presence_is_heard_by_name_and_by_none_but_not_by_patterns(router: sig.Router) -> None:
-    log = Log()
-    for sender, event in ((None, None), ("s", None), (None, "#connect"), ("s", "#connect"), ("*", "#connect")):
-        router.listen(log.named((sender, event)), sender, event)
-    for event in ("*", "**", "#audit"):
-        router.listen(log.named("never"), None, event)
-    router.add_sender("s", ["e"])
-    assert [name for name, _, _ in log] == [
-        (None, None),
-        ("s", None),
-        (None, "#connect"),
-        ("*", "#connect"),
-        ("s", "#connect"),
-    ]
-
-
-def test_presence_tells_the_life_it_belongs_to(router: sig.Router) -> None:
-    lives: list[tuple[str, int | None]] = []
-    router.listen(lambda info, data: lives.append((info.event, info.incarnation)), "s")
-    for _ in range(2):
-        router.add_sender("s", ["e"]).remove()
-    (first, first_end, second, second_end) = [life for _, life in lives]
-    assert first == first_end != second == second_end
-
-
-def test_connect_comes_before_the_first_event_also_where_a_listener_triggers_it(router: sig.Router) -> None:
-    log = Log()
-
-    def eager(info: sig.Info, data: object) -> None:
-        sender = router.get_sender("s")
-        assert sender is not None
-        sender.trigger("e", 1)
-        sender.trigger("e", 2)
-        log.append("triggered")
-
-    router.listen(eager, "s", "#connect")
-    router.listen(lambda info, data: log.append((info.event, data if info.event == "e" else None)), "s")
-    router.listen(log.named("behind"), "s", "#connect")
-    router.add_sender("s", ["e"])
-    assert log == [("#connect", None), "triggered", ("behind", "s", "#connect"), ("e", 1), ("e", 2)]
-
-
-def test_events_that_wait_behind_presence_are_not_overtaken(router: sig.Router) -> None:
-    log: list[object] = []
-
-    def eager(info: sig.Info, data: object) -> None:
-        for number in (1, 2):
-            router.get_sender("s").trigger("e", number)  # type: ignore[union-attr]
-
-    def first(info: sig.Info, data: object) -> None:
-        log.append(data)
-        if data == 1:
-            # Whoever registers makes the plan stale; and what is triggered now must go behind what waits.
-            router.listen(lambda info, data: log.append(("late", data)), "s", "e")
-            router.get_sender("s").trigger("e", 3)  # type: ignore[union-attr]
-
-    router.listen(eager, "s", "#connect")
-    router.listen(first, "s", "e")
-    router.add_sender("s", ["e"])
-    assert log == [1, 2, ("late", 2), 3, ("late", 3)]
-
-
-def test_who_registers_with_initial_while_presence_is_told_hears_all_once(router: sig.Router) -> None:
-    log = Log()
-
-    def eager(info: sig.Info, data: object) -> None:
-        router.listen(log, "s", initial=True)
-        router.get_sender("s").trigger("e")  # type: ignore[union-attr]
-
-    router.listen(eager, "s", "#connect")
-    router.listen(log.named("behind"), "s", "#connect")
-    router.add_sender("s", ["e"], retain=True)
-    assert log == [("s", "#connect"), ("behind", "s", "#connect"), ("s", "e")]
-
-
-def test_a_sender_that_leaves_and_returns_inside_its_presence_alternates_for_everybody(router: sig.Router) -> None:
-    log = Log()
-
-    def fickle(info: sig.Info, data: object) -> None:
-        if len(log) < 8:
-            router.remove_sender("s") or router.add_sender("s", ["e"])
-
-    router.listen(fickle, "s")
-    router.listen(log, "s")
-    router.add_sender("s", ["e"])
-    events = [event for _, event in log]
-    assert len(events) >= 8
-    assert events[::2] == ["#connect"] * len(events[::2])
-    assert events[1::2] == ["#disconnect"] * len(events[1::2])
-
-
-def test_an_event_that_waited_is_told_although_its_sender_left_behind_it(router: sig.Router) -> None:
-    log = Log()
-    kept: list[sig.Signal] = []
-
-    def eager(info: sig.Info, data: object) -> None:
-        sender = router.get_sender("s")
-        assert sender is not None
-        kept.append(sender.signal("e"))
-        sender.trigger("e")
-        sender.remove()
-
-    def closing(info: sig.Info, data: object) -> None:
-        closed.close()
-
-    router.listen(eager, "s", "#connect")
-    router.listen(log, "s")
-    router.listen(closing, "s", "e")
-    closed = router.listen(log.named("closed"), "s", "e")
-    router.add_sender("s", ["e"])
-    assert log == [("s", "#connect"), ("s", "e"), ("s", "#disconnect")]
-    with pytest.raises(sig.SenderNotConnected):
-        kept[0].trigger()
-
-
-def test_a_sender_that_leaves_inside_its_own_event_is_told_of_at_once(router: sig.Router) -> None:
-    log = Log()
-    router.listen(lambda info, data: router.remove_sender("s"), "s", "e")
-    router.listen(log, None, "#disconnect")
-    router.listen(log, "s", "e")
-    router.add_sender("s", ["e"]).trigger("e")
-    assert log == [("s", "#disconnect"), ("s", "e")]
-
-
-def test_a_group_shares_presence_too(router: sig.Router) -> None:
-    log = Log()
-    for name in (1, 2):
-        router.listen(log.named(name), group="g")
-    for sender in "abcd":
-        router.add_sender(sender, ["e"])
-    assert sorted(name for name, _, _ in log) == [1, 1, 2, 2]
-    assert sorted(sender for _, sender, _ in log) == ["a", "b", "c", "d"]
-
-
-def test_after_an_interrupt_in_presence_the_rest_is_told_by_the_next_act(router: sig.Router) -> None:
-    log = Log()
-
-    def interrupted(info: sig.Info, data: object) -> None:
-        raise KeyboardInterrupt
-
-    router.listen(interrupted, "s", "#connect")
-    router.listen(log, "s")
-    router.listen(log.named("behind"), "s", "#connect")
-    with pytest.raises(KeyboardInterrupt):
-        router.add_sender("s", ["e"])
-    assert log == [("s", "#connect")]
-    sender = router.get_sender("s")
-    assert sender is not None
-    sender.trigger("e")
-    assert log == [("s", "#connect"), ("behind", "s", "#connect"), ("s", "e")]
-    assert not router._rounds
-
-
-def test_an_event_from_another_thread_waits_behind_presence_and_is_told_by_its_thread(router: sig.Router) -> None:
-    inside, go_on = threading.Event(), threading.Event()
-    threads: list[tuple[str, int]] = []
-
-    def slow(info: sig.Info, data: object) -> None:
-        inside.set()
-        assert go_on.wait(10)
-
-    router.listen(slow, "s", "#connect")
-    router.listen(lambda info, data: threads.append((info.event, threading.get_ident())), "s")
-    with ThreadPoolExecutor(1) as pool:
-        added = pool.submit(router.add_sender, "s", ["e"])
-        assert inside.wait(10)
-        router.get_sender("s").trigger("e")  # type: ignore[union-attr]  # returns at once
-        go_on.set()
-        added.result(10)
-        teller = pool.submit(threading.get_ident).result()
-    assert threads == [("#connect", teller), ("e", teller)]
-
-
-def test_what_waits_behind_presence_is_bounded(router: sig.Router) -> None:
-    log: list[object] = []
-    limit = Limits().listener_queue_events
-
-    def endless(info: sig.Info, data: object) -> None:
-        trigger = router.get_sender("s").signal("e").trigger  # type: ignore[union-attr]
-        for number in range(limit):
-            trigger(number)
-        with pytest.raises(sig.Overloaded, match=f"{limit} events of 's' wait behind a listener of its presence"):
-            trigger()
-
-    router.listen(endless, "s", "#connect")
-    router.listen(lambda info, data: log.append(data), "s", "e")
-    router.add_sender("s", ["e"])
-    assert log == list(range(limit))
-
-
-# -- initial -------------------------------------------------------------------------------------
-
-
-def test_initial_tells_who_is_there_and_what_is_retained_in_order_of_arrival(router: sig.Router) -> None:
-    got: list[tuple[str, str, object]] = []
-    router.add_sender("b", ["e", "f"], retain=["e"]).trigger("e", 1)
-    router.add_sender("a", ["e"], retain=True)
-    router.add_sender("lab/c", ["e"], [answer]).trigger("e", 3)
-
-    def listener(info: sig.Info, data: object) -> None:
-        assert info.initial
-        got.append((info.sender, info.event, data))
-
-    router.listen(listener, initial=True)
-    assert got == [
-        ("b", "#connect", {"events": ["e", "f"], "requests": None}),
-        ("b", "e", 1),
-        ("a", "#connect", {"events": ["e"], "requests": None}),
-        ("lab/c", "#connect", {"events": ["e"], "requests": ["answer"]}),
-    ]
-    got.clear()
-    router.listen(listener, "*", "e", initial=True)
-    assert got == [("b", "e", 1)]
-    got.clear()
-    router.listen(listener, "lab/*", "#connect", initial=True)
-    assert [row[:2] for row in got] == [("lab/c", "#connect")]
-
-
-def test_an_interrupt_while_the_past_is_told_leaves_no_listener_behind(router: sig.Router) -> None:
-    def interrupted(info: sig.Info, data: object) -> None:
-        raise KeyboardInterrupt
-
-    router.add_sender("s", ["e"])
-    with pytest.raises(KeyboardInterrupt):
-        router.listen(interrupted, "s", initial=True)
-    assert not router._index.count
-
-
-def test_initial_tells_the_number_of_the_retained_value(router: sig.Router) -> None:
-    infos: list[sig.Info] = []
-    sender = router.add_sender("s", ["e"], retain=True)
-    for _ in range(3):
-        sender.trigger("e")
-    router.listen(lambda info, data: infos.append(info), "s", "e", initial=True, meta=True)
-    sender.trigger("e")
-    (row,) = router.senders()
-    assert [(info.seq, info.initial, info.incarnation) for info in infos] == [
-        (3, True, row.instance),
-        (4, False, row.instance),
-    ]
-    assert infos[0].time is not None
-
-
-# -- last and requests ---------------------------------------------------------------------------
-
-
-def test_last_checks_its_names_and_knows_nothing_of_strangers(router: sig.Router) -> None:
-    assert router.last("s", "e") is None
-    for sender, event in (("", "e"), ("s", ""), ("*", "e"), ("s", "*")):
-        with pytest.raises(sig.InvalidName):
-            router.last(sender, event)
-
-
-def test_a_request_is_answered_here_and_now(router: sig.Router) -> None:
-    threads: list[int] = []
-    router.add_sender("s", requests={"thread": lambda params: threads.append(threading.get_ident())})
-    assert router.request("s", "thread") is None
-    assert threads == [threading.get_ident()]
-
-
-def test_an_answer_can_be_converted(router: sig.Router) -> None:
-    router.add_sender("s", requests=[answer])
-    assert router.request("s", "answer", 5) == ("answer", 5)
-    assert router.request("s", "answer", 5, type=list[str | int]) == ["answer", 5]
-    with pytest.raises(sig.InvalidData, match="'s' answered 'answer' with other data: Expected `int`"):
-        router.request("s", "answer", type=int)
-
-
-def test_a_request_that_cannot_be_answered_says_why(router: sig.Router) -> None:
-    router.add_sender("s", requests=[answer])
-    router.add_sender("mute", ["e"])
-    for sender, method, error in (
-        ("nobody", "answer", sig.SenderNotConnected),
-        ("s", "other", sig.MethodNotFound),
-        ("mute", "answer", sig.RequestsNotSupported),
-        ("*", "answer", sig.InvalidName),
-        ("s", "", sig.InvalidName),
-    ):
-        with pytest.raises(error):
-            router.request(sender, method)
-    with pytest.raises(sig.InvalidArgument, match="timeout=0"):
-        router.request("s", "answer", timeout=0)
-
-
-def test_requests_that_go_in_circles_are_found_out(router: sig.Router) -> None:
-    hops: list[str] = []
-
-    def pass_on(to: str) -> Callable[[object], object]:
-        def ask(params: object) -> object:
-            hops.append(to)
-            return router.request(to, "ask")
-
-        return ask
-
-    router.add_sender("a", requests={"ask": pass_on("b")})
-    router.add_sender("b", requests={"ask": pass_on("a")})
-    with pytest.raises(sig.LoopDetected):
-        router.request("a", "ask")
-    assert len(hops) == 16
-
-
-def test_an_async_handler_answers_another_thread(router: sig.Router) -> None:
-    async def later(params: object) -> object:
-        await asyncio.sleep(0)
-        return params
-
-    async def main() -> object:
-        router.add_sender("s", requests=[later])
-        return await asyncio.to_thread(router.request, "s", "later", 5)
-
-    assert asyncio.run(main()) == 5
-
-
-# -- errors --------------------------------------------------------------------------------------
-
-
-def test_a_failure_is_logged_with_the_listener_and_both_places(
-    router: sig.Router, caplog: pytest.LogCaptureFixture
-) -> None:
-    def failing(info: sig.Info, data: object) -> None:
-        raise ValueError("out of order")  # raised
-
-    router.listen(failing, "s", "e")
-    sender = router.add_sender("s", ["e"])
-    sender.trigger("e", "a secret")  # triggered
-    (record,) = caplog.records
-    first, raised, triggered = record.getMessage().split("\n")
-    name = f"{__name__}.{failing.__qualname__}"
-    assert first == f"listener {name} failed at 'e' of 's': ValueError: out of order"
-    assert (record.name, record.levelname) == ("sig", "ERROR")
-    assert source(raised, "  at ").endswith("# raised")
-    assert source(triggered, "  triggered at ").endswith("# triggered")
-    assert "secret" not in record.getMessage()
-
-
-def source(line: str, before: str) -> str:
-    """The source that a line of the log points to."""
-    assert line.startswith(before)
-    file, number, _ = line.removeprefix(before).split(", ")
-    return linecache.getline(file, int(number.split()[1])).rstrip()
-
-
-def test_a_failure_behind_a_queue_is_logged_without_the_place_of_the_trigger(
-    router: sig.Router, caplog: pytest.LogCaptureFixture
-) -> None:
-    failed = threading.Event()
-    router.on_error = lambda failure: failed.set()
-    router.listen(lambda info, data: 1 / 0, "s", "e", queue=1)
-    router.add_sender("s", ["e"]).trigger("e")
-    assert failed.wait(10)
-    text = caplog.records[0].getMessage()
-    assert "ZeroDivisionError: division by zero\n  at " in text
-    assert "triggered at" not in text
-
-
-def test_a_failure_that_cannot_be_shown_is_logged_all_the_same(
-    router: sig.Router, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Hostile(Exception):
-        def __str__(self) -> str:
-            raise self
-
-    heard: list[object] = []
-
-    def failing(info: sig.Info, data: object) -> None:
-        raise Hostile
-
-    router.listen(failing, "s", "e")
-    router.listen(lambda info, data: heard.append(data), "s", "e")
-    router.add_sender("s", ["e"]).trigger("e", 1)
-    assert heard == [1]
-    assert "Hostile: <exception str() failed>" in caplog.text
-
-
-def test_an_error_without_a_traceback_is_logged_without_a_place(
-    router: sig.Router, caplog: pytest.LogCaptureFixture
-) -> None:
-    subscription = router.listen(nothing)
-    router._listener_failed(subscription, ValueError("made, not raised"), info_of("s", "e"))
-    lines = caplog.records[0].getMessage().split("\n")
-    assert [line.split()[0] for line in lines] == ["listener", "triggered"]
-
-
-def test_an_on_error_that_raises_is_logged_and_harms_nobody(
-    router: sig.Router, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = Log()
-
-    def worse(failure: sig.ListenerError) -> None:
-        raise KeyError("worse")
-
-    router.on_error = worse
-    router.listen(lambda info, data: 1 / 0, "s", "e")
-    router.listen(log, "s", "e")
-    router.add_sender("s", ["e"]).trigger("e")
-    assert log == [("s", "e")]
-    assert "on_error itself failed: KeyError: 'worse'\n  at " in caplog.records[1].getMessage()
-
-
-def test_keyboard_interrupt_in_on_error_is_not_swallowed(router: sig.Router) -> None:
-    def interrupted(failure: sig.ListenerError) -> None:
-        raise KeyboardInterrupt
-
-    router.on_error = interrupted
-    router.listen(lambda info, data: 1 / 0, "s", "e")
-    sender = router.add_sender("s", ["e"])
-    with pytest.raises(KeyboardInterrupt):
-        sender.trigger("e")
-
-
-# -- closing -------------------------------------------------------------------------------------
-
-
-def test_close_lets_all_leave_and_ends_every_verb() -> None:
-    log = Log()
-    router = sig.Router()
-    subscription = router.listen(log)
-    sender = router.add_sender("s", ["e"], [answer])
-    view = router.sender("s")
-    router.close()
-    assert log == [("s", "#connect"), ("s", "#disconnect")]
-    assert (subscription.closed, sender.connected) == (True, False)
-    verbs: list[Callable[[], object]] = [
-        lambda: router.listen(nothing),
-        lambda: router.on("s")(nothing),
-        lambda: router.add_listener(nothing),
-        lambda: router.add_sender("s", ["e"]),
-        lambda: router.request("s", "answer"),
-        lambda: router.last("s", "e"),
-        router.senders,
-        router.flush,
-        lambda: sender.trigger("e"),
-        lambda: view.request("answer"),
-        view.wait,
-    ]
-    for verb in verbs:
-        with pytest.raises(sig.Closed, match="this Router has been closed: make another"):
-            verb()
-    assert router.remove_sender("s") is False
-    router.close()
-    assert not router._index.count
-
-
-def test_wait_returns_when_the_router_is_closed() -> None:
-    router = sig.Router()
-    assert router.wait(0) is False
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(router.wait)
-        router.close()
-        assert waiting.result(10) is True
-
-
-def test_flush_has_nothing_to_wait_for(router: sig.Router) -> None:
-    assert router.flush() is None  # type: ignore[func-returns-value]
-
-
-def test_close_works_from_inside_a_listener(router: sig.Router) -> None:
-    log = Log()
-    router.listen(lambda info, data: router.close(), "s", "e")
-    router.listen(log)
-    router.listen(log.named("behind"), "s", "e")
-    sender = router.add_sender("s", ["e"])
-    sender.trigger("e")
-    assert log == [("s", "#connect"), ("s", "e"), ("s", "#disconnect")]
-    with pytest.raises(sig.Closed):
-        sender.trigger("e")
-
-
-def test_nobody_comes_while_the_router_closes(router: sig.Router) -> None:
-    errors: list[BaseException] = []
-    router.on_error = lambda failure: errors.append(failure.error)
-    router.listen(lambda info, data: router.add_sender(info.sender, ["e"]), None, "#disconnect")
-    router.listen(lambda info, data: router.listen(nothing), None, "#disconnect")
-    router.add_sender("s", ["e"])
-    router.close()
-    assert [type(error) for error in errors] == [sig.Closed]
-    assert not router._senders
-    assert not router._index.count
-
-
-def test_close_lets_listeners_finish_what_is_queued() -> None:
-    heard: list[object] = []
-    with sig.Router() as router:
-        router.listen(lambda info, data: heard.append(data), "s", "e", queue=100)
-        router.listen(lambda info, data: heard.append("once"), "s", "e", once=True, queue=1)
-        sender = router.add_sender("s", ["e"])
-        for number in range(100):
-            sender.trigger("e", number)
-    assert heard.count("once") == 1
-    assert [data for data in heard if data != "once"] == list(range(100))
-
-
-def test_close_waits_no_longer_than_it_is_told() -> None:
-    router = sig.Router()
-    subscription = router.listen(nothing, "s", "e", executor=lambda function: None)
-    router.add_sender("s", ["e"]).trigger("e")
-    router.close(timeout=0)
-    assert subscription.closed
-
-
-def test_an_interrupt_while_closing_closes_all_the_same() -> None:
-    router = sig.Router()
-
-    def interrupted(info: sig.Info, data: object) -> None:
-        raise KeyboardInterrupt
-
-    subscription = router.listen(interrupted, "s", "#disconnect")
-    router.add_sender("s", ["e"])
-    with pytest.raises(KeyboardInterrupt):
-        router.close()
-    assert subscription.closed
-    assert router.wait(0)
-
-
-# -- extending -----------------------------------------------------------------------------------
-
-
-def test_the_three_classes_can_be_replaced() -> None:
-    class MySender(sig.Sender): ...
-
-    class MyEvent(sig.Event): ...
-
-    class MySignal(sig.Signal): ...
-
-    with sig.Router(class_sender=MySender, class_event=MyEvent, class_signal=MySignal) as router:
-        sender = router.add_sender("s", ["e"])
-        router.listen(nothing, "s", "e")
-        assert type(sender) is MySender
-        assert type(sender.get_event("e")) is MyEvent
-        assert type(sender.signal("e")) is MySignal
-        assert type(router.get_sender("t", create=True)) is MySender
+    asked: list[object] = []
+    with sig.Router(executor=work.append) as router:
+        router.add_sender("s", requests={"ask": asked.append})
+        given_up, other = (router.start_request("s", "ask", number) for number in (1, 2))
+        assert given_up.cancel() is True
+        for run in work:
+            run()
+        assert other.result(0) is None
+    assert asked == [2]
+
+
+# -- the names of 0.7 ----------------------------------------------------------------------------
 
 
 def test_an_override_of_an_old_name_is_followed_by_the_new_one_and_back() -> None:
@@ -858,27 +131,3 @@ def test_an_override_of_an_old_name_is_followed_by_the_new_one_and_back() -> Non
             router.addListener(nothing)
             router.add_sender("s", ["e"]).addListener(nothing)
     assert calls == ["old"] * 3 + ["new"] * 3
-
-
-def test_an_executor_of_ones_own_runs_what_has_a_queue() -> None:
-    work: list[Callable[[], object]] = []
-    heard: list[object] = []
-    with sig.Router(executor=work.append) as router:
-        router.listen(lambda info, data: heard.append(data), "s", "e", queue=1)
-        router.add_sender("s", ["e"]).trigger("e", 1)
-        assert heard == []
-        work[0]()
-        assert heard == [1]
-
-
-def test_a_router_with_links_tells_presence_to_whom_it_finds(router: sig.Router) -> None:
-    """The hook of routers with links: the listeners are given, closed ones among them, and groups."""
-    log = Log()
-    subscriptions = [router.listen(log.named(name), group="g" if name else None) for name in (0, 1, 2)]
-    router._call_each(subscriptions, info_of("s", "#connect"), None)
-    router._call_each(subscriptions, info_of("s", "#connect"), None)
-    assert sorted(name for name, _, _ in log) == [0, 0, 1, 2]
-    for subscription in subscriptions:
-        subscription.close()
-    router._call_each(subscriptions, info_of("s", "#connect"), None)
-    assert len(log) == 4

@@ -190,6 +190,21 @@ def test_a_handler_runs_on_the_trail_of_its_request() -> None:
     assert walk(handlers([ask]).answer("s", "ask", None, TRAIL)) == Trail(2, 130.0)
 
 
+def test_a_plain_handler_runs_where_the_runtime_has_such_things_run_and_on_its_trail() -> None:
+    class Elsewhere(LocalRuntime):
+        elsewhere = True
+
+        def call(self, function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+            return ("elsewhere", super().call(function, arguments))
+
+    def ask(params: object) -> Trail:
+        return next_hop(100.0, 60, "t", "m")
+
+    made = Handlers([read, ask], Elsewhere(clock=Clock()))
+    assert walk(made.answer("s", "read", 5, TRAIL)) == ("elsewhere", ("read", 5))
+    assert walk(made.answer("s", "ask", None, TRAIL)) == ("elsewhere", Trail(2, 130.0))
+
+
 # -- `async def` handlers ------------------------------------------------------------------------
 
 

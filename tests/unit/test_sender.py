@@ -148,6 +148,7 @@ def test_a_view_does_what_the_router_does_for_its_name(router: sig.Router) -> No
     assert heard == ["#connect", 1]
     assert view.request("read", 5) == ("read", 5)
     assert view.request("read", 5, type=list, timeout=1) == ["read", 5]
+    assert view.start_request("read", 5, type=list, timeout=1).result(10) == ["read", 5]
     last = view.last("e")
     assert last is not None
     assert last.data == 1

@@ -410,3 +410,39 @@ def test_the_garbage_collector_may_trigger_while_an_event_is_numbered(router: si
     with signal._lock:
         Late()
     assert log == [1, 2]
+
+
+# -- what routers with links put in the method's place -------------------------------------------
+
+
+def bound(signal: sig.Signal, log: list[Any]) -> None:
+    signal.bind(lambda data: log.append(("trigger", data)), lambda info, data: log.append((dict(info), data)))
+
+
+def test_a_signal_of_ours_is_bound_by_its_method_and_released(router: sig.Router, signal: sig.Signal) -> None:
+    log: list[Any] = []
+    router.listen(lambda info, data: log.append(data), "s", "e")
+    bound(signal, log)
+    cached = signal.trigger
+    signal.trigger(1)
+    cached(2)
+    signal.unbind()
+    signal.unbind()
+    signal.trigger(3)
+    assert log == [("trigger", 1), ("trigger", 2), 3]
+
+
+def test_a_signal_with_a_trigger_of_its_own_keeps_it_and_sends_in_the_end() -> None:
+    class Loud(sig.Signal):
+        def trigger(self, data: object = None) -> None:
+            super().trigger(f"{data}!")
+
+    log: list[Any] = []
+    with sig.Router(class_signal=Loud) as router:
+        signal = router.add_sender("s", ["e"]).signal("e")
+        router.listen(lambda info, data: log.append(data), "s", "e")
+        bound(signal, log)
+        signal.trigger("here")
+        signal.unbind()
+        signal.trigger("there")
+    assert log == [({"sender": "s", "event": "e"}, "here!"), "there!"]

@@ -51,6 +51,14 @@ async def test_the_same_verb_is_carried_out_by_awaiting() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_verb_that_has_begun_is_awaited_from_there_on() -> None:
+    log: list[object] = []
+    steps = verb(log, World(1, 2).ask_awaited)
+    assert await walk_awaiting(steps, next(steps)) == "done"
+    assert log == [1, 2]
+
+
+@pytest.mark.asyncio
 async def test_what_waiting_raises_arrives_in_the_verb() -> None:
     error = LookupError("twice")
     for awaited in (False, True):

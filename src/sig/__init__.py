@@ -42,6 +42,7 @@ from sig.errors import (
     WouldDeadlock,
 )
 from sig.info import Gap, Info, ListenerError, Received, SenderInfo
+from sig.iterators import Events
 from sig.log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, stringify_object
 from sig.names import is_builtin_event, is_channel_name
 from sig.network import ClientRouter, ServerRouter, connect, serve
@@ -76,6 +77,7 @@ __all__ = [
     "ConnectionLost",
     "Denied",
     "Event",
+    "Events",
     "Gap",
     "HandshakeRefused",
     "Info",

@@ -214,7 +214,7 @@ class Hub(OldNames):
                 yield from self._release(sender, "closed")
             with self._lock:
                 subscriptions = self._index.all()
-            yield partial(self._runtime.settle, lambda: any(s.pending for s in subscriptions), limit)
+            yield partial(self._runtime.settle, lambda: any(s.owed for s in subscriptions), limit)
         finally:
             with self._lock:
                 self._closed.set()

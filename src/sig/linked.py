@@ -370,7 +370,7 @@ class Linked(Hub):
                 yield partial(driver.drain, left(deadline))
                 with self._lock:
                     subscriptions = list(self._subscriptions.values())
-                yield partial(self._runtime.settle, lambda: any(s.pending for s in subscriptions), left(deadline))
+                yield partial(self._runtime.settle, lambda: any(s.owed for s in subscriptions), left(deadline))
             self._closed.set()
             yield partial(driver.close, left(deadline))
         if self._answers is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from .alias import alias
@@ -11,6 +12,7 @@ from .callables import describe
 from .errors import InvalidArgument
 from .hub import Hub, Name, name_of
 from .info import Received, SenderInfo
+from .iterators import Events
 from .requests import Requests
 from .runtime import Dropping
 from .sender import Sender, SenderView
@@ -84,6 +86,32 @@ class Router(Hub):
             type, group, initial, once, weak, meta, queue, when_full, max_wait, executor, loop, on_gap
         )  # fmt: skip
         return walk(self._listening(callback, sender, event, DEFAULTS if options == DEFAULTS else options))
+
+    def events(
+        self,
+        sender: Name | None = None,
+        event: str | None = None,
+        *,
+        type: Any = None,
+        group: str | None = None,
+        initial: bool = False,
+        once: bool = False,
+        meta: bool = False,
+        queue: int | None = None,
+        when_full: str = "drop_oldest",
+        max_wait: float = 5,
+        on_gap: Callable[..., object] | None = None,
+        gaps: bool = False,
+    ) -> Events:
+        """Take events one by one: `for info, data in router.events("lab/*"): ...`.
+
+        Arguments as `listen`; with `gaps=True` lost events are told in their place, as a `Received` with a `Gap`.
+        The queue holds 65,536 events, or `queue`.
+        """
+        options = Options(type, group, initial, once, False, meta, queue, when_full, max_wait, None, None, on_gap)
+        steps = self._entering(partial(Events, self, gaps), sender, event, options)
+        events: Events = walk(steps)
+        return events
 
     def on(self, sender: Name | None = None, event: str | None = None, **options: Any) -> Callable[[F], F]:
         """Decorator: register the function as a listener and return it unchanged; options as in `listen`."""

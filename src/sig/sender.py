@@ -18,6 +18,7 @@ from .subscription import Callback, Subscription
 
 if TYPE_CHECKING:
     from .hub import Hub
+    from .iterators import Events
     from .router import Router
 
 F = TypeVar("F", bound=Callback)
@@ -204,6 +205,11 @@ class SenderView(View):
         """Register a listener for one event of this sender, or for all; see `Router.listen`."""
         subscription: Subscription = self._router.listen(callback, self._name, event, **options)
         return subscription
+
+    def events(self, event: str | None = None, **options: Any) -> Events:
+        """Take events of this sender one by one; see `Router.events`."""
+        events: Events = self._router.events(self._name, event, **options)
+        return events
 
     def request(self, method: str, params: object = None, *, type: Any = None, timeout: float | None = None) -> Any:
         """Ask this sender and wait for its answer; see `Router.request`."""

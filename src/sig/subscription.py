@@ -121,6 +121,11 @@ class Subscription:
         return len(self._mailbox) if self._mailbox is not None else 0
 
     @property
+    def owed(self) -> int:
+        """How many of them a router that closes waits for."""
+        return self.pending
+
+    @property
     def load(self) -> float:
         """How full its queue is, from 0 to 1; without one it is always ready."""
         return self._mailbox.load if self._mailbox is not None else 0.0

@@ -4,6 +4,7 @@ Listeners and request handlers may be `def` or `async def`; all of them run on t
 made. `trigger` is a plain call.
 """
 
+from .iterators import Events
 from .network import ClientRouter, ServerRouter, connect, serve
 from .pending import Pending
 from .router import Router
@@ -11,6 +12,7 @@ from .sender import Sender, SenderView, Signal
 
 __all__ = [
     "ClientRouter",
+    "Events",
     "Pending",
     "Router",
     "Sender",

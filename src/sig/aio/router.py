@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from sig.callables import describe
@@ -20,6 +21,7 @@ from sig.sender import Event
 from sig.steps import Steps, walk_awaiting
 from sig.subscription import DEFAULTS, Callback, Options, Subscription
 
+from .iterators import Events, PendingEvents
 from .pending import Pending
 from .sender import Sender, SenderView, Signal
 
@@ -81,6 +83,31 @@ class Router(Hub):
             type, group, initial, once, weak, meta, queue, when_full, max_wait, executor, loop, on_gap
         )  # fmt: skip
         return self._pending(self._listening(callback, sender, event, DEFAULTS if options == DEFAULTS else options))
+
+    def events(
+        self,
+        sender: Name | None = None,
+        event: str | None = None,
+        *,
+        type: Any = None,
+        group: str | None = None,
+        initial: bool = False,
+        once: bool = False,
+        meta: bool = False,
+        queue: int | None = None,
+        when_full: str = "drop_oldest",
+        max_wait: float = 5,
+        on_gap: Callable[..., object] | None = None,
+        gaps: bool = False,
+    ) -> PendingEvents:
+        """Take events one by one: `async for info, data in router.events("lab/*"): ...`.
+
+        Arguments as `listen`; with `gaps=True` lost events are told in their place, as a `Received` with a `Gap`.
+        The queue holds 65,536 events, or `queue`.
+        """
+        options = Options(type, group, initial, once, False, meta, queue, when_full, max_wait, None, None, on_gap)
+        steps = self._entering(partial(Events, self, gaps), sender, event, options)
+        return PendingEvents(walk_awaiting(steps))
 
     def on(self, sender: Name | None = None, event: str | None = None, **options: Any) -> Callable[[F], F]:
         """Decorator: register the function as a listener and return it unchanged; options as in `listen`.

@@ -12,6 +12,7 @@ from sig.signal import Signal as PlainSignal
 from sig.steps import walk_awaiting
 from sig.subscription import Callback, Subscription
 
+from .iterators import PendingEvents
 from .pending import Pending
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class SenderView(View):
         """Register a listener for one event of this sender, or for all; see `Router.listen`."""
         pending: Pending[Subscription] = self._router.listen(callback, self._name, event, **options)
         return pending
+
+    def events(self, event: str | None = None, **options: Any) -> PendingEvents:
+        """Take events of this sender one by one; see `Router.events`."""
+        events: PendingEvents = self._router.events(self._name, event, **options)
+        return events
 
     async def request(
         self, method: str, params: object = None, *, type: Any = None, timeout: float | None = None

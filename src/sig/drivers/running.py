@@ -23,6 +23,9 @@ class LoopFlag:
     def set(self) -> None:
         self._event.set()
 
+    def clear(self) -> None:
+        self._event.clear()
+
     def is_set(self) -> bool:
         return self._event.is_set()
 

@@ -222,6 +222,19 @@ def test_what_waits_for_a_link_that_takes_no_more_is_in_the_budget() -> None:
     assert (connection.waiting, budget.used) == (0, 0)
 
 
+def test_who_takes_no_more_is_not_asked_again_for_each_event() -> None:
+    world = World()
+    connection = world.client().connection
+    world.server.dirty.clear()
+    connection.share(Frames.of(event(1, b"1"), ((1, 1),)))
+    assert world.server.dirty == {connection: None}
+    connection.weigh(0)
+    world.server.dirty.clear()
+    connection.share(Frames.of(event(1, b"1"), ((1, 1),)))
+    assert world.server.dirty == {}
+    assert [frame.count for frame in frames(connection.data_to_send(1 << 20))] == [1, 1]
+
+
 def test_who_may_send_less_is_given_less_credit() -> None:
     world = World(memory_bytes=16_000, send_window_bytes=2_000, max_connections=20)
     ends = [world.client() for _ in range(6)]

@@ -153,8 +153,10 @@ class Connection(Peer):
     def share(self, frames: Frames) -> None:
         """Append frames of events, which others get too; the oldest are shed where there are too many."""
         if not self.closed:
-            self.outbox.share(frames)
-            self.server.dirty[self] = None
+            outbox = self.outbox
+            outbox.share(frames)
+            if not outbox.held:  # else its link will ask when it takes more
+                self.server.dirty[self] = None
 
     @property
     def waiting(self) -> int:

@@ -6,6 +6,7 @@ dropped: whole frames, oldest first, and in their place stands the news of how m
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain
@@ -44,7 +45,7 @@ class Outbox(Generic[T]):
     what waits; whoever owns the queue decides when that is too much for the link to live.
     """
 
-    def __init__(self, *, drop_bytes: int, drop_events: int | None = None) -> None:
+    def __init__(self, *, drop_bytes: int, drop_events: float = math.inf) -> None:
         self._drop_bytes = drop_bytes
         self._drop_events = drop_events
         # Dropping goes from the oldest to the newest, past what may not be dropped. `_passed` is what it has gone
@@ -81,15 +82,13 @@ class Outbox(Generic[T]):
         self._entries.append(entry)
         self.event_bytes += entry.size
         self.events += entry.events
-        while self.event_bytes > self._drop_bytes or (
-            self._drop_events is not None and self.events > self._drop_events
-        ):
+        while self.event_bytes > self._drop_bytes or self.events > self._drop_events:
             if len(self._entries) == 1:
                 break  # a frame larger than the whole queue still goes through, alone
             self._pass()
         if self._budget is not None:
             self._budget.hold(entry)
-            self._regroup(self._budget)
+            self._regroup()
 
     def put_loss(self, route: int, count: int, reason: str) -> None:
         """Append the news that events are missing here."""
@@ -113,7 +112,7 @@ class Outbox(Generic[T]):
             self.other_bytes -= entry.size
         if self._budget is not None:
             self._budget.release(entry)
-            self._regroup(self._budget)
+            self._regroup()
             if not self._passed and not self._entries:
                 self._budget = None
         return entry
@@ -140,20 +139,19 @@ class Outbox(Generic[T]):
             self._budget = budget
             for entry in chain(self._passed, self._entries):
                 budget.hold(entry)
-            self._regroup(budget)
+            self._regroup()
 
     def shed(self) -> None:
         """Drop the oldest frame of events; there must be one."""
         events = self.events
         while self.events == events:
             self._pass()
-        if self._budget is not None:
-            self._regroup(self._budget)
+        self._regroup()
 
-    def _regroup(self, budget: Budget) -> None:
+    def _regroup(self) -> None:
         group = self.event_bytes.bit_length()
-        if group != self._group:
-            budget.move(self, self._group, group)
+        if self._budget is not None and group != self._group:
+            self._budget.move(self, self._group, group)
             self._group = group
 
     def _append(self, entry: Entry[T]) -> None:
@@ -178,10 +176,12 @@ class Outbox(Generic[T]):
             self._passed.append(Entry(None, 0, lost={}))
             if self._budget is not None:
                 self._budget.hold(self._passed[-1])
+        news = self._passed[-1]
         for route, missing in entry.counts:
-            self._lose(self._passed[-1], (route, _SLOW), missing)
-        for what, missing in (entry.lost or {}).items():
-            self._lose(self._passed[-1], what, missing)
+            self._lose(news, (route, _SLOW), missing)
+        if entry.lost is not None:
+            for what, missing in entry.lost.items():
+                self._lose(news, what, missing)
 
     def _lose(self, entry: Entry[T], what: tuple[int, str], missing: int) -> None:
         lost = entry.lost

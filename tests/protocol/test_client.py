@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,7 @@ from sig.messages import (
     Bye,
     Error,
     Flush,
+    Interest,
     Presence,
     Result,
     Route,
@@ -41,9 +43,12 @@ from sig.messages import (
     encode_control,
 )
 from sig.protocol.bodies import (
+    Credit,
     Lost,
     Reply,
     Request,
+    Unit,
+    pack_credit,
     pack_lost,
     pack_peer_gone,
     pack_reply,
@@ -51,6 +56,8 @@ from sig.protocol.bodies import (
     unpack_request,
 )
 from sig.protocol.client import (
+    CLOSED,
+    UNHEARD,
     ClientCore,
     EventsArrived,
     ListenerReady,
@@ -201,9 +208,11 @@ def test_events_wait_in_their_order_with_calls_and_leave_in_batches() -> None:
     core.trigger("s", "e", b"3")
     core.trigger("s", "f", b"4")
     assert core.outgoing.size > 0
+    assert core.triggered == 5
     frames = said(core)
     assert [(frame.kind, frame.count) for frame in frames] == [(Kind.EVENT, 3), (Kind.CALL, 0), (Kind.EVENT, 2)]
     assert core.outgoing.size == 0
+    assert core.triggered == 5
 
 
 def test_as_much_leaves_as_is_asked_for() -> None:
@@ -335,6 +344,102 @@ def test_a_sender_is_known_as_long_as_one_of_its_routes_is_open() -> None:
         core.receive_at(frame, 0.0)
         seen.append(core.knows("s"))
     assert seen == [True, True, True, False]
+
+
+# -- where events go out -------------------------------------------------------------------------
+
+
+def owned(number: int, event: str | None = "e") -> bytes:
+    """The server's ROUTE for an event of sender "s", which is ours."""
+    return pack(Kind.ROUTE, encode_control(Route("s", event, owner=True)), route=number)
+
+
+def interest(state: Literal["none", "some", "grouped"], route: int = 5) -> bytes:
+    return pack(Kind.INTEREST, encode_control(Interest(state)), route=route)
+
+
+def outlet(core: ClientCore, event: str = "e") -> list[int]:
+    """What an outlet has been told."""
+    told: list[int] = []
+    core.outlet("s", event, told.append)
+    return told
+
+
+def test_an_outlet_is_told_its_route_whether_anybody_listens_and_when_it_is_over() -> None:
+    core = welcomed()
+    told, other = outlet(core), outlet(core, "f")
+    for frame in (owned(5), owned(6, None), owned(7, "g"), interest("none"), interest("some"), interest("grouped")):
+        core.receive_at(frame, 0.0)
+    assert told == [5, UNHEARD, 5, 5]
+    core.receive_at(pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5), 0.0)
+    core.receive_at(pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=7), 0.0)
+    core.disconnected(ConnectionLost("x"))
+    assert told == [5, UNHEARD, 5, 5, CLOSED]
+    assert other == [CLOSED]
+
+
+def test_a_closed_outlet_hears_no_more_whatever_the_server_says() -> None:
+    core = welcomed()
+    told = outlet(core)
+    core.receive_at(owned(5), 0.0)
+    core.close_outlets("s", ["e", "unknown"])
+    assert told == [5, CLOSED]
+    with pytest.raises(SenderNotConnected):
+        core.trigger("s", "e", b"1")
+    core.receive_at(
+        interest("none") + interest("some") + pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5), 0.0
+    )
+    assert told == [5, CLOSED]
+    assert [frame.kind for frame in said(core)] == [Kind.INTEREST]  # others may wait for it all the same
+
+
+def test_that_somebody_listens_is_confirmed_before_all_that_waits_and_that_nobody_does_is_not() -> None:
+    core = welcomed()
+    core.receive_at(owned(5), 0.0)
+    core.trigger("s", "e", b"1")
+    core.receive_at(interest("none") + interest("some") + interest("grouped"), 0.0)
+    first, second, event = said(core)
+    assert (first.data, second.data) == (interest("some"), interest("grouped"))
+    assert event.kind == Kind.EVENT
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        owned(5, None),
+        pack(Kind.ROUTE, encode_control(Route("s", "e")), route=5),
+        owned(5) + pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5),
+    ],
+    ids=["unknown", "requests", "another's", "gone"],
+)
+@pytest.mark.parametrize("state", ["none", "some"])
+def test_interest_in_what_is_no_event_of_ours_is_the_servers_mistake(
+    before: bytes, state: Literal["none", "some"]
+) -> None:
+    core = welcomed()
+    core.receive_at(before, 0.0)
+    assert core.error is None
+    core.receive_at(interest(state), 0.0)
+    assert "INTEREST in route 5, which is no event of ours" in str(core.error)
+
+
+def test_events_wait_for_credit_which_is_given_back_in_bytes() -> None:
+    world = World(send_window_bytes=100)
+    end = world.client()
+    end.add("s", "e")
+    end.core.trigger("s", "e", b"1" * 100)
+    end.core.outgoing.pack()
+    end.core.trigger("s", "e", b"2")
+    first = said(end.core)
+    assert [len(frame.data) for frame in first] == [120]
+    assert end.core.outgoing.credit == -20
+    for unit in (Unit.EVENTS, Unit.PARTS):
+        end.core.receive_at(pack_credit(Credit(1000, unit)), 0.0)
+    assert said(end.core) == []
+    end.core.receive_at(pack_credit(Credit(120)), 0.0)
+    assert [frame.count for frame in said(end.core)] == [1]
+    assert end.core.outgoing.credit == 100 - 21
 
 
 # -- requests ------------------------------------------------------------------------------------

@@ -319,13 +319,17 @@ def test_an_owner_that_never_confirms_holds_listeners_up_for_so_long_and_others_
     assert listener.answer.times == 1
 
 
-def test_a_confirmation_that_nobody_waits_for_is_nothing() -> None:
+def test_a_confirmation_that_nobody_waits_for_is_nothing_and_none_in_advance() -> None:
     world = World()
-    raw = world.raw()
+    raw, a = world.raw(), world.client()
     (e,) = owning(raw, "e")
     confirm(raw, e)
     confirm(raw, 9999)  # a sender that has left meanwhile
     assert not raw.connection.closed
+    send(raw, e, 0)
+    listener = Listener(a, 1, "s", "e")
+    world.settle()
+    assert listener.answer.times == 0
 
 
 def test_a_confirmation_of_what_is_anothers_ends_the_link() -> None:

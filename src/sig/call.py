@@ -25,6 +25,8 @@ class Call(Future[Any]):
 
         False if the answer is there already.
         """
+        if self.cancelled():
+            return True
         if not super().cancel():
             return False
         self.set_running_or_notify_cancel()

@@ -26,6 +26,7 @@ from sig.errors import (
     Closed,
     ConnectionLost,
     InvalidArgument,
+    ProtocolError,
     SenderAlreadyConnected,
     SenderNotConnected,
     SigError,
@@ -34,7 +35,7 @@ from sig.errors import (
 from sig.hub import Hub, Name, converted, name_of
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
-from sig.messages import AddSender, Close, Flush, RemoveSender, Senders
+from sig.messages import AddSender, Close, Flush, RemoveSender, SenderRow, Senders
 from sig.names import check_method, check_sender, matches
 from sig.protocol.client import ClientCore
 from sig.requests import Requests, next_hop
@@ -228,7 +229,11 @@ class Linked(Hub):
 
     def _list(self, pattern: str | None) -> Steps[list[SenderInfo]]:
         rows = yield partial(self._linked().call, Senders(pattern), self.limits.request_timeout_s)
-        return [SenderInfo(**row) for row in msgspec.convert(rows, list[dict[str, Any]])]
+        try:
+            read = msgspec.convert(rows, list[SenderRow])
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f"the server's list of senders cannot be read: {error}") from None
+        return [SenderInfo(r.name, r.events, r.requests, r.since, r.address, r.instance) for r in read]
 
     def _recall(self, sender: str, event: str) -> Steps[Received | None]:
         self._linked()  # retained values do not reach over a link yet

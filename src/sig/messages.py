@@ -140,6 +140,19 @@ class Senders(Message, frozen=True, omit_defaults=True, tag_field="call", tag="s
     pattern: str | None = None
 
 
+class SenderRow(Message, frozen=True, omit_defaults=True):
+    """One of the list that answers `Senders`."""
+
+    name: str
+    events: list[str]
+    requests: list[str | None] | None
+    # Seconds since 1970, by the server's clock.
+    since: float
+    address: str
+    # Its incarnation.
+    instance: U64
+
+
 class OpenRequests(Message, frozen=True, omit_defaults=True, tag_field="call", tag="open_requests"):
     """Ask for the route of a sender's requests; the ROUTE comes before the result."""
 

@@ -27,12 +27,10 @@ def test_requests_and_lists_reach_a_server_of_another_codec(here: Here, server: 
 
 
 def test_events_reach_a_server_of_another_codec(here: Here, server: sig.ServerRouter) -> None:
-    got: list[object] = []
-    server.listen(lambda info, data: got.append(data), "lab/oven", "done")
+    events = server.events("lab/oven", "done")
     done = here("trigger", "lab/oven", "done", "minutes=12", "--codec", "msgpack")
     assert (done.code, done.out, done.err) == (0, "", "")
-    server.flush()
-    assert got == [{"minutes": 12}]
+    assert events.get(30).data == {"minutes": 12}
 
 
 @pytest.mark.parametrize(

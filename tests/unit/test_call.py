@@ -62,7 +62,6 @@ def test_giving_up_is_told_once_and_an_answer_that_comes_now_is_nobodys(world: W
         call.result(0)
 
 
-@pytest.mark.xfail(raises=RuntimeError, reason="the second `cancel` tells those who wait once more")
 def test_giving_up_twice_is_giving_up_once_as_with_other_futures(world: World) -> None:
     call = world.call()
     assert call.cancel() is True

@@ -22,7 +22,7 @@ from sig.protocol.client import ClientCore, News, RequestArrived, RequestDropped
 
 _CHUNK: Final = 256 * 1024
 # How long a server that was told to go, or told us so, may take to close its end.
-_LINGER_S: Final = 1.0
+LINGER_S: Final = 1.0
 # Events no larger than this are gathered.
 SMALL: Final = 4096
 
@@ -220,7 +220,7 @@ class ClientDriver:
             data = self.core.data_to_send(_CHUNK)
             if not data:
                 if self.core.closed:
-                    link.finish(self._limits.close_timeout_s if self._leaving else _LINGER_S)
+                    link.finish(self._limits.close_timeout_s if self._leaving else LINGER_S)
                 return
             link.send(data)
 

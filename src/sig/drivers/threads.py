@@ -17,7 +17,7 @@ from typing import Final
 
 from sig.codecs import Codec
 from sig.constants import Limits
-from sig.drivers.client import SMALL, ClientDriver
+from sig.drivers.client import LINGER_S, SMALL, ClientDriver
 from sig.drivers.deadlines import Deadlines
 from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
@@ -104,6 +104,7 @@ class ThreadsDriver(ClientDriver):
         self._inbox: Outbox[News | _Mark] = Outbox(
             drop_bytes=limits.listener_queue_bytes, drop_events=limits.listener_queue_events
         )
+        self._handling = False  # the dispatch thread is inside a listener, perhaps
         self._marks = 0
         self._passed = 0
         self._down = False  # nothing more will arrive
@@ -224,7 +225,8 @@ class ThreadsDriver(ClientDriver):
             self._stopping = True
             self._arrived.notify_all()
         if not self.inside and self._dispatcher.ident is not None:
-            self._dispatcher.join(max(0.0, deadline - time.monotonic()))
+            # One that is not inside a listener ends by itself, however little time is left.
+            self._dispatcher.join(max(0.0 if self._handling else LINGER_S, deadline - monotonic()))
             if self._dispatcher.is_alive():
                 logger.warning(f"a listener is still busy after {timeout:g} s; its thread is left to itself")
 
@@ -269,8 +271,12 @@ class ThreadsDriver(ClientDriver):
                 elif isinstance(item, Lost) and item.missed is not None:
                     self._inbox.put_loss(item.route, item.missed, item.reason)  # told with what is lost here
                 else:
-                    self._inbox.put(item, 1)
+                    self._inbox.put(item, _NEWS_BYTES)
             self._arrived.notify_all()
+            waiting = self._inbox.other_bytes
+        if waiting > self._limits.link_control_bytes:
+            count = waiting // _NEWS_BYTES
+            self.core.cut(Overloaded(f"the listeners do not keep up: {count} pieces of news wait for them"))
         return asked
 
     def _shaken(self, error: BaseException | None) -> None:
@@ -299,10 +305,13 @@ class ThreadsDriver(ClientDriver):
         try:
             while (news := self._next()) is not None:
                 for item in news:
+                    self._handling = True
                     try:
                         self._handle(item)
                     except Exception:
                         logger.exception("a piece of news from the server could not be handled")
+                    finally:
+                        self._handling = False
             self._over()
         except (KeyboardInterrupt, SystemExit) as error:
             self._fatal(error)

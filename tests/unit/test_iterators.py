@@ -120,8 +120,8 @@ def test_what_does_not_fit_the_type_is_reported_and_passed_over() -> None:
 
 @pytest.mark.parametrize("option", ["executor", "loop", "weak"])
 def test_whoever_iterates_runs(option: str) -> None:
+    options = Options()._replace(**{option: True})
     with sig.Router() as router, pytest.raises(sig.InvalidArgument, match="whoever iterates runs"):
-        options = Options(**{option: True})
         Events(router, False, "s", "e", options, 1)
 
 

@@ -31,6 +31,8 @@ from sig.protocol.client import CLOSED, UNHEARD, ClientCore, EventsArrived, News
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.outbox import Outbox
 
+# What a piece of news that may not be dropped takes in the inbox, roughly.
+_NEWS_BYTES: Final = 512
 # Events are gathered for so long: with longer, a batch is larger than pays; with shorter, the system is called more
 # often. A lone event never waits.
 _AGE_S: Final = 50e-6

@@ -51,6 +51,7 @@ ASKED = Request(9, 1, 30_000, 2, "read", b'{"probe":1}')
 UNNAMED = Request(0, 2**32 - 1, NO_DEADLINE, 0, "", b"\x00\xff")
 CREDITS = {
     "bytes": (Credit(2**20), 0),
+    "what a frame took": (Credit(22), 0),
     "events": (Credit(8, Unit.EVENTS), 12),
     "parts": (Credit(4, Unit.PARTS, 9, 1), 6),
 }

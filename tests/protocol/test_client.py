@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, World
+from protocol.recorded import FRAMES
 
 from sig.codecs import as_codec
 from sig.constants import Limits
@@ -397,9 +398,9 @@ def test_that_somebody_listens_is_confirmed_before_all_that_waits_and_that_nobod
     core = welcomed()
     core.receive_at(owned(5), 0.0)
     core.trigger("s", "e", b"1")
-    core.receive_at(interest("none") + interest("some") + interest("grouped"), 0.0)
+    core.receive_at(FRAMES["interest: none"] + FRAMES["interest: some"] + FRAMES["interest"], 0.0)
     first, second, event = said(core)
-    assert (first.data, second.data) == (interest("some"), interest("grouped"))
+    assert (first.data, second.data) == (FRAMES["interest: some"], FRAMES["interest"])
     assert event.kind == Kind.EVENT
 
 

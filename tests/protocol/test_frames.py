@@ -101,6 +101,8 @@ CONTROL: dict[str, tuple[int, Message]] = {
     "route": (5, Route("wärme", "changed", incarnation=2**64 - 1)),
     "route gone": (5, RouteGone("closed")),
     "interest": (5, Interest("grouped")),
+    "interest: none": (5, Interest("none")),
+    "interest: some": (5, Interest("some")),
     "presence": (0, Presence("thermo", 1, "#connect", {"events": ["changed"], "requests": None})),
 }
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, End, Raw, World
+from protocol.recorded import FRAMES
 
 from sig.errors import ConnectionLost, SenderNotConnected
 from sig.messages import AddSender, Close, Interest, Listen, RemoveSender, Result, decode_control, encode_control
@@ -211,6 +212,23 @@ def test_an_owner_is_told_once_that_nobody_listens_when_it_has_sent_something() 
         send(raw, e, value)
     raw.send(pack_batch(0, [b"1", b"2"], lens=True, lines=True, routes=[e, f]))
     assert asked(raw) == [(e, "none"), (f, "none")]
+
+
+def test_what_owners_are_told_is_as_recorded() -> None:
+    world = World(send_window_bytes=44)
+    raw = world.raw()
+    (e,) = owning(raw, "e")
+    raw.read()
+
+    def told() -> list[bytes]:
+        """As if the route were the recorded one."""
+        return [pack(frame.kind, frame.body, route=5 if frame.route == e else frame.route) for frame in raw.read()]
+
+    send(raw, e, 10)  # 22 bytes with its header: half of what it may send
+    assert told() == [FRAMES["credit: what a frame took"], FRAMES["interest: none"]]
+    Listener(world.client(), 1, "s", "e")
+    world.settle()
+    assert told() == [FRAMES["interest: some"]]
 
 
 def test_whoever_listens_then_is_answered_when_the_owner_has_confirmed() -> None:

@@ -5,7 +5,7 @@ Everything here runs on the dispatch thread, in the order in which the server to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from operator import length_hint
@@ -56,7 +56,7 @@ class RoutePlan(Plan):
         self.next_seq = next_seq
         self.told = 0  # of the batch under way, so many events have been counted by the listeners
         # Who is called; `None` when somebody has come or gone since.
-        self._listeners: list[Subscription] | None = None
+        self.listeners: list[Subscription] | None = None
         # The same until the next event, or the end of the batch: whoever has been called can still be found.
         self.counted: list[Subscription] = []
         self._last_calls = self._calls
@@ -64,12 +64,12 @@ class RoutePlan(Plan):
 
     def mark_stale(self) -> None:
         super().mark_stale()
-        self._listeners = None
+        self.listeners = None
         self._arrivals.entries[self._number] = self._late, self.info
 
     def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
         retained = super().rebuild(subscriptions)
-        self._listeners = self.counted = subscriptions
+        self.listeners = self.counted = subscriptions
         calls = self._last_calls = self._calls
         self._arrivals.entries[self._number] = calls[0] if len(calls) == 1 else partial(_walk, self, calls), self.info
         return retained
@@ -102,7 +102,7 @@ class RoutePlan(Plan):
         self.told = events
 
     def _current(self) -> list[Subscription]:
-        while (listeners := self._listeners) is None:
+        while (listeners := self.listeners) is None:
             self._router._refresh(self, None)
         return listeners
 
@@ -205,6 +205,10 @@ class Arrivals:
         self.wall = batch.time_us / 1e6
         self._routes, self._values = batch.routes, values
         self._left = left = iter(values)
+        if batch.routes is None and (queue := self._queue_of(news.frame.route)) is not None:
+            # Only one listens, and has a queue: it takes the whole batch at once.
+            queue(self._plans[news.frame.route].info, values)
+            left = iter(())
         routes = repeat(news.frame.route) if batch.routes is None else batch.routes
         # Looked up event by event: one listener may close another, or register one.
         for (call, info), value in zip(map(self.entries.__getitem__, routes), left, strict=False):
@@ -220,6 +224,11 @@ class Arrivals:
                 plan.told = 0
                 for listener in plan.counted:
                     listener.arrived += count
+
+    def _queue_of(self, number: int) -> Callable[[Info, Sequence[object]], object] | None:
+        plan = self._plans.get(number)
+        listeners = plan.listeners if plan is not None else None
+        return listeners[0].many if listeners is not None and len(listeners) == 1 else None
 
     def _failed(self, call: Callback, info: Info, error: Exception) -> None:
         for plan in self._plans.values():  # an error costs more than this walk

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock, RLock
 from typing import Final, NamedTuple, TypeAlias
 
@@ -146,6 +146,24 @@ class Mailbox:
             self._overflow()
         return True
 
+    def put_many(self, info: Info, values: Sequence[object], may_wait: bool = True) -> None:
+        """Enter events of one signal, in order, as `put` would one by one."""
+        with self._lock:
+            simple = (
+                self._pending + len(values) <= self._size
+                and self._policy != "latest"
+                and not (self._closed or self._behind or self._waiting)
+            )
+            if simple:
+                self._entries.extend([Entry(info, value) for value in values])  # type: ignore[union-attr]  # a deque
+                self._pending += len(values)
+                wake, self._armed = not self._armed, True
+        if not simple:
+            for value in values:
+                self.put(info, value, may_wait)
+        elif wake:
+            self.start()
+
     def put_gap(self, info: Info, gap: Gap) -> None:
         """Enter the news that events were lost on their way here."""
         with self._lock:
@@ -160,22 +178,18 @@ class Mailbox:
     def take(self) -> Entry | None:
         """The next entry for the consumer; `None` ends its round."""
         with self._lock:
-            if self._before:
-                return _first(self._before)
-            if not self._entries:
-                if self._behind:
-                    return _first(self._behind)
-                self._armed = False
-                return None
-            entry = self._entries.popleft()
-            if entry.gap is None:
-                self._pending -= 1
-                self.received += 1
-                if self._waiting:
-                    room = next(iter(self._waiting))
-                    self._append(self._waiting.pop(room))
-                    room.release()
-            return entry
+            return self._take()
+
+    def take_many(self, limit: int) -> list[Entry]:
+        """The next entries for the consumer, at most `limit`; none ends its round."""
+        found: list[Entry] = []
+        with self._lock:
+            while len(found) < limit and (not found or self._before or self._entries or self._behind):
+                entry = self._take()
+                if entry is None:
+                    break
+                found.append(entry)
+        return found
 
     def start(self) -> None:
         """Start a consumer; one that has not come to the end of the queue may so go on in another turn."""
@@ -216,6 +230,24 @@ class Mailbox:
                     self._lose(entry, self._behind)
 
     # The lock is held
+
+    def _take(self) -> Entry | None:
+        if self._before:
+            return _first(self._before)
+        if not self._entries:
+            if self._behind:
+                return _first(self._behind)
+            self._armed = False
+            return None
+        entry = self._entries.popleft()
+        if entry.gap is None:
+            self._pending -= 1
+            self.received += 1
+            if self._waiting:
+                room = next(iter(self._waiting))
+                self._append(self._waiting.pop(room))
+                room.release()
+        return entry
 
     def _append(self, entry: Entry) -> None:
         """Enter an event behind all that is queued, and behind what was lost meanwhile."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from threading import RLock
 from types import MethodType, coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
@@ -14,7 +15,7 @@ from .callables import check_callable, describe, is_async, is_generator
 from .errors import InvalidArgument, InvalidData
 from .info import Gap, Info
 from .log import logger
-from .mailbox import POLICIES, Mailbox
+from .mailbox import POLICIES, Entry, Mailbox
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -57,7 +58,9 @@ class Subscription:
 
     __slots__ = (
         "__weakref__",
+        "_batch",
         "_callback",
+        "_consumer_loop",
         "_mailbox",
         "_missed",
         "_owner",
@@ -83,6 +86,7 @@ class Subscription:
         self._callback: Callback = callback
         self._owner: weakref.ref[object] | None = None  # of a weak one: whose method it is
         self._mailbox: Mailbox | None = None
+        self._batch: deque[Entry] = deque()  # taken from the mailbox by an async consumer, and not begun
         self._missed = 0
         self.arrived: int = 0  # events that a router with links gave to `call`; counted on its dispatch thread
         self.sender: str | None = sender
@@ -118,7 +122,7 @@ class Subscription:
     @property
     def pending(self) -> int:
         """Events that wait in this listener's own queue."""
-        return len(self._mailbox) if self._mailbox is not None else 0
+        return len(self._mailbox) + len(self._batch) if self._mailbox is not None else 0
 
     @property
     def owed(self) -> int:
@@ -134,6 +138,9 @@ class Subscription:
         """End it. No call begins after this has returned (from another thread, at most the one already chosen)."""
         self._router._detach(self)
         if self._mailbox is not None:
+            while (entry := self._begin()) is not None:
+                if entry.gap is None:
+                    self._router._give_back(self, entry.info, entry.data)
             for entry in self._mailbox.close():
                 self._router._give_back(self, entry.info, entry.data)
         if self.on_close is not None:
@@ -159,6 +166,21 @@ class Subscription:
             self._missed += gap.missed or 0
             self._tell_gap(info, gap)
 
+    @property
+    def many(self) -> Callable[[Info, Sequence[object]], object] | None:
+        """What takes a whole batch of one signal at once; `None` where `call` has to be called with each event."""
+        o = self.options
+        if self._mailbox is None or o.group is not None or o.once or o.meta or o.when_full == "block":
+            return None
+        return self._entering_many
+
+    def _entering_many(self, info: Info, values: Sequence[object]) -> None:
+        assert self._mailbox is not None  # see above
+        loop = self._consumer_loop
+        if loop is not None and self._router._runtime.ended(loop):
+            self._end("its event loop has closed")
+        self._mailbox.put_many(info, values)
+
     # How an event gets to the callback
 
     def _chain(self, callback: Callback) -> Callback:
@@ -173,7 +195,7 @@ class Subscription:
             call = self._typed(call)
         if o.once:
             call = self._closing(call)
-        loop = self._loop(callback) if is_async(callback) else None
+        loop = self._consumer_loop = self._loop(callback) if is_async(callback) else None
         start = self._consumer(call, loop)
         if start is not None:
             self._mailbox = Mailbox(
@@ -318,36 +340,47 @@ class Subscription:
 
     async def _consume_async(self, call: Callback) -> None:
         assert self._mailbox is not None
-        done = 0
+        batch = self._batch
         try:
-            while (entry := self._mailbox.take()) is not None:
-                if entry.gap is not None:
-                    self._tell_gap(entry.info, entry.gap)
-                else:
-                    await self._await(call, entry.info, entry.data)
-                done += 1
-                if done % _TURN == 0:
+            while True:
+                batch.extend(self._mailbox.take_many(_TURN))
+                if not batch:
+                    return
+                crowded = len(batch) >= _TURN
+                while (entry := self._begin()) is not None:
+                    info, data, gap = entry
+                    if gap is not None:
+                        self._tell_gap(info, gap)
+                        continue
+                    try:
+                        result: Any = call(info, data)
+                        if result is REFUSED:
+                            self._router._give_back(self, info, data)
+                        else:
+                            await result
+                    except BaseException as error:
+                        self._failed(error, info)
+                if crowded:
                     await _pause()
         except BaseException:  # cancelled, most likely because the loop is about to close
             self._mailbox.rest()
             raise
 
-    async def _await(self, call: Callback, info: Info, data: object) -> None:
-        router = self._router
+    def _begin(self) -> Entry | None:
+        """The next of what an async consumer has taken. Whoever closes takes the rest, from any thread."""
         try:
-            result: Any = call(info, data)
-            if result is REFUSED:
-                router._give_back(self, info, data)
-            else:
-                await result
-        except Exception as error:
-            router._listener_failed(self, error, info)
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            raise
-        except BaseException as error:  # CancelledError: of this task, or of something that the listener awaited?
-            if router._runtime.cancelling():
-                raise
-            router._listener_failed(self, error, info)
+            return self._batch.popleft()
+        except IndexError:
+            return None
+
+    def _failed(self, error: BaseException, info: Info) -> None:
+        """Report what an async listener raised, or raise it again where it is not the listener's."""
+        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+            raise error
+        # CancelledError: of this task, or of something that the listener awaited?
+        if not isinstance(error, Exception) and self._router._runtime.cancelling():
+            raise error
+        self._router._listener_failed(self, error, info)
 
     def _tell_gap(self, info: Info, gap: Gap) -> None:
         if self.options.on_gap is not None:

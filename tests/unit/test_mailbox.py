@@ -347,3 +347,59 @@ def test_the_garbage_collector_may_come_back_while_the_queue_is_locked() -> None
     with box._lock:
         Late()
     assert told(box) == ["last words"]
+
+
+# -- many at once --------------------------------------------------------------------------------
+
+
+@given(
+    policy=st.sampled_from([policy for policy in POLICIES if policy != "block"]),
+    size=st.integers(1, 6),
+    steps=st.lists(st.tuples(st.sampled_from([A, B]), st.integers(0, 5), st.booleans()), max_size=12),
+    limit=st.integers(1, 4),
+)
+def test_many_at_once_are_as_one_by_one(
+    policy: str, size: int, steps: list[tuple[Info, int, bool]], limit: int
+) -> None:
+    one, many = Box(size, policy), Box(size, policy)
+    number = 0
+    got: tuple[list[Entry], list[Entry]] = ([], [])
+    for info, count, take in steps:
+        values = list(range(number, number + count))
+        number += count
+        for value in values:
+            one.put(info, value)
+        many.put_many(info, values)
+        assert (len(one), one.missed, one.overflows) == (len(many), many.missed, many.overflows)
+        if take:
+            got[1].extend(many.take_many(limit))
+            for _ in range(limit):
+                entry = one.take()
+                if entry is None:
+                    break
+                got[0].append(entry)
+    got[0].extend(taken(one))
+    while found := many.take_many(limit):
+        got[1].extend(found)
+    assert got[0] == got[1]
+    assert (one.received, one.missed) == (many.received, many.missed)
+
+
+def test_a_batch_starts_one_consumer_and_finding_nothing_ends_it() -> None:
+    box = Box()
+    box.put_many(A, [1, 2, 3])
+    box.put_many(A, [4])
+    assert box.woken == 1
+    assert [entry.data for entry in box.take_many(3)] == [1, 2, 3]
+    assert [entry.data for entry in box.take_many(3)] == [4]
+    assert box.woken == 1
+    assert box.take_many(3) == []
+    box.put_many(A, [5])
+    assert box.woken == 2
+
+
+def test_a_closed_queue_takes_no_batch() -> None:
+    box = Box()
+    box.close()
+    box.put_many(A, [1, 2])
+    assert (len(box), box.woken, box.take_many(5)) == (0, 0, [])

@@ -884,3 +884,73 @@ def test_logging_is_silent_where_nothing_is_wrong(
     with router.listen(nothing, "s", "e", queue=1):
         signal.trigger(1)
     assert not caplog.records
+
+
+# -- batches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_batch_enters_a_queue_at_once_and_is_told_in_order(router: sig.Router, signal: sig.Signal) -> None:
+    heard: list[object] = []
+    done = asyncio.Event()
+
+    async def listener(info: sig.Info, data: object) -> None:
+        heard.append(data)
+        if data == 299:
+            done.set()
+
+    subscription = router.listen(listener, "s", "e")
+    assert subscription.many is not None
+    subscription.many(signal.info, list(range(300)))
+    assert subscription.pending == 300
+    await done.wait()
+    assert heard == list(range(300))
+    assert (subscription.received, subscription.pending) == (300, 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, *({"queue": 5, **more} for more in ({"group": "g"}, {"once": True}, {"meta": True}, {"when_full": "block"}))],
+    ids=str,
+)
+def test_who_must_be_called_with_each_event_takes_no_batch(router: sig.Router, options: dict[str, Any]) -> None:
+    assert router.listen(nothing, "s", "e", **options).many is None
+
+
+def test_a_batch_for_a_loop_that_has_closed_closes_the_listener(router: sig.Router, signal: sig.Signal) -> None:
+    async def listener(info: sig.Info, data: object) -> None: ...
+
+    loop = asyncio.new_event_loop()
+    subscription = router.listen(listener, "s", "e", loop=loop)
+    take = subscription.many
+    assert take is not None
+    loop.close()
+    take(signal.info, [1, 2])
+    assert subscription.closed
+
+
+@pytest.mark.asyncio
+async def test_whoever_closes_gives_back_what_was_taken_and_not_begun(router: sig.Router, signal: sig.Signal) -> None:
+    """Of a batch that its consumer holds already, the rest goes to another member of the group."""
+    first: list[object] = []
+    second: list[object] = []
+    done = asyncio.Event()
+
+    async def leaving(info: sig.Info, data: object) -> None:
+        first.append(data)
+        leaver.close()
+
+    async def staying(info: sig.Info, data: object) -> None:
+        second.append(data)
+        if len(first) + len(second) == 5:
+            done.set()
+
+    leaver = router.listen(leaving, "s", "e", group="g")
+    for number in range(4):
+        signal.trigger(number)
+    leaver.gap(signal.info, sig.Gap(7, "slow"))
+    router.listen(staying, "s", "e", group="g")
+    signal.trigger(4)
+    await done.wait()
+    assert sorted([*first, *second], key=str) == [0, 1, 2, 3, 4]
+    assert len(first) == 1

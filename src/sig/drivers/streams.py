@@ -9,6 +9,8 @@ from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost, SigError
 
 _READ: Final = 256 * 1024
+# How long a server that has closed its end may take what still waits for it.
+_LINGER_S: Final = 1.0
 # What asyncio keeps that the system has not taken; the rest waits with us.
 _TRANSPORT_BYTES: Final = 256 * 1024
 
@@ -26,6 +28,7 @@ class StreamLink(asyncio.BufferedProtocol):
         self._user: LinkUser | None = None
         self._transport: asyncio.Transport
         self._buffer = memoryview(bytearray(_READ))
+        self._early = b""  # came before there was somebody to have it
         self._full = False
         self._shut = False
         self._error: SigError = ConnectionLost("the server closed the link")
@@ -42,7 +45,10 @@ class StreamLink(asyncio.BufferedProtocol):
 
     def start(self, user: LinkUser) -> None:
         self._user = user
-        self._transport.resume_reading()  # nothing is read before there is somebody to have it
+        early, self._early = self._early, b""
+        if early:
+            user.received(early)
+        self._transport.resume_reading()
         if self._ended.is_set():
             user.lost(self._error)
 
@@ -83,7 +89,7 @@ class StreamLink(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_TRANSPORT_BYTES)
-        self._transport.pause_reading()
+        self._transport.pause_reading()  # until there is somebody to have it; but uvloop begins to read after this
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
@@ -91,6 +97,12 @@ class StreamLink(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._user is not None:
             self._user.received(self._buffer[:nbytes])
+        else:
+            self._early += self._buffer[:nbytes]
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        self.finish(_LINGER_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._stall, self._linger):

@@ -109,8 +109,8 @@ class ClientDriver:
         """
         with self._lock:
             give_up = begin(lambda value, error: self._answered.append(partial(done, value, error)))
-            self._pump()
-        self._watch()
+            self._say()
+            self._watch()
 
         def drop() -> None:
             with self._lock:
@@ -130,7 +130,7 @@ class ClientDriver:
         """Answer a request."""
         with self._lock:
             self.core.reply(arrived, payload, error)
-            self._pump()
+            self._say()
 
     def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
         """The function that sends the events of one signal. Raises as `Signal.trigger`."""
@@ -237,11 +237,15 @@ class ClientDriver:
         with self._lock:
             self.core.handle_timeout(time.monotonic())
             self._pump()
+            self._watch()
         self._complete()
-        self._watch()
 
     def _watch(self) -> None:
-        """Have `_on_time` called at the next deadline."""
+        """Have `_on_time` called at the next deadline. The lock is held."""
+        raise NotImplementedError
+
+    def _say(self) -> None:
+        """Send what nobody here waits for: at once when idle, with others when busy. The lock is held."""
         raise NotImplementedError
 
     def _enter(self, news: list[News]) -> list[RequestArrived | RequestDropped]:

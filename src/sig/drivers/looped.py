@@ -92,7 +92,7 @@ class LoopDriver(ClientDriver):
                 future.set_exception(copy.copy(error))  # others may be given the same
 
         give_up = begin(done)
-        self._pump()
+        self._say()
         self._watch()
         try:
             return await future
@@ -193,6 +193,11 @@ class LoopDriver(ClientDriver):
         outgoing.pack()
         self._pump()
         self._gate.open = not self.core.closed and outgoing.event_bytes <= self._limits.send_outbox_bytes
+
+    def _say(self) -> None:
+        if not self._gate.armed:
+            self._gate.armed = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._gate.armed = False

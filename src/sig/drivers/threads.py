@@ -243,8 +243,7 @@ class ThreadsDriver(ClientDriver):
                 self._wait_for_room()
             self.core.trigger(sender, event, payload)
             self._pump()
-            alive = not self.core.closed and self.core.outgoing.room > 0
-            self._tail.gate = monotonic() + _AGE_S if alive else 0.0
+            self._open_gate()
 
     def _flush(self) -> None:
         """Send what has been waiting for a moment."""
@@ -290,9 +289,20 @@ class ThreadsDriver(ClientDriver):
         if not self._tail.gate:
             self._room.notify_all()
 
+    def _say(self) -> None:
+        if monotonic() >= self._tail.gate:
+            self._pump()
+            self._open_gate()
+        elif not self._tail.armed:
+            self._tail.arm()
+
+    def _open_gate(self) -> None:
+        """Something has been sent: what follows within a moment is gathered. The lock is held."""
+        alive = not self.core.closed and self.core.outgoing.room > 0
+        self._tail.gate = monotonic() + _AGE_S if alive else 0.0
+
     def _watch(self) -> None:
-        with self._lock:
-            due = self.core.next_deadline()
+        due = self.core.next_deadline()
         if due is not None:
             self._deadlines.watch(due)
 

@@ -53,7 +53,8 @@ class StreamLink(asyncio.BufferedProtocol):
             user.lost(self._error)
 
     def send(self, data: bytes) -> None:
-        self._transport.write(data)
+        if not self._shut:  # else it goes nowhere, which will be told in a moment
+            self._transport.write(data)
 
     def finish(self, timeout: float) -> None:
         if self._ended.is_set():

@@ -140,7 +140,7 @@ class Senders(Message, frozen=True, omit_defaults=True, tag_field="call", tag="s
     pattern: str | None = None
 
 
-class SenderRow(Message, frozen=True, omit_defaults=True):
+class SenderRow(msgspec.Struct, frozen=True):
     """One of the list that answers `Senders`."""
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any
 
 from sig.answers import Answers
@@ -38,16 +39,18 @@ class LoopAnswers(Answers):
             await asyncio.wait(late, timeout=1)
 
     def _start(self, news: RequestArrived, dropping: Dropping) -> None:
-        # Not where bytes are read, but at the next turn: what else has been read is not held up.
-        self._loop.call_soon(self._begin, news, dropping)
+        # Not where bytes are read, but at the next turn: what else has been read is not held up. The whole of it in one
+        # context: what a request made in there inherits is a variable of that.
+        context = copy_context()
+        self._loop.call_soon(self._begin, news, dropping, context, context=context)
 
-    def _begin(self, news: RequestArrived, dropping: Dropping) -> None:
+    def _begin(self, news: RequestArrived, dropping: Dropping, context: Context) -> None:
         steps = self._answering(news, dropping)
         try:
             wait = next(steps)
         except StopIteration:
             return  # most handlers are plain functions, and need no task
-        task = self._loop.create_task(self._go_on(steps, wait))
+        task = self._loop.create_task(self._go_on(steps, wait), context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

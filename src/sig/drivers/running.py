@@ -15,26 +15,47 @@ from sig.runtime import Dropping, Expired
 
 
 class LoopFlag:
-    """What `threading.Event` is, on one loop; `wait` is to be awaited."""
+    """What `threading.Event` is; `wait` is to be awaited, all else may be done from any thread."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._set = False
+        self._waiting: list[asyncio.Future[None]] = []
 
     def set(self) -> None:
-        self._event.set()
+        self._set = True
+        for future in tuple(self._waiting):
+            loop = future.get_loop()
+            if asyncio._get_running_loop() is loop:
+                _wake(future)
+                continue
+            try:
+                loop.call_soon_threadsafe(_wake, future)
+            except RuntimeError:
+                pass  # that loop has closed, and with it whoever waited
 
     def clear(self) -> None:
-        self._event.clear()
+        self._set = False
 
     def is_set(self) -> bool:
-        return self._event.is_set()
+        return self._set
 
     async def wait(self, timeout: float | None = None) -> bool:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
         try:
-            await asyncio.wait_for(self._event.wait(), timeout)
+            if not self._set:  # not before: another thread may be setting it
+                async with asyncio.timeout(timeout):
+                    await future
         except TimeoutError:
-            return False
-        return True
+            pass
+        finally:
+            self._waiting.remove(future)
+        return self._set or (future.done() and not future.cancelled())
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class LoopRuntime(LocalRuntime):

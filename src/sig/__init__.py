@@ -49,6 +49,7 @@ from sig.network import ClientRouter, ServerRouter, connect, serve
 from sig.router import Router
 from sig.sender import Event, Sender, SenderView
 from sig.signal import Signal
+from sig.stats import Stats
 from sig.subscription import Subscription
 
 __version__ = VERSION
@@ -110,6 +111,7 @@ __all__ = [
     "SigError",
     "Signal",
     "SimpleLogger",
+    "Stats",
     "Subscription",
     "UnknownEvent",
     "WouldDeadlock",

@@ -30,6 +30,7 @@ from .requests import Handlers, Requests, next_hop
 from .runtime import Runtime
 from .sender import Event, Owned, View
 from .signal import Group, Plan, Signal, Turn
+from .stats import MOST_ROWS, Stats, local_stats
 from .steps import Steps, at_once
 from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
 
@@ -152,6 +153,12 @@ class Hub(OldNames):
         self._check_open()
         return self._list(pattern)
 
+    def _measuring(self, limit: int) -> Steps[Stats]:
+        if type(limit) is not int or not 0 <= limit <= MOST_ROWS:
+            raise InvalidArgument(f"limit must be a whole number from 0 to {MOST_ROWS}, not {limit!r}")
+        self._check_open()
+        return self._stats(limit)
+
     def _recalling(self, sender: Name, event: str) -> Steps[Received | None]:
         name = check_sender(name_of(sender))
         check_event(event)
@@ -267,6 +274,13 @@ class Hub(OldNames):
         return at_once(
             [SenderInfo(s.name, list(s._signals), s._handlers.names, s._since, "local", s._incarnation) for s in held]
         )
+
+    def _stats(self, limit: int) -> Steps[Stats]:
+        with self._lock:
+            signals = [signal for sender in self._senders.values() for signal in sender._signals.values()]
+            heard = [(signal, len(self._index.matching(signal.sender, signal.event))) for signal in signals]
+            subscriptions = self._index.all()
+        return at_once(local_stats(self._runtime.wall(), subscriptions, heard, limit))
 
     def _recall(self, sender: str, event: str) -> Steps[Received | None]:
         with self._lock:

@@ -36,11 +36,13 @@ from sig.hub import Hub, Name, converted, name_of
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
 from sig.messages import AddSender, Close, Flush, RemoveSender, SenderRow, Senders
+from sig.messages import Stats as StatsMessage
 from sig.names import check_method, check_sender, matches
 from sig.protocol.client import ClientCore
 from sig.requests import Requests, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
+from sig.stats import Stats, listener_stats
 from sig.steps import Steps, at_once
 from sig.subscription import Subscription
 
@@ -234,6 +236,16 @@ class Linked(Hub):
         except msgspec.ValidationError as error:
             raise ProtocolError(f"the server's list of senders cannot be read: {error}") from None
         return [SenderInfo(r.name, r.events, r.requests, r.since, r.address, r.instance) for r in read]
+
+    def _stats(self, limit: int) -> Steps[Stats]:
+        answer = yield partial(self._linked().call, StatsMessage(limit), self.limits.request_timeout_s)
+        try:
+            told = msgspec.convert(answer, Stats)
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f"the server's statistics cannot be read: {error}") from None
+        with self._lock:
+            subscriptions = self._index.all()
+        return msgspec.structs.replace(told, listeners=listener_stats(subscriptions, limit))
 
     def _recall(self, sender: str, event: str) -> Steps[Received | None]:
         self._linked()  # retained values do not reach over a link yet

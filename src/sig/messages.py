@@ -153,6 +153,13 @@ class SenderRow(msgspec.Struct, frozen=True):
     instance: U64
 
 
+class Stats(Message, frozen=True, omit_defaults=True, tag_field="call", tag="stats"):
+    """Tell what goes on: links, events of senders, and sums; see `sig.stats`."""
+
+    # Rows of each list, at most: the largest.
+    limit: U16 = 100
+
+
 class OpenRequests(Message, frozen=True, omit_defaults=True, tag_field="call", tag="open_requests"):
     """Ask for the route of a sender's requests; the ROUTE comes before the result."""
 
@@ -163,7 +170,7 @@ class Flush(Message, frozen=True, omit_defaults=True, tag_field="call", tag="flu
     """Answer when all that was sent before this has been routed."""
 
 
-Call: TypeAlias = AddSender | RemoveSender | Listen | Close | Senders | OpenRequests | Flush
+Call: TypeAlias = AddSender | RemoveSender | Listen | Close | Senders | Stats | OpenRequests | Flush
 
 
 class Result(Message, Generic[T], frozen=True, omit_defaults=True):

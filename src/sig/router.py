@@ -16,6 +16,7 @@ from .iterators import Events
 from .requests import Requests
 from .runtime import Dropping
 from .sender import Sender, SenderView
+from .stats import Stats
 from .steps import walk
 from .subscription import DEFAULTS, Callback, Options, Subscription
 
@@ -190,6 +191,13 @@ class Router(Hub):
     def senders(self, pattern: str | None = None) -> list[SenderInfo]:
         """The senders that are connected, in order of their arrival; only those that match, with a pattern or name."""
         return walk(self._listing(pattern))
+
+    def stats(self, limit: int = 100) -> Stats:
+        """What goes on: links, events of senders, this router's listeners, and sums; of each at most `limit` rows.
+
+        A client asks its server. Counts are of reads, frames and batches: nothing is counted event by event for this.
+        """
+        return walk(self._measuring(limit))
 
     def last(self, sender: Name, event: str) -> Received | None:
         """The last value of a retained event; `None` if there is none (yet, or because nobody retains it)."""

@@ -69,6 +69,7 @@ BODIES = {
     "listen": messages.Listen,
     "close": messages.Close,
     "senders": messages.Senders,
+    "stats": messages.Stats,
     "open_requests": messages.OpenRequests,
     "flush": messages.Flush,
     "RESULT": messages.Result,

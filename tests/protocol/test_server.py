@@ -35,6 +35,7 @@ from sig.messages import (
     Presence,
     RemoveSender,
     Senders,
+    Stats,
     decode_control,
     encode_control,
 )
@@ -1281,3 +1282,22 @@ def test_all_windows_together_are_half_of_what_there_is() -> None:
     world.lose(ends[10])
     ends[11].add("s", "e")
     assert ends[11].core.outgoing.credit == 400_000
+
+
+def test_statistics_are_for_who_may_list(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = world.client()
+    owner.add("s", "e")
+    owner.add("secret", "e")
+
+    def senders() -> list[object]:
+        answer = owner.ask(Stats(5))
+        assert isinstance(answer, dict)
+        return [row["sender"] for row in answer["senders"]]
+
+    assert senders() == ["s", "secret"]
+    hidden = {"secret"}
+    monkeypatch.setattr(world.server, "allowed", lambda identity, action, sender, name: sender not in hidden)
+    assert senders() == ["s"]
+    hidden.add("")
+    with pytest.raises(Denied):
+        senders()

@@ -862,3 +862,17 @@ def test_a_router_with_links_tells_presence_to_whom_it_finds(router: sig.Router)
 def test_how_to_ask_without_waiting_is_left_to_the_face(router: sig.Router) -> None:
     with pytest.raises(NotImplementedError):
         Hub._start_request(router, "s", "m", None, None, None, lambda answer, error: None)
+
+
+# -- statistics ----------------------------------------------------------------------------------
+
+
+def test_what_goes_on_can_be_asked(router: sig.Router) -> None:
+    router.add_sender("s", ["e", "f"])
+    router.listen(lambda info, data: None, "s", "e")
+    stats = router.stats()
+    assert [(row.event, row.receivers) for row in stats.senders] == [("e", 1), ("f", 0)]
+    assert [(row.sender, row.event) for row in stats.listeners] == [("s", "e")]
+    assert [len(rows) for rows in (router.stats(1).senders, router.stats(0).listeners)] == [1, 0]
+    with pytest.raises(sig.InvalidArgument, match="limit must be a whole number"):
+        router.stats(-1)

@@ -30,6 +30,7 @@ from sig.messages import (
     Route,
     RouteGone,
     Senders,
+    Stats,
     Welcome,
     decode_call,
     decode_control,
@@ -50,6 +51,8 @@ CALLS: list[tuple[Call, str]] = [
     (Close(7), '"close","id":7'),
     (Senders(), '"senders"'),
     (Senders("lab/**"), '"senders","pattern":"lab/**"'),
+    (Stats(), '"stats"'),
+    (Stats(5), '"stats","limit":5'),
     (OpenRequests("thermo"), '"open_requests","sender":"thermo"'),
     (Flush(), '"flush"'),
 ]

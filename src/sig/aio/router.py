@@ -18,6 +18,7 @@ from sig.info import Received, SenderInfo
 from sig.log import logger
 from sig.requests import Requests
 from sig.sender import Event
+from sig.stats import Stats
 from sig.steps import Steps, walk_awaiting
 from sig.subscription import DEFAULTS, Callback, Options, Subscription
 
@@ -166,6 +167,10 @@ class Router(Hub):
     async def senders(self, pattern: str | None = None) -> list[SenderInfo]:
         """The senders that are connected, in order of their arrival; only those that match, with a pattern or name."""
         return await walk_awaiting(self._listing(pattern))
+
+    async def stats(self, limit: int = 100) -> Stats:
+        """As `sig.Router.stats`."""
+        return await walk_awaiting(self._measuring(limit))
 
     async def last(self, sender: Name, event: str) -> Received | None:
         """The last value of a retained event; `None` if there is none (yet, or because nobody retains it)."""

@@ -8,7 +8,7 @@ from typing import Literal
 from cyclopts import App, CycloptsError
 
 import sig
-from sig.cli import demo, errors, limits, listen, output, request, senders, serve, trigger
+from sig.cli import demo, errors, limits, listen, output, request, senders, serve, stats, trigger
 
 app: App = App(
     name="sig",
@@ -68,6 +68,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], str], ...] = (
     (trigger.trigger, trigger.EXAMPLES),
     (request.request, request.EXAMPLES),
     (senders.senders, senders.EXAMPLES),
+    (stats.stats, stats.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (completion, _COMPLETION_EXAMPLES),
 )

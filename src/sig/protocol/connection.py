@@ -83,8 +83,8 @@ class Frames(Entry[bytes], gc=False):
     """Events for many outboxes: whole frames. The garbage collector need not look at them: they refer to nobody."""
 
     @classmethod
-    def of(cls, data: bytes, counts: Counts) -> Frames:
-        return cls(data, len(data), counts, total(counts))
+    def of(cls, data: bytes, counts: Counts, frames: int = 1) -> Frames:
+        return cls(data, len(data), counts, total(counts), frames)
 
 
 class Waiting:
@@ -130,8 +130,11 @@ class Connection(Peer):
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         self._asked_bytes = 0  # of the requests in the outbox
+        self.events_in: int = 0
+        self.events_out: int = 0
         self.window_bytes = 0
         self._spent = 0  # bytes of EVENT frames that came since credit was last given
+        self._unfit = 0  # events that it could not take
         self.beside: int = 0
         """Bytes that wait for it outside the outbox, as far as the budget knows."""
 
@@ -159,6 +162,11 @@ class Connection(Peer):
                 self.server.dirty[self] = None
 
     @property
+    def missed(self) -> int:
+        """Events that it has missed at this end."""
+        return self.outbox.dropped + self._unfit
+
+    @property
     def waiting(self) -> int:
         """Bytes that its link does not take."""
         return self.beside + (self.outbox.bytes if self.outbox.held else 0)
@@ -175,6 +183,7 @@ class Connection(Peer):
         if not self.closed:
             for route, missed in counts:
                 self.outbox.put_loss(route, missed, reason)
+                self._unfit += missed
             self._touch()
 
     def put(self, frame: bytes) -> None:
@@ -226,18 +235,23 @@ class Connection(Peer):
     def _ordered(self, limit: int) -> Sequence[bytes]:
         frames: list[bytes] = []
         take = self.outbox.take
-        size = 0
+        size = events = more = 0
         while size < limit and (entry := take()) is not None:
             if (frame := entry.item) is not None:
                 frames.append(frame)
                 size += len(frame)
-                if not entry.events and frame[_KIND_AT] in _ASKED:
+                if entry.events:
+                    events += entry.events
+                    more += entry.frames - 1
+                elif frame[_KIND_AT] in _ASKED:
                     self._asked_bytes -= len(frame)
             else:
                 assert entry.lost is not None  # an entry is one or the other
                 lost = [pack_lost(Lost(route, missed, reason)) for (route, reason), missed in entry.lost.items()]
                 frames.extend(lost)
                 size += sum(map(len, lost))
+        self.events_out += events
+        self.frames_out += more
         return frames
 
     def _discard(self) -> None:

@@ -73,7 +73,8 @@ class Forwarder:
         counts = tuple(self._counts.items())
         self._server.accepted(counts)
         self._owner.spend(self._size)
-        entry = Frames.of(b"".join(self._frames), counts)
+        entry = Frames.of(b"".join(self._frames), counts, len(self._frames))
+        self._owner.events_in += entry.events
         for receiver in audience.connections:
             receiver.share(entry)
         self._audience = None
@@ -96,6 +97,7 @@ class Forwarder:
                 wanted.setdefault(receiver, {})[number] = events
         server.accepted(counts)
         connection.spend(len(frame.data))
+        connection.events_in += frame.count
         alike: dict[tuple[int, ...], list[Connection]] = {}
         for receiver, held in wanted.items():
             alike.setdefault(tuple(held), []).append(receiver)

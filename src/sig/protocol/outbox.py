@@ -34,6 +34,7 @@ class Entry(msgspec.Struct, Generic[T]):
     size: int
     counts: Counts = ()
     events: int = 0  # in all; none in what may not be dropped
+    frames: int = 1  # that the item is
     lost: Losses | None = None
     holders: int = 0  # of the queues that report to a budget, so many have it
 

@@ -39,6 +39,11 @@ class Peer:
         """What the other end said when it ended the link, fit for a line of a log."""
         self.max_frame_bytes: int = limits.max_frame_bytes
         """The largest body the other end takes."""
+        self.bytes_in: int = 0
+        self.bytes_out: int = 0
+        self.frames_in: int = 0
+        self.frames_out: int = 0
+        """Frames handed out, but for PONG, CREDIT and a last word."""
         self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True)
         # What leaves before all that waits in order: the preface, PONGs and the last word; then REPLYs.
         self._first = bytearray(PREFACE)
@@ -49,8 +54,10 @@ class Peer:
         """Take bytes from the link. Never raises: what is wrong with them ends the link, with an ERROR to the peer."""
         if self.closed:
             return
+        self.bytes_in += len(data)
         frames = self._reader.feed(data, time_us)
         while frames:
+            self.frames_in += len(frames)
             for frame in frames:
                 self._take(frame)
             frames = self._reader.feed(time_us=time_us)
@@ -91,17 +98,24 @@ class Peer:
         """What leaves now: at least one frame if there is any, and not much more than `limit` bytes."""
         first, replies = self._first, self._replies
         if not first and not replies:
-            return b"".join(self._ordered(limit))  # of one frame that is no copy
-        frames = [bytes(first)]
-        first.clear()
-        size = len(frames[0])
+            ordered = self._ordered(limit)
+            self.frames_out += len(ordered)
+            data = b"".join(ordered)  # of one frame that is no copy
+            self.bytes_out += len(data)
+            return data
+        frames: list[bytes] = []
+        size = len(first)
         while replies and size < limit:
             frames.append(replies.popleft())
             size += len(frames[-1])
             self._reply_bytes -= len(frames[-1])
         # At least one, whatever overtakes: what stands in order moves on.
         frames.extend(self._ordered(max(1, limit - size)))
-        return b"".join(frames)
+        self.frames_out += len(frames)
+        data = b"".join((first, *frames))
+        first.clear()
+        self.bytes_out += len(data)
+        return data
 
     def _take(self, frame: Frame) -> None:
         if self.closed:

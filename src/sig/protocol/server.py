@@ -46,6 +46,7 @@ from sig.messages import (
     in_a_line,
 )
 from sig.messages import Route as RouteMessage
+from sig.messages import Stats as StatsMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
 from sig.protocol.bodies import (
     Cancel,
@@ -63,6 +64,7 @@ from sig.protocol.connection import Audience, Connection, Held, LinkSubscription
 from sig.protocol.forward import Forwarder
 from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 from sig.protocol.outbox import Counts
+from sig.protocol.statistics import Statistics
 
 VERSION: Final = 1
 _LARGEST_NUMBER: Final = 0xFFFF_FFFF
@@ -116,6 +118,7 @@ class ServerCore:
             limits.memory_bytes // 2, largest=limits.send_window_bytes, clients=limits.max_connections
         )
         self.forwarder: Forwarder = Forwarder(self)
+        self._statistics = Statistics(self)
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
         self._audiences: WeakValueDictionary[tuple[Connection, ...], Audience] = WeakValueDictionary()
         self._index: Index[Bucket[LinkSubscription], LinkSubscription, Route] = Index(Bucket)
@@ -133,6 +136,7 @@ class ServerCore:
             Listen: self._listen,
             Close: self._close_listener,
             Senders: self._list_senders,
+            StatsMessage: self._tell_stats,
             OpenRequests: self._open_requests,
             Flush: self._flush,
         }
@@ -183,6 +187,7 @@ class ServerCore:
         connection.receive_eof()
         self._settle()
         if self.connections.get(connection.number) is connection:  # not one that was turned away
+            self._statistics.forget(connection)
             del self.connections[connection.number]
         self.dirty.pop(connection, None)
 
@@ -329,8 +334,7 @@ class ServerCore:
     def audience(self, route: Route) -> Audience:
         """Who hears this route; each of them knows it by then, and the number of the next event."""
         if route.audience is None:
-            found = dict.fromkeys(s.connection for s in self._index.matching(route.sender, route.event))
-            hearing = {c: None for c in found if self.allowed(c.identity, "listen", route.sender, route.event)}
+            hearing = self.hearing(route)
             for connection in route.known_by:
                 # Changes no key. Should it listen again, it will have missed what comes now.
                 route.known_by[connection] &= connection in hearing
@@ -344,6 +348,11 @@ class ServerCore:
             if connections:
                 route.held.owner.heard[route.id] = audience
         return route.audience
+
+    def hearing(self, route: Route) -> dict[Connection, None]:
+        """Who should hear this route."""
+        found = dict.fromkeys(s.connection for s in self._index.matching(route.sender, route.event))
+        return {c: None for c in found if self.allowed(c.identity, "listen", route.sender, route.event)}
 
     def accepted(self, counts: Counts) -> None:
         """Events are passed on to those who hear them; where nobody does, the owner is told."""
@@ -560,6 +569,14 @@ class ServerCore:
             for held in self._senders.values()
             if matches(call.pattern, held.name) and self.allowed(connection.identity, "list", held.name, "")
         ]
+
+    def _tell_stats(self, connection: Connection, call: StatsMessage, number: int) -> object:
+        identity = connection.identity
+        if not self.allowed(identity, "list", "", ""):
+            raise Denied("you may not see the statistics of this server")
+        routes = (r for held in self._senders.values() for r in held.routes)
+        allowed = (r for r in routes if self.allowed(identity, "list", r.sender, r.event))
+        return self._statistics.tell(self._time_us() / 1e6, call.limit, allowed)
 
     def _open_requests(self, connection: Connection, call: OpenRequests, number: int) -> object:
         held = self._senders.get(check_sender(call.sender))

@@ -53,8 +53,8 @@ class RoutePlan(Plan):
         self._arrivals = arrivals
         self._number = number
         super().__init__(arrivals.router, sender, event, event_info)
-        self.next_seq = next_seq
-        self.told = 0  # of the batch under way, so many events have been counted by the listeners
+        self.next_seq: int = next_seq
+        self.told: int = 0  # of the batch under way, so many events have been counted by the listeners
         # Who is called; `None` when somebody has come or gone since.
         self.listeners: list[Subscription] | None = None
         # The same until the next event, or the end of the batch: whoever has been called can still be found.

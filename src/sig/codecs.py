@@ -18,6 +18,12 @@ from sig.constants import NAME_MAX_BYTES
 from sig.errors import InvalidArgument, InvalidData
 
 
+class Encode(Protocol):
+    """A function that encodes."""
+
+    def __call__(self, obj: object, /) -> bytes: ...
+
+
 class Codec(Protocol):
     """What the rest of the project calls; `as_codec` makes one of what the user gives.
 
@@ -36,7 +42,7 @@ class Codec(Protocol):
 
     # `encode`, but may raise anything: for where each nanosecond counts. `encode` says then what is wrong.
     @property
-    def quick(self) -> Callable[[object], bytes]: ...
+    def quick(self) -> Encode: ...
 
     def decode(self, data: bytes, /) -> object: ...
 
@@ -67,7 +73,7 @@ class _Msgspec:
         encoder: msgspec.json.Encoder | msgspec.msgpack.Encoder,
         decoder: msgspec.json.Decoder[Any] | msgspec.msgpack.Decoder[Any],
     ) -> None:
-        self.quick: Callable[[object], bytes] = encoder.encode
+        self.quick: Encode = encoder.encode
         self._format = format  # as people call it
         self._decoder = decoder
 
@@ -176,7 +182,7 @@ class UserCodec:
         self.name: str = name
         self.lines: bool = False
         self._encode, self._decode = encode, decode
-        self.quick: Callable[[object], bytes] = self.encode
+        self.quick: Encode = self.encode
 
     def encode(self, obj: object, /) -> bytes:
         try:

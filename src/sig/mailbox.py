@@ -148,6 +148,7 @@ class Mailbox:
 
     def put_many(self, info: Info, values: Sequence[object], may_wait: bool = True) -> None:
         """Enter events of one signal, in order, as `put` would one by one."""
+        wake = False
         with self._lock:
             simple = (
                 self._pending + len(values) <= self._size

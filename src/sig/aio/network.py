@@ -32,8 +32,6 @@ from .sender import Sender, Signal
 class LinkedRouter(Linked, Router):
     """What `ServerRouter` and `ClientRouter` have in common: listeners and handlers on the loop."""
 
-    _driver: LoopDriver | None
-
     def _make_driver(self, core: ClientCore, arrivals: Arrivals, answers: Answers) -> LoopDriver:
         return LoopDriver(
             core,
@@ -51,9 +49,9 @@ class LinkedRouter(Linked, Router):
         """The listeners have been given all that came before the link went down."""
 
     async def _drain(self) -> None:
-        self._linked()
-        assert self._driver is not None  # else not linked
-        await self._driver.room()
+        driver = self._linked()
+        assert isinstance(driver, LoopDriver)  # what `_make_driver` made
+        await driver.room()
 
 
 class ServerRouter(Serving, LinkedRouter):

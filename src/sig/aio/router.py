@@ -17,6 +17,7 @@ from sig.hub import Hub, Name, name_of
 from sig.info import Received, SenderInfo
 from sig.log import logger
 from sig.requests import Requests
+from sig.runtime import Runtime
 from sig.sender import Event
 from sig.stats import Stats
 from sig.steps import Steps, walk_awaiting
@@ -37,7 +38,7 @@ class Router(Hub):
     order. `executor` runs `def` request handlers and listeners with a `queue=` elsewhere.
     """
 
-    runtime_class = LoopRuntime
+    runtime_class: Callable[..., Runtime] = LoopRuntime
     _runtime: LoopRuntime
     _sender_class = Sender
 

@@ -19,7 +19,7 @@ from sig.drivers.client import SMALL, ClientDriver
 from sig.drivers.links import Link
 from sig.errors import Closed, ConnectionLost, Overloaded, SigError
 from sig.log import logger
-from sig.messages import Flush
+from sig.messages import Call, Flush
 from sig.protocol.calls import Done
 from sig.protocol.client import CLOSED, UNHEARD, ClientCore, News, RequestArrived, RequestDropped
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
@@ -138,6 +138,16 @@ class LoopDriver(ClientDriver):
                 ) from None
 
     # What does not wait
+
+    def tell(self, message: Call) -> None:
+        """As `ClientDriver.tell`, from any thread: subscriptions may be closed on any, or collected."""
+        if asyncio._get_running_loop() is self._loop:
+            super().tell(message)
+            return
+        try:
+            self._loop.call_soon_threadsafe(super().tell, message)
+        except RuntimeError:
+            pass  # the loop has closed, and the link with it
 
     def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
         """The function that sends the events of one signal, on the loop's thread. Raises as `Signal.trigger`.

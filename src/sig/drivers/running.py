@@ -67,7 +67,7 @@ class LoopRuntime(LocalRuntime):
         super().__init__(executor=executor, clock=clock, workers=workers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = False
-        self.elsewhere = self._post is not None
+        self.elsewhere: bool = self._post is not None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -132,7 +132,7 @@ class Connection(Peer):
         self._asked_bytes = 0  # of the requests in the outbox
         self.events_in: int = 0
         self.events_out: int = 0
-        self.window_bytes = 0
+        self.window_bytes: int = 0
         self._spent = 0  # bytes of EVENT frames that came since credit was last given
         self._unfit = 0  # events that it could not take
         self.beside: int = 0
@@ -251,7 +251,7 @@ class Connection(Peer):
                 frames.extend(lost)
                 size += sum(map(len, lost))
         self.events_out += events
-        self.frames_out += more
+        self._count_out(more)
         return frames
 
     def _discard(self) -> None:

@@ -117,6 +117,10 @@ class Peer:
         self.bytes_out += len(data)
         return data
 
+    def _count_out(self, frames: int) -> None:
+        """More frames have left than pieces: some hold several."""
+        self.frames_out += frames
+
     def _take(self, frame: Frame) -> None:
         if self.closed:
             return

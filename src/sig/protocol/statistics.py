@@ -25,7 +25,7 @@ class Statistics:
 
     def __init__(self, server: ServerCore) -> None:
         self._server = server
-        self._past = dict.fromkeys(_COUNTED, 0)
+        self._past: dict[str, int] = dict.fromkeys(_COUNTED, 0)
 
     def forget(self, connection: Connection) -> None:
         """That one is about to go."""

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from net.aside import aside
 
 from sig.drivers.local import LocalRuntime
 from sig.errors import Closed, InvalidArgument, RequestCancelled
-from sig.runtime import Expired
+from sig.runtime import Dropping, Expired
 
 
 @pytest.fixture
@@ -195,6 +196,20 @@ def test_a_callback_is_no_task(runtime: LocalRuntime) -> None:
     assert asyncio.run(main()) is False
 
 
+def test_here_one_waits_and_handlers_run_where_they_are_asked(runtime: LocalRuntime) -> None:
+    assert (runtime.awaits, runtime.elsewhere) == (False, False)
+    here = threading.current_thread()
+    assert runtime.call(lambda *given: (threading.current_thread(), given), (1, 2)) == (here, (1, 2))
+
+
+def test_waiting_for_a_loop_is_refused_on_it_alone(runtime: LocalRuntime, loop: asyncio.AbstractEventLoop) -> None:
+    async def would_block() -> list[bool]:
+        return [runtime.would_block(loop), runtime.would_block(asyncio.get_running_loop())]
+
+    assert runtime.would_block(loop) is False
+    assert asyncio.run(would_block()) == [False, True]
+
+
 # -- running a coroutine from outside ------------------------------------------------------------
 
 
@@ -230,6 +245,24 @@ def test_a_coroutine_whose_time_is_over_is_cancelled(runtime: LocalRuntime, loop
     cancelled, work = forever()
     with pytest.raises(Expired):
         runtime.run(loop, work(), 0.01)
+    assert cancelled.wait(10)
+
+
+def test_a_coroutine_is_cancelled_when_nobody_waits_for_it_any_more(
+    runtime: LocalRuntime, loop: asyncio.AbstractEventLoop
+) -> None:
+    begun, dropping = threading.Event(), Dropping()
+    cancelled, work = forever()
+
+    async def begin() -> None:
+        begun.set()
+        await work()
+
+    running = aside(lambda: runtime.run(loop, begin(), 60, dropping))
+    assert begun.wait(10)
+    dropping.drop()
+    with pytest.raises(RequestCancelled):
+        running.result(10)
     assert cancelled.wait(10)
 
 

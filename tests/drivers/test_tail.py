@@ -168,7 +168,6 @@ def test_its_own_thread_may_close_it_and_does_not_wait_for_itself() -> None:
     tail.join(LIMIT_S)
 
 
-@pytest.mark.xfail(reason="the thread is noted, and the tail armed, before it has started")
 def test_where_there_is_no_thread_to_be_had_it_can_still_be_closed_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

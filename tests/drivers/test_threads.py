@@ -578,7 +578,6 @@ def test_ctrl_c_ends_the_waiting_for_room_and_nothing_was_accepted(server: RawSe
         assert process.wait(LIMIT_S) == 0
 
 
-@pytest.mark.xfail(reason="the route is read twice, and may be none the second time")
 def test_an_event_that_is_being_encoded_when_nobody_listens_any_more_harms_nobody(server: RawServer) -> None:
     client, raw = server.connected()
     driver = client._driver
@@ -605,7 +604,6 @@ def test_an_event_that_is_being_encoded_when_nobody_listens_any_more_harms_nobod
     assert routes in ([], [7])
 
 
-@pytest.mark.xfail(raises=TimeoutError, reason="what has been gathered is not sent before one waits for room")
 def test_who_finds_no_room_for_what_was_gathered_sends_that_first(server: RawServer) -> None:
     client, raw = server.connected(send_window_bytes=100, send_timeout_s=600)
     with ending(client, raw):
@@ -618,7 +616,6 @@ def test_who_finds_no_room_for_what_was_gathered_sends_that_first(server: RawSer
         assert values(raw, 4)[-1] == "y"
 
 
-@pytest.mark.xfail(raises=TimeoutError, reason="who finds the room taken again waits on, and is not told any more")
 def test_who_loses_the_room_to_another_is_told_when_there_is_some_again(server: RawServer) -> None:
     client, raw = server.connected(send_timeout_s=600)
     with ending(client, raw):

@@ -393,7 +393,6 @@ def test_what_a_listener_hears_before_it_is_answered_is_not_its_own_yet() -> Non
     assert (list(first.heard()), list(second.heard()), second.answer.ok) == ([1, 2], [2], None)
 
 
-@pytest.mark.xfail(reason="whoever has given up waiting stays in the list of the route until its owner confirms")
 def test_an_owner_that_never_confirms_does_not_fill_the_servers_memory() -> None:
     world = World()
     mute, raw = world.raw(), world.raw()

@@ -68,8 +68,8 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "max_subscriptions": 10_000,
         "max_subscriptions_total": 1_000_000,
         "interest_timeout_s": 5,
-            "send_outbox_bytes": 16 * 1024 * 1024,
-            "max_events": 10_000,
+        "send_outbox_bytes": 16 * 1024 * 1024,
+        "max_events": 10_000,
         "max_names": 1_000,
     }
 

@@ -19,9 +19,9 @@ from sig.steps import Steps, walk_awaiting
 class LoopAnswers(Answers):
     """`Answers` of the asyncio face. Everything happens on the loop's thread."""
 
-    def __init__(self, router: Linked, codec: Codec) -> None:
+    def __init__(self, router: Linked, codec: Codec, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(router, codec)
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 

@@ -36,6 +36,7 @@ class LinkedRouter(Linked, Router):
         return LoopDriver(
             core,
             self.limits,
+            self._runtime.loop,
             handle=arrivals.handle,
             asked=answers.asked,
             ended=self._ended,
@@ -43,7 +44,7 @@ class LinkedRouter(Linked, Router):
         )
 
     def _make_answers(self, codec: Codec) -> LoopAnswers:
-        return LoopAnswers(self, codec)
+        return LoopAnswers(self, codec, self._runtime.loop)
 
     def _over(self) -> None:
         """The listeners have been given all that came before the link went down."""

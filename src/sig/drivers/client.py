@@ -270,6 +270,7 @@ class ClientDriver:
     def forked(self) -> None:
         """In the child of a fork: the link is the parent's."""
         self.core.closed = True
+        self.core.shut()
         self.core.error = Closed("this router belongs to the process that forked: make another here")
         link, self._link = self._link, None
         if link is not None:

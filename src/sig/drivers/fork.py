@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 
@@ -24,6 +25,18 @@ _told: Final[weakref.WeakSet[Forked]] = weakref.WeakSet()
 def tell_child(thing: Forked) -> None:
     """Call `thing.forked()` in every child that is forked while it exists."""
     _told.add(thing)
+
+
+def let_go(numbers: Iterable[int]) -> None:
+    """In the child: these descriptors stand for nothing from here on.
+
+    They are not closed. Whatever has them may close them once more when it is collected, and the numbers may stand for
+    something else by then.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in numbers:
+        os.dup2(nothing, number, inheritable=False)
+    os.close(nothing)
 
 
 def _in_child() -> None:

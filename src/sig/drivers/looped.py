@@ -16,8 +16,9 @@ from typing import Final
 from sig.codecs import Codec
 from sig.constants import Limits
 from sig.drivers.client import SMALL, ClientDriver
+from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
-from sig.errors import Closed, ConnectionLost, Overloaded, SigError
+from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, SigError
 from sig.log import logger
 from sig.messages import Call, Flush
 from sig.protocol.calls import Done
@@ -44,6 +45,7 @@ class LoopDriver(ClientDriver):
     """`ClientDriver` of the asyncio face; its steps are to be awaited.
 
     Args:
+        loop: the one that runs here.
         over: called once after the last piece of news.
     """
 
@@ -51,6 +53,7 @@ class LoopDriver(ClientDriver):
         self,
         core: ClientCore,
         limits: Limits,
+        loop: asyncio.AbstractEventLoop,
         *,
         handle: Callable[[News], object],
         asked: Callable[[RequestArrived | RequestDropped], object],
@@ -58,13 +61,14 @@ class LoopDriver(ClientDriver):
         over: Callable[[], object],
     ) -> None:
         super().__init__(core, limits, nullcontext(), handle=handle, asked=asked, ended=ended)
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._over = over
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._news: deque[News] = deque()
         self._gate = _Gate()
         self._waiting: list[asyncio.Future[None]] = []  # for room
         self._timer: asyncio.TimerHandle | None = None
+        tell_child(self)
 
     # Steps of verbs
 
@@ -81,6 +85,7 @@ class LoopDriver(ClientDriver):
             raise
 
     async def ask(self, begin: Callable[[Done], Callable[[], None] | None], timeout: float) -> object:
+        self._check_loop()
         future: asyncio.Future[object] = self._loop.create_future()
 
         def done(value: object, error: BaseException | None) -> None:
@@ -139,6 +144,10 @@ class LoopDriver(ClientDriver):
 
     # What does not wait
 
+    def start(self, begin: Callable[[Done], Callable[[], None]], done: Done) -> Callable[[], None]:
+        self._check_loop()
+        return super().start(begin, done)
+
     def tell(self, message: Call) -> None:
         """As `ClientDriver.tell`, from any thread: subscriptions may be closed on any, or collected."""
         if asyncio._get_running_loop() is self._loop:
@@ -165,14 +174,15 @@ class LoopDriver(ClientDriver):
             number = route
 
         def trigger(data: object = None) -> None:
-            if number == UNHEARD:
+            route = number  # read once: it may change while we encode
+            if route == UNHEARD:
                 return
             try:
                 payload = quick(data)
             except Exception:
                 payload = encode(data)  # raises what is wrong, in a sentence
-            if gate.open and len(payload) <= small and number:
-                append((number, payload))
+            if gate.open and len(payload) <= small and route:
+                append((route, payload))
                 if not gate.armed:
                     gate.armed = True
                     call_soon(flush)
@@ -185,6 +195,10 @@ class LoopDriver(ClientDriver):
         return trigger
 
     # Within
+
+    def _check_loop(self) -> None:
+        if asyncio._get_running_loop() is not self._loop:
+            raise InvalidArgument("this router lives on another event loop: use it there, or make another here")
 
     def _send(self, sender: str, event: str, payload: bytes) -> None:
         """An event that is large, or the first after there was no room."""
@@ -264,3 +278,7 @@ class LoopDriver(ClientDriver):
     def _on_time(self) -> None:
         self._timer = None
         super()._on_time()
+
+    def forked(self) -> None:
+        self._gate.open = False
+        super().forked()

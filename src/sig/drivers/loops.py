@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import selectors
 import threading
 from collections.abc import Coroutine
 from concurrent import futures
 from typing import Any, TypeVar
 
-from sig.drivers.fork import tell_child
+from sig.drivers.fork import let_go, tell_child
 
 T = TypeVar("T")
 
@@ -61,19 +60,14 @@ class LoopThread:
             self._thread.join(timeout)
 
     def forked(self) -> None:
-        # The descriptors belong to objects that nobody will close in good order here, and that close their numbers
-        # once more when they are collected, whatever these stand for by then. So the numbers stay, but stand for
-        # nothing: the parent's sockets must not live on in the child. Nor may the loop's own ways be used: where it
-        # has registered what is shared with the parent.
+        # The parent's sockets must not live on in the child. Nor may the loop's own ways be used: where it has
+        # registered what is shared with the parent.
         if self.loop.is_closed():
             return
         numbers = [key.fd for key in self._selector.get_map().values()]
         ends: tuple[Any, ...] = (self._selector, getattr(self.loop, "_csock", None))
         numbers += [end.fileno() for end in ends if hasattr(end, "fileno")]
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for number in numbers:
-            os.dup2(nothing, number, inheritable=False)
-        os.close(nothing)
+        let_go(numbers)
 
 
 async def _cancel_all() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, cast
 
+from sig.drivers.fork import let_go
 from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost, SigError
 
@@ -83,7 +84,9 @@ class StreamLink(asyncio.BufferedProtocol):
         await self._ended.wait()
 
     def abandon(self) -> None:
-        """The loop and its sockets are the parent's; nothing here is ours to close."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:  # else it has been closed before
+            let_go([sock.fileno()])
 
     # asyncio.BufferedProtocol
 

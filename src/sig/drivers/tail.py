@@ -36,10 +36,11 @@ class Tail:
         with self._lock:
             if self.armed or self._closed:
                 return
-            self.armed = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sig-tail", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="sig-tail", daemon=True)
+                thread.start()
+                self._thread = thread  # not before: the system may have none to give
+            self.armed = True
             self._work.release()
 
     def close(self) -> None:

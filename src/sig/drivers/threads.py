@@ -99,6 +99,7 @@ class ThreadsDriver(ClientDriver):
         self._over = over
         self._fatal = fatal
         self._room = threading.Condition(lock)
+        self._crowd = 0  # threads that wait for room
         self._opened = Answer()
         self._tail = Tail(self._flush)
         self._deadlines = Deadlines(self._on_time)
@@ -171,14 +172,15 @@ class ThreadsDriver(ClientDriver):
             number = route
 
         def trigger(data: object = None) -> None:
-            if number == UNHEARD:
+            route = number  # read once: it may change while we encode
+            if route == UNHEARD:
                 return
             try:
                 payload = quick(data)
             except Exception:
                 payload = encode(data)  # raises what is wrong, in a sentence
-            if monotonic() < tail.gate and len(payload) <= small and number:
-                append((number, payload))
+            if monotonic() < tail.gate and len(payload) <= small and route:
+                append((route, payload))
                 if not tail.armed:
                     tail.arm()
             else:
@@ -252,9 +254,15 @@ class ThreadsDriver(ClientDriver):
 
     def _wait_for_room(self) -> None:
         self._tail.gate = 0.0
+        self._pump()  # nobody else might: what has been gathered leaves as far as there is credit
         timeout = self._limits.send_timeout_s
         outgoing = self.core.outgoing
-        if not self._room.wait_for(lambda: self.core.closed or outgoing.room > 0, timeout):
+        self._crowd += 1
+        try:
+            there = self._room.wait_for(lambda: self.core.closed or outgoing.room > 0, timeout)
+        finally:
+            self._crowd -= 1
+        if not there:
             raise Overloaded(
                 f"the server has not taken {outgoing.event_bytes} bytes of events within {timeout:g} s: "
                 "trigger less often, or raise send_timeout"
@@ -286,7 +294,7 @@ class ThreadsDriver(ClientDriver):
     def _room_changed(self) -> None:
         if self.core.closed:
             self._tail.close()
-        if not self._tail.gate:
+        if self._crowd:
             self._room.notify_all()
 
     def _say(self) -> None:

@@ -303,10 +303,14 @@ class ClientCore(Peer):
         elif self.last_words:
             error = ConnectionLost(f"the server closed the link: {self.last_words}")
         self.error = self.error or error
-        for changed in self._outlets.values():
-            changed(CLOSED)
+        self.shut()
         self._control.fail_all(self._end())
         self.calls.fail_all(self._end("; whether the request was carried out is unknown"))
+
+    def shut(self) -> None:
+        """Let no outlet send any more, nor hold back in silence."""
+        for changed in self._outlets.values():
+            changed(CLOSED)
 
     def owns(self, sender: str, event: str | None) -> bool:
         """Whether the server knows this client as the owner of that event. From any thread."""

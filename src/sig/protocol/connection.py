@@ -61,7 +61,7 @@ class Route:
         # without having said that it knows, and who waits for that.
         self.unheard: bool = False
         self.unseen: int = 0
-        self.waiting: list[Waiting] = []
+        self.waiting: dict[Waiting, None] = {}
 
     @property
     def sender(self) -> str:
@@ -90,13 +90,13 @@ class Frames(Entry[bytes], gc=False):
 class Waiting:
     """A `Listen` whose answer waits until the owners of the events know that somebody listens."""
 
-    __slots__ = ("call", "connection", "deadline", "owners")
+    __slots__ = ("call", "connection", "deadline", "routes")
 
     def __init__(self, connection: Connection, call: int, deadline: float) -> None:
         self.connection: Connection = connection
         self.call: int = call
         self.deadline: float = deadline
-        self.owners: int = 0
+        self.routes: dict[Route, None] = {}  # whose owners have not said so yet
 
 
 class LinkSubscription:

@@ -383,14 +383,16 @@ class ServerCore:
 
     def _go_on(self, route: Route) -> None:
         """Nobody need wait for the owner of this route."""
-        waiting, route.waiting = route.waiting, []
+        waiting, route.waiting = route.waiting, {}
         for listen in waiting:
-            listen.owners -= 1
-            if not listen.owners and listen in self._waiting:
+            del listen.routes[route]
+            if not listen.routes:
                 self._answer(listen)
 
     def _answer(self, listen: Waiting) -> None:
         del self._waiting[listen]
+        for route in listen.routes:
+            del route.waiting[listen]
         listen.connection.result(listen.call, None)
 
     def _introduce(self, connection: Connection, route: Route) -> None:
@@ -538,9 +540,9 @@ class ServerCore:
             if route.unheard:
                 self._tell_interest(route, "some")
             if route.unseen:
-                route.waiting.append(waiting)
-                waiting.owners += 1
-        if not waiting.owners:
+                route.waiting[waiting] = None
+                waiting.routes[route] = None
+        if not waiting.routes:
             return None
         self._waiting[waiting] = None
         return waiting

@@ -252,3 +252,15 @@ def test_who_may_send_less_is_given_less_credit() -> None:
     assert (given(first, 1300), first.window_bytes) == ([1300 - (2000 - fair)], fair)
     assert (given(last, 100), last.window_bytes) == ([100 + fair - 200], fair)
     assert (given(second, 1000), second.window_bytes) == ([], 1000)
+
+
+def test_what_leaves_is_counted_by_frame_and_by_event() -> None:
+    connection = World().client().connection
+    before = connection.frames_out, connection.bytes_out
+    run = event(1, b"1") * 3
+    connection.share(Frames.of(run, ((1, 3),), 3))
+    connection.share(Frames.of(event(1, b"2"), ((1, 1),)))
+    connection.put(pack(Kind.LOST, b"x"))
+    sent = connection.data_to_send(1 << 20)
+    assert (connection.frames_out - before[0], connection.bytes_out - before[1]) == (5, len(sent))
+    assert (connection.events_out, connection.missed) == (4, 0)

@@ -112,6 +112,17 @@ def test_losses_before_a_dropped_frame_move_into_it() -> None:
     assert drain(outbox) == [{1: 6}, {1: 7}, "b2"]
 
 
+def test_some_are_taken_at_a_time() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=100)
+    outbox.put("a", 5)
+    outbox.put_events("b", 7, ((1, 2),))
+    outbox.put_loss(1, 3, "codec")
+    outbox.put("c", 3)
+    assert [entry.item for entry in outbox.take_some(12)] == ["a", "b"]
+    assert [entry.item for entry in outbox.take_some(2)] == [None, "c"]
+    assert outbox.take_some(1) == []
+
+
 def test_clear_forgets_everything() -> None:
     outbox: Outbox[str] = Outbox(drop_bytes=10)
     outbox.put_events("b1", 10, ((1, 1),))

@@ -114,6 +114,29 @@ class LinkSubscription:
 class Connection(Peer):
     """The server's end of one link."""
 
+    __slots__ = (
+        "_asked_bytes",
+        "_spent",
+        "_unfit",
+        "address",
+        "asked_by",
+        "beside",
+        "called",
+        "deadline",
+        "events_in",
+        "events_out",
+        "heard",
+        "held",
+        "identity",
+        "known",
+        "name",
+        "number",
+        "outbox",
+        "server",
+        "subscriptions",
+        "window_bytes",
+    )
+
     def __init__(self, server: ServerCore, number: int, address: str, deadline: float) -> None:
         super().__init__(server.limits)
         self.server = server
@@ -233,25 +256,28 @@ class Connection(Peer):
         self._touch()
 
     def _ordered(self, limit: int) -> Sequence[bytes]:
+        taken = self.outbox.take_some(limit)
         frames: list[bytes] = []
-        take = self.outbox.take
-        size = events = more = 0
-        while size < limit and (entry := take()) is not None:
+        for entry in taken:
             if (frame := entry.item) is not None:
                 frames.append(frame)
-                size += len(frame)
                 if entry.events:
-                    events += entry.events
-                    more += entry.frames - 1
+                    self.events_out += entry.events
+                    if entry.frames > 1:
+                        self.frames_out += entry.frames - 1
                 elif frame[_KIND_AT] in _ASKED:
                     self._asked_bytes -= len(frame)
             else:
                 assert entry.lost is not None  # an entry is one or the other
+<<<<<<< Updated upstream
                 lost = [pack_lost(Lost(route, missed, reason)) for (route, reason), missed in entry.lost.items()]
                 frames.extend(lost)
                 size += sum(map(len, lost))
         self.events_out += events
         self._count_out(more)
+=======
+                frames += [pack_lost(Lost(route, missed, reason)) for (route, reason), missed in entry.lost.items()]
+>>>>>>> Stashed changes
         return frames
 
     def _discard(self) -> None:

@@ -102,21 +102,28 @@ class Outbox(Generic[T]):
 
     def take(self) -> Entry[T] | None:
         """The oldest entry: either `item` or `lost` is set. `None` when nothing waits."""
-        entries = self._passed or self._entries
-        if not entries:
-            return None
-        entry = entries.popleft()
-        if entry.events:
-            self.event_bytes -= entry.size
-            self.events -= entry.events
-        else:
-            self.other_bytes -= entry.size
+        return next(iter(self.take_some(1)), None)
+
+    def take_some(self, size: int) -> list[Entry[T]]:
+        """The oldest entries: until they have so many bytes together, at least one if there is any."""
+        taken: list[Entry[T]] = []
+        passed, entries = self._passed, self._entries
+        while size > 0 and (passed or entries):
+            entry = passed.popleft() if passed else entries.popleft()
+            taken.append(entry)
+            if entry.events:
+                self.event_bytes -= entry.size
+                self.events -= entry.events
+            else:
+                self.other_bytes -= entry.size
+            size -= entry.size or 1
         if self._budget is not None:
-            self._budget.release(entry)
+            for entry in taken:
+                self._budget.release(entry)
             self._regroup()
             if not self._passed and not self._entries:
                 self._budget = None
-        return entry
+        return taken
 
     def clear(self) -> None:
         """Forget everything."""

@@ -264,20 +264,12 @@ class Connection(Peer):
                 if entry.events:
                     self.events_out += entry.events
                     if entry.frames > 1:
-                        self.frames_out += entry.frames - 1
+                        self._count_out(entry.frames - 1)
                 elif frame[_KIND_AT] in _ASKED:
                     self._asked_bytes -= len(frame)
             else:
                 assert entry.lost is not None  # an entry is one or the other
-<<<<<<< Updated upstream
-                lost = [pack_lost(Lost(route, missed, reason)) for (route, reason), missed in entry.lost.items()]
-                frames.extend(lost)
-                size += sum(map(len, lost))
-        self.events_out += events
-        self._count_out(more)
-=======
                 frames += [pack_lost(Lost(route, missed, reason)) for (route, reason), missed in entry.lost.items()]
->>>>>>> Stashed changes
         return frames
 
     def _discard(self) -> None:

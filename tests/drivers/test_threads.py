@@ -303,10 +303,6 @@ def test_a_mistake_of_ours_costs_one_piece_of_news(
 LARGE = "x" * (1 << 20)
 
 
-# For what is expected to fail yet: LIMIT_S when it does not.
-BRIEF_S = 2
-
-
 def interest(state: Literal["none", "some"]) -> bytes:
     return pack(Kind.INTEREST, encode_control(Interest(state)), route=7)
 
@@ -612,7 +608,7 @@ def test_who_finds_no_room_for_what_was_gathered_sends_that_first(server: RawSer
         for _ in range(3):
             trigger("x" * 50)
         tail(client).gate = 0.0
-        aside(partial(trigger, "y")).result(BRIEF_S)
+        aside(partial(trigger, "y")).result(LIMIT_S)
         assert values(raw, 4)[-1] == "y"
 
 
@@ -637,7 +633,7 @@ def test_who_loses_the_room_to_another_is_told_when_there_is_some_again(server: 
             driver._pump()
         assert len(values(raw, 300)) == 300
         raw.send(credit())
-        waiting.result(BRIEF_S)
+        waiting.result(LIMIT_S)
         assert values(raw, 1) == ["waits"]
 
 

@@ -56,6 +56,9 @@ def test_every_verb_returns_when_it_is_done() -> None:
         assert router.sender("s").connected
         assert router.request("s", "answer", 5) == ("answer", 5)
         assert router.flush() is None  # type: ignore[func-returns-value]
+        events = router.events("s", "f")
+        sender.trigger("f", 4)
+        assert [data for _, data in events.take()] == [4]
         assert router.remove_sender("s") is True
     assert router.wait() is True
     router.close()

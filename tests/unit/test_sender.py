@@ -143,9 +143,11 @@ def test_a_view_does_what_the_router_does_for_its_name(router: sig.Router) -> No
     view.listen(lambda info, data: heard.append(info.event), once=True)
     assert (view.name, view.router, view.connected) == ("s", router, False)
     sender = router.add_sender("s", ["e"], [read], retain=True)
+    events = view.events("e")
     sender.trigger("e", 1)
     assert view.connected
     assert heard == ["#connect", 1]
+    assert [data for _, data in events.take()] == [1]
     assert view.request("read", 5) == ("read", 5)
     assert view.request("read", 5, type=list, timeout=1) == ["read", 5]
     assert view.start_request("read", 5, type=list, timeout=1).result(10) == ["read", 5]

@@ -52,6 +52,7 @@ def test_every_verb_returns_when_it_is_done() -> None:
         assert last is not None
         assert last.data == 3
         assert [row.name for row in router.senders()] == ["s"]
+        assert {(row.sender, row.event) for row in router.stats().senders} == {("s", "e"), ("s", "f")}
         assert router.get_sender("s") is sender
         assert router.sender("s").connected
         assert router.request("s", "answer", 5) == ("answer", 5)

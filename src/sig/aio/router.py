@@ -128,8 +128,12 @@ class Router(Hub):
 
     async def add_listener(self, listener: Callback, sender: Name | None = None, event: str | None = None) -> bool:
         """Register a listener: false for an event that a connected sender does not offer."""
-        await walk_awaiting(self._listening(listener, sender, event, DEFAULTS))
-        return await walk_awaiting(self._offers(name_of(sender), event))
+        subscription = await walk_awaiting(self._listening(listener, sender, event, DEFAULTS))
+        try:
+            return await walk_awaiting(self._offers(name_of(sender), event))
+        except BaseException:  # whoever asked will never know that it was registered
+            subscription.close()
+            raise
 
     async def remove_listener(self, listener: Callback, sender: Name | None = None, event: str | None = None) -> bool:
         """Take out a listener registered for exactly this sender and event; false if there is none."""

@@ -63,6 +63,7 @@ class ServerDriver:
         self._flushing = False
         self._flushed = 0.0  # or when something was read that will be flushed
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when it rings
         self._log = _Sparing(10, 60.0)
         # One for all links: what is read is taken out before the next link is read.
         self.buffer: memoryview = memoryview(bytearray(_READ))
@@ -103,7 +104,11 @@ class ServerDriver:
         if self.core.dirty and not self._flushing:
             self._flushing = True
             self.loop.call_soon(self._flush)
-        if self._timer is None and (deadline := self.core.next_deadline()) is not None:
+        deadline = self.core.next_deadline()
+        if deadline is not None and (self._timer is None or deadline < self._due):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._due = deadline
             self._timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), self._on_time)
 
     def pump(self, connection: Connection) -> None:

@@ -139,11 +139,11 @@ class Connection(Peer):
 
     def __init__(self, server: ServerCore, number: int, address: str, deadline: float) -> None:
         super().__init__(server.limits)
-        self.server = server
-        self.number = number
-        self.address = address
-        self.deadline = deadline
-        self.name = ""
+        self.server: ServerCore = server
+        self.number: int = number
+        self.address: str = address
+        self.deadline: float = deadline
+        self.name: str = ""
         self.identity: object = None
         self.held: dict[str, Held] = {}
         self.heard: dict[int, Audience] = {}  # who hears its own routes, by number, of those that somebody hears

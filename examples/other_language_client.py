@@ -11,7 +11,7 @@ import sys
 
 HEADER = struct.Struct("<IBBHI")  # length of the body, kind, flags, count, route
 HELLO, WELCOME, BYE, PING, PONG, ERROR = 0x01, 0x02, 0x03, 0x04, 0x05, 0x08
-CALL, RESULT, ROUTE, ROUTE_GONE, PRESENCE = 0x10, 0x11, 0x12, 0x13, 0x15
+CALL, RESULT, ROUTE, ROUTE_GONE, INTEREST, PRESENCE = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
 EVENT, REQUEST, REPLY, LOST = 0x20, 0x30, 0x31, 0x42
 LENS, MIXED, ERR = 0x01, 0x02, 0x01
 
@@ -50,6 +50,9 @@ class Client:
             self.routes[route] = json.loads(body)
         elif kind == ROUTE_GONE:
             del self.routes[route]
+        elif kind == INTEREST:
+            if json.loads(body)["state"] != "none":
+                self.send(INTEREST, body, route=route)  # whoever begins to listen waits until we know
         elif kind == RESULT:
             self.answers[RESULT, route] = flags, json.loads(body)
         elif kind == REPLY:

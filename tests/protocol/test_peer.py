@@ -263,3 +263,16 @@ def test_any_bytes_cost_the_link_at_most(data: bytes, preface: bool) -> None:
     if peer.error is not None:
         assert peer.closed
         assert [frame.kind for frame in frames] == ([] if peer.last_words else [Kind.ERROR])
+
+
+def test_what_passes_is_counted() -> None:
+    peer = opened()
+    before = peer.bytes_in, peer.bytes_out
+    data = pack(Kind.CREDIT, b"12") + pack(Kind.PING, b"12345678") + pack(Kind.ACK, b"1")
+    peer.receive_data(data + b"\0")
+    assert (peer.frames_in, peer.bytes_in - before[0]) == (3, len(data) + 1)
+    peer._put(pack(Kind.LOST, b"x"))
+    peer._hasten(pack(Kind.REPLY, b"x"))
+    peer._count_out(2)  # frames in one piece with another
+    sent = peer.data_to_send(1 << 20)
+    assert (peer.frames_out, peer.bytes_out - before[1]) == (4, len(sent))

@@ -64,6 +64,7 @@ class Linked(Hub):
         self._stopped = self._runtime.flag()  # what `wait` waits for: closed, or lost
         self._finished = self._runtime.flag()  # `close` has come to its end
         self._forked = False
+        self._joined = False  # the link has come up, and whoever opened it has been told
         tell_child(self)
 
     # The link
@@ -96,6 +97,7 @@ class Linked(Hub):
             with self._lock:
                 self._driver = self._answers = None
             raise
+        self._joined = True
 
     def _linked(self) -> ClientDriver:
         self._check_open()
@@ -108,7 +110,7 @@ class Linked(Hub):
         """The link is down. On the thread that noticed, so nothing of the user's is called."""
         with self._lock:
             driver = self._driver
-            if driver is None or not driver.core.opened or self._closing:
+            if driver is None or not self._joined or self._closing:
                 return
             self._lost = str(driver.core.error)
             for sender in self._senders.values():
@@ -135,9 +137,7 @@ class Linked(Hub):
         try:
             yield partial(driver.listen, number, subscription.sender, subscription.event, subscription, timeout)
         except BaseException:
-            driver.tell(Close(number))  # the server may have it, though we shall never know
-            with self._lock:
-                del self._subscriptions[subscription.serial]
+            self._detach(subscription)  # the server may have it, and so may we, though nobody will ever know
             raise
 
     def _detach(self, subscription: Subscription) -> bool:
@@ -381,18 +381,23 @@ class Linked(Hub):
         for sender in held:
             if self._forget(sender) and driver is not None:
                 driver.tell(RemoveSender(sender.name))
-        yield from self._dismiss_clients(deadline)
-        if driver is not None:
-            if driver.core.opened:
+        try:
+            yield from self._dismiss_clients(deadline)
+            if driver is not None and driver.core.opened:
                 yield partial(driver.drain, left(deadline))
                 with self._lock:
                     subscriptions = list(self._subscriptions.values())
                 yield partial(self._runtime.settle, lambda: any(s.owed for s in subscriptions), left(deadline))
+        except BaseException:
+            deadline = 0.0  # cancelled, or Ctrl-C: nobody is waited for any more, but everything is closed
+            raise
+        finally:
             self._closed.set()
-            yield partial(driver.close, left(deadline))
-        if self._answers is not None:
-            yield partial(self._answers.close, left(deadline))
-        yield from self._end_server(deadline)
+            if driver is not None:
+                yield partial(driver.close, left(deadline))
+            if self._answers is not None:
+                yield partial(self._answers.close, left(deadline))
+            yield from self._end_server(deadline)
 
     def _dismiss_clients(self, deadline: float) -> Steps[None]:
         """What a server does before its own link ends."""

@@ -92,8 +92,12 @@ class Serving(Linked):
             yield partial(self._stop_loop, self.limits.close_timeout_s)
             raise
         self._server = server
-        for carrier in self._carriers:
-            yield partial(self._on_loop, carrier.serve(server), self.limits.connect_timeout_s)
+        try:
+            for carrier in self._carriers:
+                yield partial(self._on_loop, carrier.serve(server), self.limits.connect_timeout_s)
+        except BaseException:
+            yield from self._closing_down(0)  # somebody may have come already
+            raise
 
     def _adding_carrier(self, carrier_or_url: TCPServer | str) -> Steps[str]:
         self._check_open(self._closing)
@@ -103,7 +107,11 @@ class Serving(Linked):
         _check_codec(carrier, self._wanted_codec, self._codec)
         url = carrier.bind(public=self._insecure_public)
         carrier.router = self
-        yield partial(self._on_loop, carrier.serve(self._server), self.limits.connect_timeout_s)
+        try:
+            yield partial(self._on_loop, carrier.serve(self._server), self.limits.connect_timeout_s)
+        except BaseException:
+            yield partial(self._on_loop, carrier.close(), self.limits.close_timeout_s)
+            raise
         self._carriers.append(carrier)
         self._urls.append(url)
         return url

@@ -19,7 +19,7 @@ def of_client(router: Any) -> dict[str, int]:
         "subscriptions": router._subscriptions,
         "listeners": range(router._index.count),
         "tasks": router._runtime._tasks,
-        "handlers": answers._tasks | set(answers._under_way) if answers is not None else (),
+        "handlers": [*answers._tasks, *answers._under_way] if answers is not None else (),
         "requests": core.calls if core is not None else (),
         "calls": core._control if core is not None else (),
         "outlets": core._outlets if core is not None else (),

@@ -18,6 +18,7 @@ from sig.protocol.events import (
     EventBatch,
     check_events,
     count_events,
+    merge_events,
     pack_batch,
     pack_events,
     routes_of,
@@ -353,3 +354,38 @@ def test_parts_hold_just_what_is_wanted_and_decode(
         decoded = batch_decode(codec, batch.payloads, batch.lens, frame.count)
         kept = [(route, value) for route, value in values if route in wanted]
         assert list(zip(batch.routes or [frame.route] * frame.count, decoded, strict=True)) == kept
+
+
+BATCHES = st.lists(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 10**6)), min_size=2, max_size=6), min_size=1, max_size=4
+)
+
+
+@given(BATCHES, st.booleans(), st.booleans())
+def test_merged_frames_hold_what_they_held_in_order(
+    batches: list[list[tuple[int, int]]], lines: bool, newlines: bool
+) -> None:
+    codec = JSON if lines else BYTES
+    frames: list[Frame] = []
+    expected: list[tuple[int, object]] = []
+    for batch in batches:
+        values: list[tuple[int, object]] = [(route, n if lines else b"\n" * (n % 3)) for route, n in batch]
+        expected += values
+        payloads = [codec.encode(value) for _, value in values]
+        if lines and newlines:
+            payloads[-1] += b"\n"  # as a part of a batch has it
+        routes = [route for route, _ in values]
+        frames.append(Frame.of(pack_batch(0, payloads, lens=True, lines=lines, routes=routes, time_us=7)))
+    merged = merge_events(frames, lines=lines)
+    assert merged == Frame.of(merged.data)
+    assert len(merged.data) == HEADER.size + HEADER.unpack_from(merged.data)[0]
+    found = unpack_events(merged)
+    decoded = batch_decode(codec, found.payloads, found.lens, merged.count)
+    assert list(zip(found.routes or (), decoded, strict=True)) == expected
+    assert found.time_us == 7
+    # And what is cut out of it again can be decoded too.
+    for route in dict.fromkeys(route for route, _ in expected):
+        (part,) = split_events(merged, [{route}])
+        one = unpack_events(Frame.of(part))
+        values_of = [value for number, value in expected if number == route]
+        assert batch_decode(codec, one.payloads, one.lens, len(values_of)) == values_of

@@ -82,6 +82,38 @@ def test_frames_of_one_read_leave_as_one_piece_that_all_receivers_share() -> Non
     assert [len(raw.connection.outbox) for raw in some] == [0, 0, 0]
 
 
+def test_what_is_parted_among_receivers_is_one_frame_for_each() -> None:
+    """Each hears events of its own, and gets those of one read in one frame, in order; who hears all gets them so."""
+    world = World()
+    owner = Owner(world, "e", "f", "g")
+    some = [listener(world, event) for event in ("e", "f", "g", None)]
+    owner.send([(0, b"0"), (1, b"0"), (2, b"0")])
+    for raw in some:
+        raw.read()
+    owner.send(*[[(0, b"%d" % n), (1, b"%d" % n), (n % 3, b"%d" % (n + 10))] for n in (1, 2, 3)])
+    came = [raw.read() for raw in some]
+    assert [[(frame.route, frame.count) for frame in frames] for frames in came] == [
+        [(owner.routes[0], 4)],
+        [(owner.routes[1], 4)],
+        [(owner.routes[2], 1)],
+        [(0, 9)],
+    ]
+    payloads = [unpack_events(frames[0]).payloads.split() for frames in came]
+    assert payloads[0] == [b"1", b"2", b"3", b"13"]
+    assert payloads[3] == [b"1", b"1", b"11", b"2", b"2", b"12", b"3", b"3", b"13"]
+
+
+def test_what_is_parted_is_no_larger_than_a_run() -> None:
+    world = World(link_drop_bytes=16 * 1000)
+    owner = Owner(world, "e", "f")
+    some = [listener(world, event) for event in ("e", "f")]
+    owner.send([(0, b"0"), (1, b"0")])
+    for raw in some:
+        raw.read()
+    owner.send(*[[(0, b"1" * 200), (1, b"2" * 200)]] * 4)
+    assert [[frame.count for frame in raw.read()] for raw in some] == [[2, 2], [2, 2]]
+
+
 def test_a_run_is_little_beside_what_may_wait() -> None:
     world = World(link_drop_bytes=16 * 1000)
     owner = Owner(world, "e")

@@ -22,14 +22,14 @@ class LoopAnswers(Answers):
     def __init__(self, router: Linked, codec: Codec, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(router, codec)
         self._loop = loop
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._tasks: dict[asyncio.Task[None], Dropping] = {}
 
     async def close(self, timeout: float) -> None:
-        self._closed = True
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         if not tasks:
             return
+        for task in tasks:  # the link is down: nobody will have their answers
+            self._tasks[task].drop()
         _, late = await asyncio.wait(tasks, timeout=max(timeout, 0.001))
         if late:
             logger.warning(f"{len(late)} request handlers have not ended within {timeout:g} s; they are cancelled")
@@ -51,8 +51,8 @@ class LoopAnswers(Answers):
         except StopIteration:
             return  # most handlers are plain functions, and need no task
         task = self._loop.create_task(self._go_on(steps, wait), context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = dropping
+        task.add_done_callback(self._tasks.pop)
 
     async def _go_on(self, steps: Steps[None], wait: Callable[[], Any]) -> None:
         await walk_awaiting(steps, wait)

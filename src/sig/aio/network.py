@@ -107,7 +107,8 @@ class ServerRouter(Serving, LinkedRouter):
         return server, LoopInsideLink(server, loop.call_soon)
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
-        await asyncio.wait_for(coroutine, timeout)
+        async with asyncio.timeout(timeout):
+            await coroutine
 
     async def _stop_loop(self, timeout: float) -> None:
         if self._server is not None:

@@ -65,8 +65,11 @@ class TCPServer(Carrier):
         """Accept, on the driver's loop."""
         sockets, self._sockets = self._sockets, []
         for sock in sockets:
-            server = await driver.loop.create_server(lambda: StreamWire(driver, _peer_of), sock=sock, backlog=_BACKLOG)
-            self._servers.append(server)
+            server = await driver.loop.create_server(
+                lambda: StreamWire(driver, _peer_of), sock=sock, backlog=_BACKLOG, start_serving=False
+            )
+            self._servers.append(server)  # before anything is awaited: whoever is cancelled there can close it
+            await server.start_serving()
 
     async def close(self) -> None:
         """Accept nobody any more, on the driver's loop; links that exist stay."""

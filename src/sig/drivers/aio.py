@@ -133,7 +133,8 @@ class ServerDriver:
         self.schedule()
         if self._clients:
             try:
-                await asyncio.wait_for(self._deserted.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._deserted.wait()
             except TimeoutError:
                 for wire in list(self._wires.values()):
                     if not wire.ours:
@@ -141,9 +142,12 @@ class ServerDriver:
                 await asyncio.sleep(0)  # their transports tell at the next turn
 
     def stop(self) -> None:
-        """Nothing will be due any more."""
+        """Nothing will be due any more; who is still there is dropped."""
         if self._timer is not None:
             self._timer.cancel()
+        for wire in list(self._wires.values()):
+            if not wire.ours:
+                wire.abort()
 
     def _flush(self) -> None:
         self._flushing = False

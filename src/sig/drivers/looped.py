@@ -66,8 +66,9 @@ class LoopDriver(ClientDriver):
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._news: deque[News] = deque()
         self._gate = _Gate()
-        self._waiting: list[asyncio.Future[None]] = []  # for room
+        self._waiting: set[asyncio.Future[None]] = set()  # for room
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         tell_child(self)
 
     # Steps of verbs
@@ -77,7 +78,8 @@ class LoopDriver(ClientDriver):
             self._begin(link)
             self._pump()
             try:
-                await asyncio.wait_for(self._opened, timeout)
+                async with asyncio.timeout(timeout):
+                    await self._opened
             except TimeoutError:
                 raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s") from None
         except BaseException:
@@ -118,29 +120,34 @@ class LoopDriver(ClientDriver):
         self._leave(timeout)
         if not self.core.outgoing.size:
             self.lost(Closed("this router has been closed"))  # nobody need wait until the other end has closed too
-        if self._link is not None:
-            await self._link.join(timeout + 1)
-        self.lost(Closed("this router has been closed"))
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        try:
+            if self._link is not None:
+                await self._link.join(timeout + 1)
+        finally:
+            self.lost(Closed("this router has been closed"))
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     async def room(self) -> None:
         """Wait until there is room for events, at most `send_timeout_s`. Raises `Overloaded`."""
         self._flush()
         limit = self._limits.send_timeout_s
-        deadline = self._loop.time() + limit
-        while not self.core.closed and self.core.outgoing.room <= 0:
-            future: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(future)
-            try:
-                await asyncio.wait_for(future, deadline - self._loop.time())
-            except TimeoutError:
-                size = self.core.outgoing.event_bytes
-                raise Overloaded(
-                    f"the server has not taken {size} bytes of events within {limit:g} s: "
-                    "trigger less often, or raise send_timeout"
-                ) from None
+        try:
+            async with asyncio.timeout(limit):
+                while not self.core.closed and self.core.outgoing.room <= 0:
+                    future: asyncio.Future[None] = self._loop.create_future()
+                    self._waiting.add(future)
+                    try:
+                        await future
+                    finally:
+                        self._waiting.discard(future)
+        except TimeoutError:
+            size = self.core.outgoing.event_bytes
+            raise Overloaded(
+                f"the server has not taken {size} bytes of events within {limit:g} s: "
+                "trigger less often, or raise send_timeout"
+            ) from None
 
     # What does not wait
 
@@ -256,8 +263,7 @@ class LoopDriver(ClientDriver):
         if self.core.closed:
             self._gate.open = False
         if self._waiting and (self.core.closed or self.core.outgoing.room > 0):
-            waiting, self._waiting = self._waiting, []
-            for future in waiting:
+            for future in self._waiting:
                 if not future.done():
                     future.set_result(None)
 
@@ -270,9 +276,10 @@ class LoopDriver(ClientDriver):
         if deadline is None:
             return
         due = self._loop.time() + max(0.0, deadline - monotonic())
-        if self._timer is None or due < self._timer.when() - _TICK_S:
+        if self._timer is None or due < self._due - _TICK_S:
             if self._timer is not None:
                 self._timer.cancel()
+            self._due = due  # not asked of the timer: for uvloop one that is due is none
             self._timer = self._loop.call_at(due, self._on_time)
 
     def _on_time(self) -> None:

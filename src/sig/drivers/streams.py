@@ -37,6 +37,7 @@ class StreamLink(asyncio.BufferedProtocol):
         self._stall: asyncio.TimerHandle | None = None
         self._unwritten = 0  # at the last look
         self._linger: asyncio.TimerHandle | None = None
+        self._linger_until = 0.0
 
     # Link
 
@@ -61,9 +62,10 @@ class StreamLink(asyncio.BufferedProtocol):
         if self._ended.is_set():
             return
         until = self._loop.time() + timeout
-        if self._linger is None or until < self._linger.when():
+        if self._linger is None or until < self._linger_until:
             if self._linger is not None:
                 self._linger.cancel()
+            self._linger_until = until  # not asked of the timer: for uvloop one that is due is none
             self._linger = self._loop.call_at(until, self._transport.abort)
         if not self._shut:
             self._shut = True
@@ -74,13 +76,13 @@ class StreamLink(asyncio.BufferedProtocol):
 
     async def join(self, timeout: float) -> None:
         """Wait until it is down, and bring that about after `timeout` seconds."""
-        if timeout:
-            try:
-                await asyncio.wait_for(self._ended.wait(), timeout)
-                return
-            except TimeoutError:
-                pass
-        self._transport.abort()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._ended.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._transport.abort()  # of no effect on one that is down
         await self._ended.wait()
 
     def abandon(self) -> None:

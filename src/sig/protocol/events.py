@@ -34,6 +34,7 @@ from sig.protocol.frames import (
     pack,
 )
 
+_U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 _EVENT: Final = Kind.EVENT.value
 
@@ -218,6 +219,36 @@ def stamp(frame: Frame, time_us: int) -> Frame:
     """The EVENT with another time. `FrameReader.feed` does the same in place, without copying the payloads."""
     data = b"".join((frame.data[: HEADER.size], _U64.pack(time_us), frame.data[_EVENT_HEAD:]))
     return Frame(frame.kind, frame.flags, frame.count, frame.route, data)
+
+
+def merge_events(frames: Sequence[Frame], *, lines: bool) -> Frame:
+    """Several MIXED EVENTs of one codec and one time as one, which must hold `MAX_EVENTS` at most.
+
+    They must have been checked.
+
+    Args:
+        lines: whether payloads are joined by newlines.
+    """
+    routes: list[bytes] = []
+    lens: list[bytes] = []
+    payloads: list[bytes] = []
+    count = 0
+    last = frames[-1]
+    for frame in frames:
+        data, tables = frame.data, _EVENT_HEAD + 4 * frame.count
+        start = tables + 4 * frame.count
+        count += frame.count
+        routes.append(data[_EVENT_HEAD:tables])
+        payloads.append(data[start:])
+        if not lines or frame is last or data.endswith(b"\n"):
+            lens.append(data[tables:start])
+        else:
+            (length,) = _U32.unpack_from(data, start - _U32.size)
+            lens += data[tables : start - _U32.size], _U32.pack(length + 1)
+            payloads.append(b"\n")
+    body = b"".join((last.data[HEADER.size : _EVENT_HEAD], *routes, *lens, *payloads))
+    flags = EVENT_MIXED | EVENT_LENS
+    return Frame(_EVENT, flags, count, 0, pack(_EVENT, body, flags=flags, count=count))
 
 
 def split_events(frame: Frame, wanted: Iterable[Collection[int]]) -> list[bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sig.errors import RemoteProtocolError
 from sig.protocol.connection import Audience, Connection, Frames
-from sig.protocol.events import routes_of, split_events
+from sig.protocol.events import count_events, merge_events, routes_of, split_events
 from sig.protocol.fitting import fit_events
 from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, HEADER, Frame
 from sig.protocol.outbox import Counts
@@ -30,11 +30,13 @@ class Forwarder:
 
     def __init__(self, server: ServerCore) -> None:
         self._server = server
+        self._lines = server.codec == "json"  # how payloads are joined, see `events`
         self._enough = min(_RUN_BYTES, server.limits.link_drop_bytes // _RUN_SHARE)
-        # The run: whose it is, who hears it, its frames, and how many events of which route these have.
+        # The run: whose it is, its frames, and who hears them. All the same, then their events are counted by route; or
+        # `None`: each is for several audiences.
         self._owner: Connection
         self._audience: Audience | None = None
-        self._frames: list[bytes] = []
+        self._frames: list[Frame] = []
         self._size = 0
         self._counts: Counter[int] = Counter()
 
@@ -46,20 +48,29 @@ class Forwarder:
         """
         routes = routes_of(frame)
         heard = connection.heard
+        size = len(frame.data)
         if routes is None:
             audience = heard.get(frame.route)
+            known = audience is not None
         else:
             # One look for each event tells whether it is the client's own, who hears it, and whether all are alike.
-            audience = heard.get(routes[0]) if len(set(map(heard.get, routes))) == 1 else None
-        size = len(frame.data)
-        if audience is None or size > audience.largest or frame.flags & _NUMBERED:
-            self._part(connection, frame, routes)
-            return
-        if audience is not self._audience or self._size >= self._enough:
+            audiences = set(map(heard.get, routes))
+            audience = heard.get(routes[0]) if len(audiences) == 1 else None
+            known = None not in audiences
+        if not known or frame.flags & _NUMBERED or (audience is not None and size > audience.largest):
             self.seal()
-            self._owner, self._audience = connection, audience
-        self._frames.append(frame.data)
+            self._check(connection, frame, routes)
+            self._part(connection, frame)
+            return
+        # What becomes one frame must not be larger than that; what stays several may, by one.
+        if audience is not self._audience or self._size + (0 if audience is not None else size) >= self._enough:
+            self.seal()
+            self._audience = audience
+        self._owner = connection
+        self._frames.append(frame)
         self._size += size
+        if audience is None:
+            return
         if routes is None:
             self._counts[frame.route] += frame.count
         else:
@@ -67,36 +78,44 @@ class Forwarder:
 
     def seal(self) -> None:
         """Hand out the run."""
-        audience = self._audience
-        if audience is None:
+        frames, audience = self._frames, self._audience
+        if not frames:
             return
-        counts = tuple(self._counts.items())
-        self._server.accepted(counts)
+        if audience is None:
+            self._part(self._owner, frames[0] if len(frames) == 1 else merge_events(frames, lines=self._lines))
+        else:
+            counts = tuple(self._counts.items())
+            self._counts.clear()
+            self._server.accepted(counts)
+            entry = Frames.of(b"".join([frame.data for frame in frames]), counts, len(frames))
+            self._owner.events_in += entry.events
+            for receiver in audience.connections:
+                receiver.share(entry)
         self._owner.spend(self._size)
-        entry = Frames.of(b"".join(self._frames), counts, len(self._frames))
-        self._owner.events_in += entry.events
-        for receiver in audience.connections:
-            receiver.share(entry)
         self._audience = None
         self._frames.clear()
         self._size = 0
-        self._counts.clear()
 
-    def _part(self, connection: Connection, frame: Frame, routes: tuple[int, ...] | None) -> None:
-        """Pass on what is for several audiences, for one that nobody has asked after yet, or too large for some."""
-        self.seal()
+    def _check(self, connection: Connection, frame: Frame, routes: tuple[int, ...] | None) -> None:
+        """Find out who hears each of these routes, or raise over one that is not the connection's."""
         if frame.flags & _NUMBERED:
             raise RemoteProtocolError("numbered events belong to sessions and stores, which this server does not have")
-        server = self._server
-        counts = tuple(Counter(routes).items()) if routes is not None else ((frame.route, frame.count),)
-        # Everything is checked before anything is passed on.
-        found = [server.owned(connection, number) for number, _ in counts]
-        wanted: dict[Connection, dict[int, int]] = {}
-        for route, (number, events) in zip(found, counts, strict=True):
-            for receiver in server.audience(route).connections if route is not None else ():
-                wanted.setdefault(receiver, {})[number] = events
-        server.accepted(counts)
+        numbers = (frame.route,) if routes is None else dict.fromkeys(routes)
+        found = [self._server.owned(connection, number) for number in numbers]
+        for route in found:
+            if route is not None:
+                self._server.audience(route)
         connection.spend(len(frame.data))
+
+    def _part(self, connection: Connection, frame: Frame) -> None:
+        """Give each what it hears: of one frame, so that its events stay in order."""
+        counts = count_events(frame)
+        wanted: dict[Connection, dict[int, int]] = {}
+        for number, events in counts:
+            if (audience := connection.heard.get(number)) is not None:
+                for receiver in audience.connections:
+                    wanted.setdefault(receiver, {})[number] = events
+        self._server.accepted(counts)
         connection.events_in += frame.count
         alike: dict[tuple[int, ...], list[Connection]] = {}
         for receiver, held in wanted.items():

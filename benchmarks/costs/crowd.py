@@ -56,7 +56,7 @@ class Reluctant(roles.Role):
     """Connections that ask for events, and then read little or nothing; in the end they read what there is."""
 
     def __init__(self, address: Address) -> None:
-        self._place = tuple(parse(address["url"]))
+        self._place = parse(address["url"])[:2]
         self._links: list[_Link] = []
         self._stop = threading.Event()
         self._slow: threading.Thread | None = None

@@ -12,9 +12,8 @@ from typing import Any, Final
 from sig.alias import alias
 from sig.answers import Answers, ThreadAnswers
 from sig.arrivals import Arrivals
-from sig.carriers.tcp import TCPClient, TCPServer
+from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.codecs import Codec
-from sig.constants import Limits
 from sig.drivers.aio import ServerDriver
 from sig.drivers.inside import InsideLink
 from sig.drivers.links import Link
@@ -105,20 +104,20 @@ class ServerRouter(Serving, LinkedRouter):
 
     def __init__(
         self,
-        *carriers_or_urls: TCPServer | str,
+        *carriers_or_urls: ServerCarrier | str,
         codec: object = "json",
         insecure_public: bool = False,
         executor: Any = None,
         class_sender: type[Sender] = Sender,
         class_event: type[Event] = Event,
         class_signal: type[Signal] = Signal,
-        **limits: float,
+        **limits: Any,
     ) -> None:
         super().__init__(
             carriers_or_urls,
             codec,
             insecure_public,
-            Limits.of(**limits),
+            limits,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -134,11 +133,11 @@ class ServerRouter(Serving, LinkedRouter):
         """
         walk(self._starting())
 
-    def add_carrier(self, carrier_or_url: TCPServer | str) -> str:
-        """Serve on one more address; returns it as bound. Raises as `start`."""
-        return walk(self._adding_carrier(carrier_or_url))
+    def add_carrier(self, carrier_or_url: ServerCarrier | str, **options: Any) -> str:
+        """Serve on one more address; returns it as bound. Options as `sig.serve`'s for it. Raises as `start`."""
+        return walk(self._adding_carrier(carrier_or_url, options))
 
-    def remove_carrier(self, carrier_or_url: TCPServer | str) -> bool:
+    def remove_carrier(self, carrier_or_url: ServerCarrier | str) -> bool:
         """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
         return walk(self._removing_carrier(carrier_or_url))
 
@@ -177,7 +176,7 @@ class ClientRouter(Connecting, LinkedRouter):
 
     def __init__(
         self,
-        carrier_or_url: TCPClient | str | None = None,
+        carrier_or_url: ClientCarrier | str | None = None,
         *,
         codec: Any = "json",
         timeout: float | None = None,
@@ -187,17 +186,15 @@ class ClientRouter(Connecting, LinkedRouter):
         class_sender: type[Sender] = Sender,
         class_event: type[Event] = Event,
         class_signal: type[Signal] = Signal,
-        **limits: float,
+        **limits: Any,
     ) -> None:
-        if send_timeout is not None:
-            limits["send_timeout_s"] = send_timeout
-        if timeout is not None:
-            limits["connect_timeout_s"] = timeout
         super().__init__(
             carrier_or_url,
             codec,
             name,
-            Limits.of(**limits),
+            timeout,
+            send_timeout,
+            limits,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -213,7 +210,7 @@ class ClientRouter(Connecting, LinkedRouter):
         return walk(self._waiting_connected(timeout))
 
     def _open_link(self) -> Link:
-        return self._carrier.open(self.limits, self.limits.connect_timeout_s)
+        return self._carrier.link(self.limits, self.limits.connect_timeout_s)
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
     addRemoteSender: Final = alias(LinkedRouter.add_sender)
@@ -230,7 +227,7 @@ class ClientRouter(Connecting, LinkedRouter):
 
 
 def serve(
-    *urls: TCPServer | str,
+    *urls: ServerCarrier | str,
     codec: object = "json",
     insecure_public: bool = False,
     executor: Any = None,
@@ -242,7 +239,7 @@ def serve(
     return server
 
 
-def connect(url: TCPClient | str | None = None, **options: Any) -> ClientRouter:
+def connect(url: ClientCarrier | str | None = None, **options: Any) -> ClientRouter:
     """A connected client: `sig.connect("tcp://127.0.0.1:3000")`; without a URL, `$SIG_URL` or the default port here.
 
     Options and errors as `ClientRouter` and its `open`.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from sig.callables import describe
 from sig.carriers.address import default_url
-from sig.carriers.tcp import TCPClient, TCPServer
+from sig.carriers.base import ClientCarrier, ServerCarrier
+from sig.carriers.schemes import client_carrier, server_carrier
 from sig.codecs import Codec, as_codec
 from sig.constants import Limits
 from sig.drivers.aio import ServerDriver
@@ -27,16 +29,28 @@ class Serving(Linked):
     """What is a server's."""
 
     def __init__(
-        self, carriers_or_urls: tuple[TCPServer | str, ...], codec: object, public: bool, limits: Limits, **options: Any
+        self,
+        carriers_or_urls: tuple[ServerCarrier | str, ...],
+        codec: object,
+        public: bool,
+        settings: dict[str, Any],
+        **options: Any,
     ) -> None:
+        limits, self._carrier_options = _sorted_out(settings)
+        self._carriers: list[ServerCarrier] = [self._carrier_for(each) for each in carriers_or_urls]
+        _check_taken(self._carrier_options, self._carriers)
         super().__init__(limits, **options)
         self._insecure_public = public
         self._wanted_codec = codec
-        self._carriers: list[TCPServer] = [TCPServer(c) if isinstance(c, str) else c for c in carriers_or_urls]
         for carrier in self._carriers:
             carrier.router = self
         self._server: ServerDriver | None = None
         self._urls: list[str] = []
+
+    def _carrier_for(self, carrier_or_url: ServerCarrier | str, **options: Any) -> ServerCarrier:
+        if isinstance(carrier_or_url, ServerCarrier):
+            return carrier_or_url
+        return server_carrier(carrier_or_url, self._carrier_options | options)
 
     @property
     def urls(self) -> list[str]:
@@ -63,7 +77,7 @@ class Serving(Linked):
         codec = self._carriers[0].codec(wanted) if self._carriers else wanted
         for carrier in self._carriers:
             _check_codec(carrier, wanted, codec)
-        bound: list[TCPServer] = []
+        bound: list[ServerCarrier] = []
         try:
             for carrier in self._carriers:
                 self._urls.append(carrier.bind(public=self._insecure_public))
@@ -99,11 +113,12 @@ class Serving(Linked):
             yield from self._closing_down(0)  # somebody may have come already
             raise
 
-    def _adding_carrier(self, carrier_or_url: TCPServer | str) -> Steps[str]:
+    def _adding_carrier(self, carrier_or_url: ServerCarrier | str, options: dict[str, Any]) -> Steps[str]:
         self._check_open(self._closing)
         if self._server is None:
             raise InvalidArgument("this server does not run yet: start it first")
-        carrier = TCPServer(carrier_or_url) if isinstance(carrier_or_url, str) else carrier_or_url
+        carrier = self._carrier_for(carrier_or_url, **options)
+        _check_taken(options, [carrier])
         _check_codec(carrier, self._wanted_codec, self._codec)
         url = carrier.bind(public=self._insecure_public)
         carrier.router = self
@@ -116,7 +131,7 @@ class Serving(Linked):
         self._urls.append(url)
         return url
 
-    def _removing_carrier(self, carrier_or_url: TCPServer | str) -> Steps[bool]:
+    def _removing_carrier(self, carrier_or_url: ServerCarrier | str) -> Steps[bool]:
         for position, carrier in enumerate(self._carriers):
             if carrier is carrier_or_url or self._urls[position : position + 1] == [carrier_or_url]:
                 if self._server is not None:
@@ -145,17 +160,52 @@ class Serving(Linked):
             pass  # what does not end in time ends with its loop
 
 
-def _check_codec(carrier: TCPServer, wanted: object, codec: Codec) -> None:
+def _check_codec(carrier: ServerCarrier, wanted: object, codec: Codec) -> None:
     if carrier.codec(wanted).name != codec.name:
         raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
+
+
+def _sorted_out(settings: dict[str, Any]) -> tuple[Limits, dict[str, Any]]:
+    """What are limits, and what carriers shall take."""
+    known = {field.name for field in fields(Limits)}
+    limits = Limits.of(**{name: value for name, value in settings.items() if name in known})
+    return limits, {name: value for name, value in settings.items() if name not in known and value is not None}
+
+
+def _check_taken(options: dict[str, Any], carriers: Iterable[ServerCarrier | ClientCarrier]) -> None:
+    """Raise `InvalidArgument` for an option that none of the carriers takes."""
+    for name, value in options.items():
+        takers = [carrier for carrier in carriers if name in carrier.options]
+        if takers:
+            continue
+        if name == "tls":
+            raise InvalidArgument("tls= needs an address that goes with it: write tls:// or wss://")
+        Limits.of(**{name: value})  # which says what there is
 
 
 class Connecting(Linked):
     """What is a client's."""
 
     def __init__(
-        self, carrier_or_url: TCPClient | str | None, codec: object, name: str, limits: Limits, **options: Any
+        self,
+        carrier_or_url: ClientCarrier | str | None,
+        codec: object,
+        name: str,
+        timeout: float | None,
+        send_timeout: float | None,
+        settings: dict[str, Any],
+        **options: Any,
     ) -> None:
+        for limit, value in (("connect_timeout_s", timeout), ("send_timeout_s", send_timeout)):
+            if value is not None:
+                settings[limit] = value
+        limits, carrier_options = _sorted_out(settings)
+        self._carrier = (
+            carrier_or_url
+            if isinstance(carrier_or_url, ClientCarrier)
+            else client_carrier(default_url() if carrier_or_url is None else carrier_or_url, carrier_options)
+        )
+        _check_taken(carrier_options, [self._carrier])
         super().__init__(limits, **options)
         self.on_connected: Callable[[], object] | None = None
         """Called when the link has come up."""
@@ -164,9 +214,6 @@ class Connecting(Linked):
         self._up = self._runtime.flag()  # the link is up, or never will be
         self._name = name
         self._wanted_codec = codec
-        self._carrier = (
-            carrier_or_url if isinstance(carrier_or_url, TCPClient) else TCPClient(carrier_or_url or default_url())
-        )
         self._carrier.router = self
 
     @property
@@ -194,7 +241,7 @@ class Connecting(Linked):
         except (Closed, ConnectFailed, InvalidArgument):
             raise
         except SigError as error:
-            raise ConnectFailed(f"cannot connect to {self._carrier.address}: {error}") from error
+            raise ConnectFailed(f"cannot connect to {self._carrier}: {error}") from error
         self._up.set()
         self._tell(self.on_connected, self._carrier.on_connected)
 

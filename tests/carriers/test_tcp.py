@@ -275,7 +275,7 @@ def test_where_nobody_answers_the_sentence_says_how_long(monkeypatch: pytest.Mon
 
         def connect_more() -> None:
             while len(waiting) < 100:
-                waiting.append(carrier.open(Limits(), 0.1))
+                waiting.append(carrier.link(Limits(), 0.1))
 
         with pytest.raises(sig.ConnectFailed, match="no answer within 0.1 s; check host, port and firewall"):
             connect_more()
@@ -312,7 +312,7 @@ def test_a_name_that_cannot_be_one_is_not_known(host: str) -> None:
 def _open(host: str) -> None:
     carrier = TCPClient()
     carrier.address = Address(host, 3000)
-    carrier.open(Limits(), 1)
+    carrier.link(Limits(), 1)
 
 
 # -- as in pysig 0.7 -----------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class Raw:
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(LIMIT_S)
-        sock.connect(tuple(parse(url)))
+        sock.connect(parse(url)[:2])
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return cls(sock)
 

@@ -9,9 +9,8 @@ from typing import Any, Self
 
 from sig.answers import Answers
 from sig.arrivals import Arrivals
-from sig.carriers.tcp import TCPClient, TCPServer
+from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.codecs import Codec
-from sig.constants import Limits
 from sig.drivers.aio import ServerDriver
 from sig.drivers.inside import LoopInsideLink
 from sig.drivers.links import Link
@@ -64,20 +63,20 @@ class ServerRouter(Serving, LinkedRouter):
 
     def __init__(
         self,
-        *carriers_or_urls: TCPServer | str,
+        *carriers_or_urls: ServerCarrier | str,
         codec: object = "json",
         insecure_public: bool = False,
         executor: Any = None,
         class_sender: type[Sender] = Sender,
         class_event: type[Event] = Event,
         class_signal: type[Signal] = Signal,
-        **limits: float,
+        **limits: Any,
     ) -> None:
         super().__init__(
             carriers_or_urls,
             codec,
             insecure_public,
-            Limits.of(**limits),
+            limits,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -88,11 +87,11 @@ class ServerRouter(Serving, LinkedRouter):
         """Begin to serve. Errors as `sig.ServerRouter.start`."""
         await walk_awaiting(self._starting())
 
-    async def add_carrier(self, carrier_or_url: TCPServer | str) -> str:
-        """Serve on one more address; returns it as bound. Raises as `start`."""
-        return await walk_awaiting(self._adding_carrier(carrier_or_url))
+    async def add_carrier(self, carrier_or_url: ServerCarrier | str, **options: Any) -> str:
+        """Serve on one more address; returns it as bound. Options as `sig.serve`'s for it. Raises as `start`."""
+        return await walk_awaiting(self._adding_carrier(carrier_or_url, options))
 
-    async def remove_carrier(self, carrier_or_url: TCPServer | str) -> bool:
+    async def remove_carrier(self, carrier_or_url: ServerCarrier | str) -> bool:
         """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
         return await walk_awaiting(self._removing_carrier(carrier_or_url))
 
@@ -124,7 +123,7 @@ class ClientRouter(Connecting, LinkedRouter):
 
     def __init__(
         self,
-        carrier_or_url: TCPClient | str | None = None,
+        carrier_or_url: ClientCarrier | str | None = None,
         *,
         codec: Any = "json",
         timeout: float | None = None,
@@ -134,17 +133,15 @@ class ClientRouter(Connecting, LinkedRouter):
         class_sender: type[Sender] = Sender,
         class_event: type[Event] = Event,
         class_signal: type[Signal] = Signal,
-        **limits: float,
+        **limits: Any,
     ) -> None:
-        if send_timeout is not None:
-            limits["send_timeout_s"] = send_timeout
-        if timeout is not None:
-            limits["connect_timeout_s"] = timeout
         super().__init__(
             carrier_or_url,
             codec,
             name,
-            Limits.of(**limits),
+            timeout,
+            send_timeout,
+            limits,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -165,11 +162,11 @@ class ClientRouter(Connecting, LinkedRouter):
         return self
 
     async def _open_link(self) -> Link:
-        return await self._carrier.open_awaited(self.limits, self.limits.connect_timeout_s)
+        return await self._carrier.link_awaited(self.limits, self.limits.connect_timeout_s)
 
 
 def serve(
-    *urls: TCPServer | str,
+    *urls: ServerCarrier | str,
     codec: object = "json",
     insecure_public: bool = False,
     executor: Any = None,
@@ -189,7 +186,7 @@ async def _started(make: Callable[[], ServerRouter]) -> ServerRouter:
     return server
 
 
-def connect(url: TCPClient | str | None = None, **options: Any) -> Pending[ClientRouter]:
+def connect(url: ClientCarrier | str | None = None, **options: Any) -> Pending[ClientRouter]:
     """A connected client, in this loop: `async with sig.aio.connect("tcp://127.0.0.1:3000") as client: ...`.
 
     Without a URL, `$SIG_URL` or the default port here. Options and errors as `sig.ClientRouter` and its `open`.

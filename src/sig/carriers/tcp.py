@@ -7,47 +7,39 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final, TypeAlias
 
 from sig.carriers.address import Address, is_loopback, parse
-from sig.carriers.base import Carrier
-from sig.constants import DEFAULT_PORT, Limits
-from sig.drivers.aio import ServerDriver, StreamWire
-from sig.drivers.sockets import SocketLink
-from sig.drivers.streams import StreamLink
+from sig.carriers.streams import StreamClient, StreamServer
+from sig.constants import DEFAULT_PORT
 from sig.errors import ConnectFailed, InvalidArgument, SigError
 from sig.log import logger
 
 # One address of a host, as the system's resolver gives it: family, and what `bind` and `connect` take.
 _Place: TypeAlias = tuple[int, Any]
 
-_BACKLOG: Final = 1024
+# How long bytes may be under way without an acknowledgement of the other machine.
+_SILENCE_MS: Final = 30_000
 # How often to look for a port that is free on all addresses of a host.
 _ATTEMPTS: Final = 20
 
 
-class TCPServer(Carrier):
+class TCPServer(StreamServer):
     """Listens on a TCP port for a `ServerRouter`.
 
     `sig.serve("tcp://127.0.0.1:3000")` makes one; the form of pysig 0.7 is
     `carrier = TCPServer(); router = ServerRouter(carrier); carrier.start(host, port)`.
     """
 
-    def __init__(self, url: str | None = None) -> None:
-        self.address: Address | None = None if url is None else parse(url)
-        self._sockets: list[socket.socket] = []
-        self._servers: list[asyncio.Server] = []
+    scheme: ClassVar[str] = "tcp"
 
-    # The contract with the server router
+    def __init__(self, url: str | None = None) -> None:
+        super().__init__()
+        self.address: Address | None = None if url is None else parse(url)
 
     def bind(self, *, public: bool) -> str:
-        """Take the port, on all addresses of the host; returns the URL as bound. Nobody is accepted yet.
-
-        Raises `ConnectFailed` when it cannot be had, and `InvalidArgument` for an address that other machines can
-        reach, unless `public`.
-        """
-        address = self.address or Address("127.0.0.1", DEFAULT_PORT)
+        address = self.address or Address("127.0.0.1", DEFAULT_PORT, self.scheme)
         places = _resolve(address, "serve on")
         if not public and not all(is_loopback(place[0]) for _, place in places):
             raise InvalidArgument(
@@ -58,31 +50,15 @@ class TCPServer(Carrier):
             self._sockets = _bind(places, address.port)
         except OSError as error:
             raise ConnectFailed(_why_not(address, error)) from None
-        self.address = Address(address.host, self._sockets[0].getsockname()[1])
+        self.address = address._replace(port=self._sockets[0].getsockname()[1])
         return str(self.address)
 
-    async def serve(self, driver: ServerDriver) -> None:
-        """Accept, on the driver's loop."""
-        sockets, self._sockets = self._sockets, []
-        for sock in sockets:
-            server = await driver.loop.create_server(
-                lambda: StreamWire(driver, _peer_of), sock=sock, backlog=_BACKLOG, start_serving=False
-            )
-            self._servers.append(server)  # before anything is awaited: whoever is cancelled there can close it
-            await server.start_serving()
-
-    async def close(self) -> None:
-        """Accept nobody any more, on the driver's loop; links that exist stay."""
-        self.unbind()
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-
-    def unbind(self) -> None:
-        """Give up a port on which nobody was accepted yet."""
-        for sock in self._sockets:
-            sock.close()
-        self._sockets.clear()
+    def _client_of(self, transport: asyncio.Transport) -> tuple[str, str | None]:
+        peer = transport.get_extra_info("peername")
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            _bound_the_silence(sock)
+        return (str(Address(peer[0], peer[1], self.scheme)) if peer else "unknown"), None
 
     # The form of pysig 0.7
 
@@ -105,28 +81,28 @@ class TCPServer(Carrier):
             self.router.close()  # type: ignore[attr-defined]  # of the blocking face
 
 
-class TCPClient(Carrier):
+class TCPClient(StreamClient):
     """Connects a `ClientRouter` to a server.
 
     `sig.connect("tcp://127.0.0.1:3000")` makes one; the form of pysig 0.7 is
     `carrier = TCPClient(); router = ClientRouter(carrier); carrier.connect(host, port)`.
     """
 
-    on_connected: Callable[[], object] | None = None
-    """Called when the link has come up, as `ClientRouter.on_connected`."""
-    on_disconnected: Callable[[], object] | None = None
-    """Called when the link has gone, as `ClientRouter.on_disconnected`."""
+    scheme: ClassVar[str] = "tcp"
     auto_reconnect: bool = False
     """Of pysig 0.7. Without an effect yet: a lost link is final."""
 
     def __init__(self, url: str | None = None) -> None:
         self.address: Address | None = None if url is None else parse(url)
 
-    # The contract with the client router
+    def __str__(self) -> str:
+        return str(self._place())
 
-    def open(self, limits: Limits, timeout: float) -> SocketLink:
-        """A connected link; all addresses of the host are tried. Raises `ConnectFailed`."""
-        address = self.address or Address("127.0.0.1", DEFAULT_PORT)
+    def _place(self) -> Address:
+        return self.address or Address("127.0.0.1", DEFAULT_PORT, self.scheme)
+
+    def _connect(self, timeout: float) -> socket.socket:
+        address = self._place()
         deadline = time.monotonic() + timeout
         failure: OSError = TimeoutError()
         for place in _resolve(address, "connect to"):
@@ -134,14 +110,13 @@ class TCPClient(Carrier):
             if left <= 0:
                 break
             try:
-                return SocketLink(_connected(place, left), limits.write_stall_s)
+                return _connected(place, left)
             except OSError as error:
                 failure = error
         raise ConnectFailed(_why_no_answer(address, failure, timeout)) from None
 
-    async def open_awaited(self, limits: Limits, timeout: float) -> StreamLink:
-        """The same in asyncio, on the loop that runs here."""
-        address = self.address or Address("127.0.0.1", DEFAULT_PORT)
+    async def _create(self, factory: Any, timeout: float) -> Any:
+        address = self._place()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
@@ -149,10 +124,16 @@ class TCPClient(Carrier):
                 failure: OSError = TimeoutError()
                 for _, place in places:
                     try:
-                        _, link = await loop.create_connection(lambda: StreamLink(limits.write_stall_s), *place[:2])
-                        return link
+                        transport, link = await loop.create_connection(factory, *place[:2])
                     except OSError as error:
                         failure = error
+                        continue
+                    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
+                        transport.abort()  # connected to itself, see `_connected`
+                        failure = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+                        continue
+                    _bound_the_silence(transport.get_extra_info("socket"))
+                    return link
         except TimeoutError as error:
             failure = error
         raise ConnectFailed(_why_no_answer(address, failure, timeout)) from None
@@ -184,6 +165,16 @@ class TCPClient(Carrier):
 
     def isConnected(self) -> bool:
         return self.connected
+
+
+def _bound_the_silence(sock: Any) -> None:
+    """Have the system give up a peer that acknowledges nothing, sooner than after its usual 15 minutes."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, option, _SILENCE_MS)
+        except OSError:
+            pass  # not TCP after all, or down already
 
 
 def _resolve(address: Address, purpose: str) -> list[_Place]:
@@ -256,15 +247,11 @@ def _connected(place: _Place, timeout: float) -> socket.socket:
             # Where nobody listens on a port of the system's own range, TCP may connect a socket to itself.
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _bound_the_silence(sock)
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-def _peer_of(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
-    return str(Address(peer[0], peer[1])) if peer else "unknown"
 
 
 def _why_not(address: Address, error: OSError) -> str:

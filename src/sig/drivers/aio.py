@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from sig.constants import Limits
 from sig.errors import ConnectionLost
@@ -29,10 +29,13 @@ _LINGER_S: Final = 1.0
 class Wire:
     """What the server driver needs of one link."""
 
-    full: bool = False
-    """Whether nothing should be written now; `ServerDriver.pump` is called when that is over."""
     ours: bool = False
     """Whether it leads to the router of this process, not to a client."""
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing should be written now; `WireUser.pump` is called when that is over."""
+        return False
 
     @property
     def unwritten(self) -> int:
@@ -50,13 +53,38 @@ class Wire:
         raise NotImplementedError
 
 
+class WireUser(Protocol):
+    """What a wire calls: the server driver, or a layer that stands before it."""
+
+    limits: Limits
+    loop: asyncio.AbstractEventLoop
+    buffer: memoryview
+    """To read into: what is in it is taken before the next wire reads."""
+
+    def attach(self, wire: Wire, address: str, identity: str | None = None) -> Connection:
+        """A link has come up; `identity` is who the other end is known to be."""
+        ...
+
+    def received(self, connection: Connection, data: bytes | memoryview) -> None:
+        """Bytes from a link."""
+        ...
+
+    def pump(self, connection: Connection) -> None:
+        """The link takes more now."""
+        ...
+
+    def detached(self, connection: Connection) -> None:
+        """A link is down."""
+        ...
+
+
 class ServerDriver:
-    """Moves the bytes and the time of one `ServerCore`."""
+    """Moves the bytes and the time of one `ServerCore`. Implements `WireUser`."""
 
     def __init__(self, core: ServerCore, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.core = core
-        self.limits = limits
-        self.loop = loop
+        self.limits: Limits = limits
+        self.loop: asyncio.AbstractEventLoop = loop
         self._wires: dict[Connection, Wire] = {}
         self._clients = 0
         self._deserted: asyncio.Event | None = None  # set when the last client has gone; made by `dismiss`
@@ -68,9 +96,10 @@ class ServerDriver:
         # One for all links: what is read is taken out before the next link is read.
         self.buffer: memoryview = memoryview(bytearray(_READ))
 
-    def attach(self, wire: Wire, address: str) -> Connection:
-        """A link has come up."""
+    def attach(self, wire: Wire, address: str, identity: str | None = None) -> Connection:
+        """A link has come up; `identity` is who the other end is known to be."""
         connection = self.core.accept(time.monotonic(), address)
+        connection.identity = identity
         self._wires[connection] = wire
         self._clients += not wire.ours
         self.schedule()
@@ -163,14 +192,18 @@ class ServerDriver:
 
 
 class StreamWire(Wire, asyncio.BufferedProtocol):
-    """One stream connection to the server."""
+    """One stream connection to the server.
 
-    def __init__(self, driver: ServerDriver, name: Callable[[asyncio.Transport], str]) -> None:
+    Args:
+        name: says of a transport where the client is, and who it is known to be.
+    """
+
+    def __init__(self, driver: WireUser, name: Callable[[asyncio.Transport], tuple[str, str | None]]) -> None:
         self._driver = driver
         self._name = name
         self._transport: asyncio.Transport
         self._connection: Connection | None = None
-        self.full: bool = False
+        self._full = False
         self._stall: asyncio.TimerHandle | None = None
         self._before = 0  # bytes unwritten at the last look
         self._linger: asyncio.TimerHandle | None = None
@@ -178,7 +211,7 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)
-        self._connection = self._driver.attach(self, self._name(self._transport))
+        self._connection = self._driver.attach(self, *self._name(self._transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._driver.buffer
@@ -196,15 +229,19 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
             self._connection = None
 
     @property
+    def full(self) -> bool:
+        return self._full
+
+    @property
     def unwritten(self) -> int:
         return self._transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
-        self.full = True
+        self._full = True
         self._watch()
 
     def resume_writing(self) -> None:
-        self.full = False
+        self._full = False
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None

@@ -10,19 +10,19 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sig.codecs import Codec
 from sig.constants import Limits
-from sig.drivers.links import Link
+from sig.drivers.links import LINGER_S, Link
 from sig.errors import Closed, ConnectionLost, SigError
 from sig.messages import Call
 from sig.protocol.calls import Done
 from sig.protocol.client import ClientCore, News, RequestArrived, RequestDropped
 
+T = TypeVar("T")
+
 _CHUNK: Final = 256 * 1024
-# How long a server that was told to go, or told us so, may take to close its end.
-LINGER_S: Final = 1.0
 # Events no larger than this are gathered.
 SMALL: Final = 4096
 
@@ -174,7 +174,7 @@ class ClientDriver:
             self._pump()
             self._room_changed()
 
-    def locked(self, function: Callable[[], bool]) -> bool:
+    def locked(self, function: Callable[[], T]) -> T:
         """Run something of the link's under the lock that guards sending."""
         with self._lock:
             return function()

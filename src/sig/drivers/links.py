@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from sig.errors import SigError
+
+T = TypeVar("T")
+
+# How long a server that was told to go, or told us so, may take to close its end.
+LINGER_S: Final = 1.0
 
 
 class LinkUser(Protocol):
@@ -19,7 +24,7 @@ class LinkUser(Protocol):
         """Everything sent so far has gone: more may be sent."""
         ...
 
-    def locked(self, function: Callable[[], bool]) -> bool:
+    def locked(self, function: Callable[[], T]) -> T:
         """Run something of the link's under the lock that guards sending."""
         ...
 

@@ -6,12 +6,10 @@ import asyncio
 from typing import Final, cast
 
 from sig.drivers.fork import let_go
-from sig.drivers.links import LinkUser
+from sig.drivers.links import LINGER_S, LinkUser
 from sig.errors import ConnectionLost, SigError
 
 _READ: Final = 256 * 1024
-# How long a server that has closed its end may take what still waits for it.
-_LINGER_S: Final = 1.0
 # What asyncio keeps that the system has not taken; the rest waits with us.
 _TRANSPORT_BYTES: Final = 256 * 1024
 
@@ -108,7 +106,7 @@ class StreamLink(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> None:
-        self.finish(_LINGER_S)
+        self.finish(LINGER_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._stall, self._linger):

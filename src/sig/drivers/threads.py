@@ -17,10 +17,10 @@ from typing import Final
 
 from sig.codecs import Codec
 from sig.constants import Limits
-from sig.drivers.client import LINGER_S, SMALL, ClientDriver
+from sig.drivers.client import SMALL, ClientDriver
 from sig.drivers.deadlines import Deadlines
 from sig.drivers.fork import tell_child
-from sig.drivers.links import Link
+from sig.drivers.links import LINGER_S, Link
 from sig.drivers.tail import Tail
 from sig.errors import Closed, ConnectionLost, Overloaded, SigError
 from sig.log import logger

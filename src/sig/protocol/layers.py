@@ -98,7 +98,9 @@ class Stacked:
         return self._outer.data_to_send()
 
     def next_deadline(self) -> float | None:
-        return min((d for d in (self._outer.next_deadline(), self._inner.next_deadline()) if d is not None), default=None)
+        return min(
+            (d for d in (self._outer.next_deadline(), self._inner.next_deadline()) if d is not None), default=None
+        )
 
     def handle_timeout(self, now: float) -> None:
         for layer in (self._outer, self._inner):

@@ -21,7 +21,7 @@ import sig
 from sig.carriers import TCPClient
 from sig.codecs import JSON
 from sig.constants import Limits
-from sig.drivers.sockets import SocketLink
+from sig.drivers.links import Link
 from sig.drivers.tail import Tail
 from sig.drivers.threads import Answer, ThreadsDriver, interrupt_main
 from sig.messages import (
@@ -834,8 +834,8 @@ def test_opening_twice_at_once_opens_once(server: RawServer) -> None:
     both = threading.Barrier(2)
 
     class Carrier(TCPClient):
-        def open(self, limits: Limits, timeout: float) -> SocketLink:
-            link = super().open(limits, timeout)
+        def link(self, limits: Limits, timeout: float) -> Link:
+            link = super().link(limits, timeout)
             both.wait(LIMIT_S)
             return link
 

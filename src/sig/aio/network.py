@@ -103,7 +103,7 @@ class ServerRouter(Serving, LinkedRouter):
     def _make_server(self, core: ServerCore) -> tuple[ServerDriver, Link]:
         loop = self._runtime.loop
         server = ServerDriver(core, self.limits, loop)
-        return server, LoopInsideLink(server, loop.call_soon)
+        return server, LoopInsideLink(server)
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
         async with asyncio.timeout(timeout):

@@ -1,6 +1,6 @@
-"""The link between a server and the router in its own process: no socket, one hop to the loop's thread and back.
+"""Links within one process: no socket, one hop to the server's loop and back.
 
-What the router sends while the loop is busy stays with it, and goes over in one piece when the loop comes to it.
+What a router sends while the loop is busy stays with it, and goes over in one piece when the loop comes to it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from sig.drivers.aio import ServerDriver, Wire
@@ -19,20 +20,22 @@ _ADDRESS: Final = "local"
 
 
 class InsideLink(Wire):
-    """Both ends in one: implements `Link` for the router, and is the server driver's `Wire`.
+    """Both ends in one: implements `Link` for a router of the blocking face, and is the server driver's `Wire`.
 
-    `post(function)` has a function called on the driver's loop; not at once, even if that runs here.
+    Args:
+        driver: the server's.
+        post: has a function called on the driver's loop; not at once, even if that runs here.
+        ours: whether the router is the server's own.
     """
 
-    ours: bool = True
-
-    def __init__(self, driver: ServerDriver, post: Callable[..., object]) -> None:
+    def __init__(self, driver: ServerDriver, post: Callable[..., object], *, ours: bool = True) -> None:
+        self.ours: bool = ours
         self._server = driver
         self._post = post
         self._user: LinkUser
         self._connection: Connection | None = None
         self._parcel = b""  # under way to the loop; put there under the user's lock, taken away on the loop
-        self._ended = threading.Event()
+        self._down = threading.Event()
 
     # The router's end
 
@@ -42,23 +45,28 @@ class InsideLink(Wire):
 
     def start(self, user: LinkUser) -> None:
         self._user = user
-        self._post(self._attach)
+        try:
+            self._post(self._attach)
+        except RuntimeError:
+            raise ConnectionLost("the server has been closed") from None  # its loop has ended
 
     def send(self, data: bytes) -> None:
         self._parcel = data
-        self._post(self._carry)
+        with suppress(RuntimeError):
+            self._post(self._carry)
 
     def finish(self, timeout: float) -> None:
-        if not self._ended.is_set():
-            self._post(self._leave)
+        if not self._down.is_set():
+            with suppress(RuntimeError):
+                self._post(self._leave)
 
     def join(self, timeout: float) -> Any:
-        self._ended.wait(timeout)
+        self._down.wait(timeout)
 
     def abandon(self) -> None:
         """Nothing here is the parent's alone."""
 
-    # The server's end, on the loop
+    # The server's end, on its loop
 
     def _attach(self) -> None:
         self._connection = self._server.attach(self, _ADDRESS)
@@ -67,7 +75,7 @@ class InsideLink(Wire):
         parcel, self._parcel = self._parcel, b""
         if self._connection is not None:
             self._server.received(self._connection, parcel)
-        self._user.writable()
+        self._tell(self._user.writable)
 
     def _leave(self) -> None:
         if self._parcel:
@@ -76,24 +84,49 @@ class InsideLink(Wire):
             self.close()
 
     def write(self, data: bytes) -> None:
-        self._user.received(data)
+        self._tell(self._user.received, data)
 
     def close(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             self._server.detached(connection)
-            self._user.lost(ConnectionLost("the server has been closed"))
-            self._ended.set()
+            self._tell(self._end)
 
     abort = close
 
+    def _tell(self, function: Callable[..., object], *args: object) -> None:
+        """Call something of the router's where it may be called: any thread will do."""
+        function(*args)
+
+    def _end(self) -> None:
+        """The link is down. Where the router may be called."""
+        self._user.lost(ConnectionLost("the server has been closed"))
+        self._down.set()
+
 
 class LoopInsideLink(InsideLink):
-    """The same where both ends run on one loop; `join` is to be awaited."""
+    """The same for a router of the asyncio face, on the loop that runs here; `join` is to be awaited."""
+
+    def __init__(self, driver: ServerDriver, *, ours: bool = True) -> None:
+        loop = asyncio.get_running_loop()
+        alike = loop is driver.loop
+        super().__init__(driver, loop.call_soon if alike else driver.loop.call_soon_threadsafe, ours=ours)
+        self._tell_here = loop.call_soon if alike else loop.call_soon_threadsafe
+        self._ended = asyncio.Event()
 
     async def join(self, timeout: float) -> None:
-        while not self._ended.is_set() and self._connection is not None:  # noqa: ASYNC110
-            await asyncio.sleep(0)  # it ends in a few turns, and nothing can keep it
+        try:
+            async with asyncio.timeout(timeout):
+                await self._ended.wait()
+        except TimeoutError:
+            pass  # its loop has other things to do
 
-    def write(self, data: bytes) -> None:
-        self._post(self._user.received, data)
+    def _tell(self, function: Callable[..., object], *args: object) -> None:
+        try:
+            self._tell_here(function, *args)
+        except RuntimeError:
+            pass  # this loop has been closed, and the router with it
+
+    def _end(self) -> None:
+        super()._end()
+        self._ended.set()

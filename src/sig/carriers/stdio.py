@@ -1,0 +1,174 @@
+"""Standard input and output: a child process and its parent.
+
+Either may be the server. `sig.connect("stdio:", command=[...])` starts a child that runs `sig.serve("stdio:")`;
+`sig.serve("stdio:", command=[...])` one that runs `sig.connect("stdio:")`. The one without a command speaks through its
+own standard input and output: what it prints from then on goes to standard error, so that it cannot come in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from sig.carriers.address import split
+from sig.carriers.media import Medium, MediumClient, MediumServer
+from sig.errors import ConnectFailed, InvalidArgument
+
+_EXAMPLE: Final = "stdio:"
+_READ: Final = 256 * 1024
+# How soon a write that nobody takes notices that it need not go on.
+_LOOK_S: Final = 0.2
+# How long a child that has been told of the end may take to end, before it is terminated; and then, killed.
+_LEAVE_S: Final = 2.0
+
+
+class _Pipes:
+    """Implements `Medium` over two descriptors, which belong to it."""
+
+    def __init__(self, read: int, write: int) -> None:
+        self._read = read
+        self._write = write
+        self._closed = False
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+
+    def read(self, timeout: float) -> bytes | None:
+        if not select.select([self._read], [], [], timeout)[0]:
+            return None
+        try:
+            return os.read(self._read, _READ)
+        except BlockingIOError:
+            return None
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest and not self._closed:
+            if select.select([], [self._write], [], _LOOK_S)[1]:
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[os.write(self._write, rest) :]
+
+    def close(self) -> None:
+        self._closed = True
+        os.close(self._write)
+        os.close(self._read)
+
+
+class _Child(_Pipes):
+    """The pipes of a child of ours; closing them ends it."""
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+        assert self._process.stdin is not None  # pipes were asked for
+        assert self._process.stdout is not None
+        super().__init__(os.dup(self._process.stdout.fileno()), os.dup(self._process.stdin.fileno()))
+        self._process.stdout.close()
+        self._process.stdin.close()
+
+    def __str__(self) -> str:
+        return f"child {self._process.pid}"
+
+    def close(self) -> None:
+        super().close()
+        # It need not be waited for here: whoever closes has other things to do.
+        threading.Thread(target=self._end, name="sig-child", daemon=True).start()
+
+    def _end(self) -> None:
+        for insist in (None, self._process.terminate, self._process.kill):
+            if insist is not None:
+                insist()
+            try:
+                self._process.wait(_LEAVE_S)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+
+class StdioServer(MediumServer):
+    """Serves the one client at the other end of standard input and output, or a child process.
+
+    Args:
+        command: starts a child, whose `sig.connect("stdio:")` leads here; without one, ours are the standard streams.
+        cwd: the child's directory.
+        env: the child's environment, instead of ours.
+    """
+
+    options = ("command", "cwd", "env")
+
+    def __init__(
+        self,
+        url: str = "stdio:",
+        *,
+        command: Sequence[str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(_checked(url))
+        self._start = _starter(command, cwd, env)
+
+    def begin(self, attach: Callable[[Medium, str], None]) -> None:
+        medium = self._start()
+        attach(medium, str(medium) if isinstance(medium, _Child) else "parent")
+
+
+class StdioClient(MediumClient):
+    """Leads to the server at the other end of standard input and output, or to a child process. Arguments as above."""
+
+    options = ("command", "cwd", "env")
+
+    def __init__(
+        self,
+        url: str = "stdio:",
+        *,
+        command: Sequence[str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(_checked(url))
+        self._start = _starter(command, cwd, env)
+
+    def open(self, timeout: float) -> Medium:
+        return self._start()
+
+
+def _checked(url: str) -> str:
+    parts, _ = split(url, example=_EXAMPLE)
+    if parts.netloc or parts.path:
+        raise InvalidArgument(f"{url!r} has more than a scheme: write {_EXAMPLE!r}")
+    return _EXAMPLE
+
+
+def _starter(command: Sequence[str] | None, cwd: Any, env: Mapping[str, str] | None) -> Callable[[], _Pipes]:
+    if command is None:
+        return _own
+    if isinstance(command, str) or not command:
+        raise InvalidArgument(f"command must be a list of words, not {command!r}: write ['python', 'child.py']")
+
+    def start() -> _Pipes:
+        try:
+            return _Child(list(command), cwd=cwd, env=None if env is None else dict(env))
+        except OSError as error:
+            raise ConnectFailed(f"cannot start {command[0]!r}: {error.strerror or error}") from error
+
+    return start
+
+
+def _own() -> _Pipes:
+    """Our standard streams, which from here on are for this alone."""
+    for stream in (sys.stdin, sys.stdout):
+        if stream is None or stream.closed or stream.isatty():
+            raise ConnectFailed(
+                "standard input and output lead to no other program: let one start this with command=[...]"
+            )
+    sys.stdout.flush()
+    pipes = _Pipes(os.dup(0), os.dup(1))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return pipes

@@ -1,0 +1,172 @@
+"""Unix sockets: links to programs of this machine, through a path that says who may come."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+import struct
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from sig.carriers.address import parse_path
+from sig.carriers.streams import StreamClient, StreamServer
+from sig.errors import ConnectFailed
+
+_EXAMPLE: Final = "unix:///run/user/1000/sig/bus.sock"
+# Whose pid, uid and gid the system tells: struct ucred, socket(7).
+_UCRED: Final = struct.Struct("3i")
+_AGAIN_S: Final = 0.02
+
+
+class UnixServer(StreamServer):
+    """Listens on a path, `unix:///run/sig/bus.sock`. Only this user may connect: the socket is made with mode 0600.
+
+    A directory that is missing is made, with mode 0700. A socket that an ended server left behind is replaced; one on
+    which somebody listens, or a file that is no socket, is left alone. Clients are known by their user: `uid:1000`.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.path: Path = Path(parse_path(url, _EXAMPLE))
+        self._made: tuple[int, int] | None = None  # device and inode of what we bound
+
+    def bind(self, *, public: bool) -> str:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._clear_away()
+            self._sockets = [self._bound()]
+        except OSError as error:
+            raise ConnectFailed(f"cannot serve on unix://{self.path}: {_why(error)}") from None
+        return f"unix://{self.path}"
+
+    async def _listen(self, factory: Any, sock: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(factory, sock=sock, start_serving=False)
+
+    async def close(self) -> None:
+        await super().close()
+        self._remove()
+
+    def unbind(self) -> None:
+        waiting = bool(self._sockets)
+        super().unbind()
+        if waiting:
+            self._remove()
+
+    def _client_of(self, transport: asyncio.Transport) -> tuple[str, str | None]:
+        credentials = _credentials(transport.get_extra_info("socket"))
+        if credentials is None:
+            return "unix", None
+        pid, uid, _ = credentials
+        return f"unix pid {pid}", f"uid:{uid}"
+
+    def _clear_away(self) -> None:
+        """Remove what an ended server left behind. Raises `OSError` for what is not that."""
+        try:
+            mode = self.path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise FileExistsError("there is a file of that name that is no socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(str(self.path))
+            except ConnectionRefusedError:
+                self.path.unlink(missing_ok=True)
+                return
+            except BlockingIOError:
+                pass  # somebody listens, and has much to do
+        raise FileExistsError("somebody serves there already; stop that server, or choose another path")
+
+    def _bound(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.bind(str(self.path))
+            # Nobody can connect before somebody listens, which comes later: so there is no moment in which others may.
+            self.path.chmod(0o600)
+            status = self.path.lstat()
+            self._made = status.st_dev, status.st_ino
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _remove(self) -> None:
+        """Remove our socket from the directory, unless somebody else's stands there by now."""
+        try:
+            status = self.path.lstat()
+            if (status.st_dev, status.st_ino) == self._made:
+                self.path.unlink()
+        except OSError:
+            pass  # gone
+        self._made = None
+
+
+class UnixClient(StreamClient):
+    """Connects to the server that listens on a path."""
+
+    def __init__(self, url: str) -> None:
+        self.path: Path = Path(parse_path(url, _EXAMPLE))
+
+    def __str__(self) -> str:
+        return f"unix://{self.path}"
+
+    def _connect(self, timeout: float) -> socket.socket:
+        deadline = time.monotonic() + timeout
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(timeout)
+            while True:
+                try:
+                    sock.connect(str(self.path))
+                    return sock
+                except BlockingIOError:  # the server has more waiting than the system keeps for it
+                    if time.monotonic() + _AGAIN_S > deadline:
+                        raise TimeoutError from None
+                    time.sleep(_AGAIN_S)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, OSError):
+                raise ConnectFailed(self._why_not(error, timeout)) from None
+            raise
+
+    async def _create(self, factory: Any, timeout: float) -> Any:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    try:
+                        _, link = await loop.create_unix_connection(factory, str(self.path))
+                        return link
+                    except BlockingIOError:
+                        await asyncio.sleep(_AGAIN_S)
+        except OSError as error:
+            raise ConnectFailed(self._why_not(error, timeout)) from None
+
+    def _why_not(self, error: OSError, timeout: float) -> str:
+        if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+            return f"nobody serves at {self}: start a server there (sig serve {self}), or check the path"
+        if isinstance(error, PermissionError):
+            return f"cannot connect to {self}: it belongs to another user, who alone may connect"
+        if isinstance(error, TimeoutError):
+            return f"cannot connect to {self}: no answer within {timeout:g} s"
+        return f"cannot connect to {self}: {_why(error)}"
+
+
+def _credentials(sock: Any) -> tuple[int, int, int] | None:
+    """Process, user and group of the other end; `None` where the system does not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if sock is None or option is None:
+        return None
+    return _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, option, _UCRED.size))
+
+
+def _why(error: OSError) -> str:
+    if "too long" in str(error):
+        return f"the path is too long for a socket, which takes about 100 bytes: choose a shorter one ({error})"
+    return error.strerror or str(error) or os.strerror(error.errno or 0)

@@ -153,3 +153,10 @@ def settle(client: TLSLayer, server: TLSLayer) -> dict[str, SigError]:
                 except SigError as error:
                     errors.setdefault(name, error)
     return errors
+
+
+# -- what many tests need ------------------------------------------------------------------------
+
+CA = authority()
+SERVER_CERT = below(CA)
+USER_CERT = below(CA, use=CLIENT, names=(x509.DNSName("lab-1"),))

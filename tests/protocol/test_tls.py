@@ -9,7 +9,21 @@ import pytest
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol.certificates import CLIENT, HOST, Issued, authority, below, carry, connect, context, ip, settle
+from protocol.certificates import (
+    CA,
+    CLIENT,
+    HOST,
+    SERVER_CERT,
+    USER_CERT,
+    Issued,
+    authority,
+    below,
+    carry,
+    connect,
+    context,
+    ip,
+    settle,
+)
 from protocol.pairs import Cut, byte_by_byte, seeded, whole
 
 from sig.errors import HandshakeRefused, InvalidArgument, RemoteProtocolError
@@ -17,13 +31,9 @@ from sig.protocol.frames import PREFACE, FramingError, parse_preface
 from sig.protocol.layers import Layer
 from sig.protocol.tls import TLSLayer
 
-CA = authority()
-SERVER = below(CA)
-USER = below(CA, use=CLIENT, names=(x509.DNSName("lab-1"),))
-
-ENDS = {"server": (True, SERVER, None), "client": (False, USER, [CA])}
+ENDS = {"server": (True, SERVER_CERT, None), "client": (False, USER_CERT, [CA])}
 CONTEXTS = {name: context(side, own, trusted) for name, (side, own, trusted) in ENDS.items()}
-MUTUAL = context(True, SERVER, [CA])
+MUTUAL = context(True, SERVER_CERT, [CA])
 
 CUTS = pytest.mark.parametrize("cut", [whole, byte_by_byte, seeded(1)], ids=["whole", "bytes", "seeded"])
 SIDES = pytest.mark.parametrize("side", ["client", "server"])
@@ -218,7 +228,7 @@ def test_a_client_without_a_certificate_is_nobody() -> None:
     client, server = connect(CONTEXTS["client"], CONTEXTS["server"])
     assert settle(client, server) == {}
     assert server.identity is None
-    optional = context(True, SERVER, [CA])
+    optional = context(True, SERVER_CERT, [CA])
     optional.verify_mode = ssl.CERT_OPTIONAL
     client, server = connect(context(False, None, [CA]), optional)
     assert settle(client, server) == {}
@@ -323,7 +333,7 @@ def test_a_refusal_of_the_server_is_a_sentence(number: int, told: str) -> None:
 
 
 def test_no_version_in_common() -> None:
-    old, new = context(False, None, [CA]), context(True, SERVER)
+    old, new = context(False, None, [CA]), context(True, SERVER_CERT)
     old.maximum_version, new.minimum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
     errors = settle(*connect(old, new))
     for name, them in (("server", "the client"), ("client", "the server 'lab.example'")):
@@ -331,7 +341,7 @@ def test_no_version_in_common() -> None:
 
 
 def test_no_cipher_in_common() -> None:
-    one_way, other_way = context(False, None, [CA]), context(True, SERVER)
+    one_way, other_way = context(False, None, [CA]), context(True, SERVER_CERT)
     for made, cipher in ((one_way, "ECDHE-ECDSA-AES128-GCM-SHA256"), (other_way, "ECDHE-ECDSA-AES256-GCM-SHA384")):
         made.maximum_version = ssl.TLSVersion.TLSv1_2
         made.set_ciphers(cipher)

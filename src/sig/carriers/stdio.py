@@ -7,6 +7,7 @@ own standard input and output: what it prints from then on goes to standard erro
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import select
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sig.carriers.address import split
@@ -89,8 +91,37 @@ class _Child(_Pipes):
                 continue
 
 
+class _Own(_Pipes):
+    """Our standard streams, which from here on are for this alone."""
+
+    ended: Callable[[], object] | None = None
+
+    def __init__(self) -> None:
+        for stream in (sys.stdin, sys.stdout):
+            if stream is None or stream.closed or stream.isatty():
+                raise ConnectFailed(
+                    "standard input and output lead to no other program: let one start this with command=[...]"
+                )
+        sys.stdout.flush()
+        super().__init__(os.dup(0), os.dup(1))
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+
+    def __str__(self) -> str:
+        return "parent"
+
+    def close(self) -> None:
+        super().close()
+        if self.ended is not None:
+            self.ended()
+
+
 class StdioServer(MediumServer):
     """Serves the one client at the other end of standard input and output, or a child process.
+
+    A server that is reached through its standard streams alone closes when its parent has gone.
 
     Args:
         command: starts a child, whose `sig.connect("stdio:")` leads here; without one, ours are the standard streams.
@@ -113,7 +144,20 @@ class StdioServer(MediumServer):
 
     def begin(self, attach: Callable[[Medium, str], None]) -> None:
         medium = self._start()
-        attach(medium, str(medium) if isinstance(medium, _Child) else "parent")
+        if isinstance(medium, _Own):
+            medium.ended = partial(self._alone, asyncio.get_running_loop())
+        attach(medium, str(medium))
+
+    def _alone(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The parent has gone. Nobody else can come here, so a server that is nowhere else closes."""
+        router: Any = self.router
+        if router is None or len(router.urls) > 1:
+            return
+        if asyncio.iscoroutinefunction(router.close):
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(lambda: loop.create_task(router.close()))
+        else:
+            threading.Thread(target=router.close, name="sig-close", daemon=True).start()
 
 
 class StdioClient(MediumClient):
@@ -145,7 +189,7 @@ def _checked(url: str) -> str:
 
 def _starter(command: Sequence[str] | None, cwd: Any, env: Mapping[str, str] | None) -> Callable[[], _Pipes]:
     if command is None:
-        return _own
+        return _Own
     if isinstance(command, str) or not command:
         raise InvalidArgument(f"command must be a list of words, not {command!r}: write ['python', 'child.py']")
 
@@ -156,19 +200,3 @@ def _starter(command: Sequence[str] | None, cwd: Any, env: Mapping[str, str] | N
             raise ConnectFailed(f"cannot start {command[0]!r}: {error.strerror or error}") from error
 
     return start
-
-
-def _own() -> _Pipes:
-    """Our standard streams, which from here on are for this alone."""
-    for stream in (sys.stdin, sys.stdout):
-        if stream is None or stream.closed or stream.isatty():
-            raise ConnectFailed(
-                "standard input and output lead to no other program: let one start this with command=[...]"
-            )
-    sys.stdout.flush()
-    pipes = _Pipes(os.dup(0), os.dup(1))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return pipes

@@ -118,35 +118,39 @@ class UnixClient(StreamClient):
 
     def _connect(self, timeout: float) -> socket.socket:
         deadline = time.monotonic() + timeout
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(timeout)
-            while True:
-                try:
-                    sock.connect(str(self.path))
-                    return sock
-                except BlockingIOError:  # the server has more waiting than the system keeps for it
-                    if time.monotonic() + _AGAIN_S > deadline:
-                        raise TimeoutError from None
-                    time.sleep(_AGAIN_S)
-        except BaseException as error:
-            sock.close()
-            if isinstance(error, OSError):
-                raise ConnectFailed(self._why_not(error, timeout)) from None
-            raise
+        while (sock := self._try(timeout)) is None:
+            if time.monotonic() + _AGAIN_S > deadline:
+                raise ConnectFailed(self._why_not(TimeoutError(), timeout))
+            time.sleep(_AGAIN_S)
+        return sock
 
     async def _create(self, factory: Any, timeout: float) -> Any:
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (sock := self._try(timeout)) is None:
+            if loop.time() + _AGAIN_S > deadline:
+                raise ConnectFailed(self._why_not(TimeoutError(), timeout))
+            await asyncio.sleep(_AGAIN_S)
+        _, link = await loop.create_unix_connection(factory, sock=sock)
+        return link
+
+    def _try(self, timeout: float) -> socket.socket | None:
+        """A connected socket; `None` when the server has more waiting than the system keeps for it."""
+        # asyncio would take this last case for a connection that is under way, which it never is.
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    try:
-                        _, link = await loop.create_unix_connection(factory, str(self.path))
-                        return link
-                    except BlockingIOError:
-                        await asyncio.sleep(_AGAIN_S)
+            sock.setblocking(False)
+            sock.connect(str(self.path))
+        except BlockingIOError:
+            sock.close()
+            return None
         except OSError as error:
+            sock.close()
             raise ConnectFailed(self._why_not(error, timeout)) from None
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def _why_not(self, error: OSError, timeout: float) -> str:
         if isinstance(error, ConnectionRefusedError | FileNotFoundError):

@@ -11,7 +11,7 @@ from sig.aio import ClientRouter, Pending, Router, ServerRouter, connect, serve
 from sig.hub import Hub, Name
 from sig.steps import walk, walk_awaiting
 
-from .blocking import PAIR_URL
+from .blocking import fresh_url
 from .captured import TIMEOUT_S, Captured
 from .rest import to_rest
 
@@ -45,9 +45,9 @@ async def settle(*routers: Hub, timeout: float = TIMEOUT_S) -> None:
 
 
 @asynccontextmanager
-async def pair(url: str = PAIR_URL, **options: Any) -> AsyncIterator[tuple[ServerRouter, ClientRouter]]:
+async def pair(url: str | None = None, **options: Any) -> AsyncIterator[tuple[ServerRouter, ClientRouter]]:
     """As `sig.testing.pair`: `async with sig.testing.aio.pair() as (server, client): ...`."""
-    async with serve(url, **options) as server:
+    async with serve(url or fresh_url(), **options) as server:
         client = await connect(server.urls[0], **options)
         try:
             yield server, client

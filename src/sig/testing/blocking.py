@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from itertools import count
+from typing import Any, Final, Self
 
 from sig.errors import InvalidArgument
 from sig.hub import Hub, Name
@@ -15,7 +16,7 @@ from sig.steps import walk
 from .captured import TIMEOUT_S, Captured
 from .rest import to_rest
 
-PAIR_URL = "tcp://127.0.0.1:0"
+_numbers: Final = count(1)
 
 
 class Capture(Captured):
@@ -59,14 +60,23 @@ def settle(*routers: Router, timeout: float = TIMEOUT_S) -> None:
 
 
 @contextmanager
-def pair(url: str = PAIR_URL, **options: Any) -> Iterator[tuple[ServerRouter, ClientRouter]]:
-    """A server and a client of it, both in this process and with a real link between them; closed with the block."""
-    with serve(url, **options) as server:
+def pair(url: str | None = None, **options: Any) -> Iterator[tuple[ServerRouter, ClientRouter]]:
+    """A server and a client of it, in this process and with a real link between them; closed with the block.
+
+    The link is of the carrier `local://`, unless the URL of another is given. `options` are given to both: `codec=`,
+    or limits.
+    """
+    with serve(url or fresh_url(), **options) as server:
         client = connect(server.urls[0], **options)
         try:
             yield server, client
         finally:
             client.close()
+
+
+def fresh_url() -> str:
+    """An address of this process that nobody has."""
+    return f"local://pair-{next(_numbers)}"
 
 
 def _check_face(router: Hub) -> None:

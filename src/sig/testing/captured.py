@@ -112,9 +112,12 @@ class Captured(Sequence[Received]):
         for flag in ready:
             flag.set()
 
+    def _flag(self) -> Flag:
+        return self._router._runtime.flag()
+
     def _waiting(self, count: int, timeout: float) -> Steps[None]:
         """Until so many events are there."""
-        flag = self._router._runtime.flag()
+        flag = self._flag()
         entry = count, flag
         with self._lock:
             self._awaited.append(entry)

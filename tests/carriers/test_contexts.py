@@ -260,8 +260,9 @@ def test_files_that_are_of_no_use(make: Any, name: str, what: str, server: TLS, 
         told = f"has no {'private key' if name == 'key' else 'certificate'} in PEM"
         path.write_bytes(b"" if what == "empty" else b"-----BEGIN X509 CRL-----\n")
     tls = dataclasses.replace(server, ca=user.ca)
+    changed: dict[str, Any] = {name: path}
     with pytest.raises(InvalidArgument, match=f"^{name} '{path}' {told}"):
-        make(dataclasses.replace(tls, **{name: path}))
+        make(dataclasses.replace(tls, **changed))
 
 
 def test_a_key_that_is_not_that_of_the_certificate(server: TLS, user: TLS) -> None:

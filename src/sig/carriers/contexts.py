@@ -102,6 +102,7 @@ def client_context(given: Given, options: Mapping[str, str] | None = None) -> ss
             context.verify_mode = ssl.CERT_NONE
         elif tls.ca is None:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        context.hostname_checks_common_name = False  # who it is stands in the alternative names
     if not context.check_hostname or context.verify_mode is not ssl.CERT_REQUIRED:
         logger.warning(
             "TLS does not check who the server is: whoever is between can read and change everything; "

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import events, scale, slow
+from benchmarks.costs import events, requests, scale, slow
 from benchmarks.costs.rows import Outcome
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
@@ -54,21 +54,24 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("suite", nargs="?", default="events", choices=SUITES, help="what to measure (default: events)")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often everything is measured")
     parser.add_argument("--quick", action="store_true", help="one round of a little: does everything run?")
-    parser.add_argument("--only", nargs="+", default=[], metavar="PART", help=f"of events: {', '.join(events.PARTS)}")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PART", help=ONLY)
     parser.add_argument("--json", metavar="FILE", help="write all figures there; - is the standard output")
     parser.add_argument("--docs", metavar="DIR", help="write what the documentation includes there")
     asked = parser.parse_args(line)
     asked.rounds = asked.rounds or (1 if asked.quick else SUITES[asked.suite].ROUNDS)
     if asked.rounds < 1:
         parser.error("--rounds must be at least 1")
-    if asked.only and asked.suite != "events":
-        parser.error("--only is for events: the others are measured as a whole")
-    if unknown := set(asked.only) - set(events.PARTS):
-        parser.error(f"--only knows {', '.join(events.PARTS)}, not {', '.join(sorted(unknown))}")
+    parts = PARTS.get(asked.suite, ())
+    if asked.only and not parts:
+        parser.error(f"--only is for {' and '.join(PARTS)}: {asked.suite} is measured as a whole")
+    if unknown := set(asked.only) - set(parts):
+        parser.error(f"--only knows {', '.join(parts)} of {asked.suite}, not {', '.join(sorted(unknown))}")
     return asked
 
 
-SUITES = {"events": events, "scale": scale, "slow": slow}
+SUITES = {"events": events, "requests": requests, "scale": scale, "slow": slow}
+PARTS = {"events": tuple(events.PARTS), "requests": requests.PARTS}
+ONLY = "; ".join(f"of {suite}: {', '.join(parts)}" for suite, parts in PARTS.items())
 
 
 if __name__ == "__main__":

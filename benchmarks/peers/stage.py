@@ -37,6 +37,7 @@ class Stage:
         self._children: list[Child] = []
         self._folder = tempfile.TemporaryDirectory(prefix="sig-bench-", ignore_cleanup_errors=True)
         self.address: dict[str, Any] = {}
+        self.server: Child
         self.server_pids: list[int] = []
 
     def __enter__(self) -> Stage:
@@ -71,10 +72,10 @@ class Stage:
 
     def serve(self, **arguments: Any) -> None:
         """Start the server."""
-        child = self.begin("Server", folder=self._folder.name, **arguments)
-        hello = child.answer()
+        self.server = self.begin("Server", folder=self._folder.name, **arguments)
+        hello = self.server.answer()
         self.address = hello["address"]
-        self.server_pids = hello["pids"] or [child.pid]
+        self.server_pids = hello["pids"] or [self.server.pid]
 
     def connect(
         self, routes: Sequence[str], subscribers: int = 1, *, timing: bool = False, large: bool = False

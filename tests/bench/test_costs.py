@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.costs import dispatch, forward, trigger
+from benchmarks.costs import dispatch, forward, requests, trigger, volley
 from benchmarks.costs.rows import Row
 from benchmarks.costs.scale import SIZES, SMALLEST, Size
 from benchmarks.costs.slow import QUICK, RATE, SCENARIOS, WrongBooks, check_books
@@ -75,6 +75,26 @@ class TestEvents:
         done = bench("--only", "despatch")
         assert done.returncode == 2
         assert "trigger, dispatch, forward" in done.stderr
+
+
+@needs_rich
+class TestRequests:
+    def test_every_step_and_every_process_has_its_figures(self) -> None:
+        told = figures("requests")
+
+        assert [row["way"] for row in told["cores"]] == [name for name, _ in volley.ways()]
+        assert all(row["quartiles"]["median"] > 0 for row in told["cores"])
+        assert [row["job"] for row in told["processes"]] == [job.name for job in requests.JOBS]
+        for row in told["processes"]:
+            [found] = row["rounds"]
+            assert all(found[end] > 0 for end in (*requests.ENDS, "rate"))
+
+    def test_a_part_by_itself(self) -> None:
+        told = figures("requests", "--only", "cores")
+        assert "processes" not in told
+        done = bench("requests", "--only", "trigger")
+        assert done.returncode == 2
+        assert "cores, processes" in done.stderr
 
 
 @needs_rich

@@ -115,6 +115,7 @@ def test_bash_completes() -> None:
         ("rich", ["--help"], "pysig[cli]"),
         ("psutil", ["demo"], "pysig[demo]"),
         ("watchfiles", ["demo"], "pysig[demo]"),
+        ("cryptography", ["certs", "folder"], "pysig[tls]"),
     ],
 )
 def test_a_missing_extra_is_one_sentence(tmp_path: Path, missing: str, words: list[str], extra: str) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from cyclopts import App, CycloptsError
 
 import sig
-from sig.cli import demo, errors, limits, listen, output, request, senders, serve, stats, trigger
+from sig.cli import certs, demo, errors, limits, listen, output, request, senders, serve, stats, trigger
 
 app: App = App(
     name="sig",
@@ -69,6 +69,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], str], ...] = (
     (request.request, request.EXAMPLES),
     (senders.senders, senders.EXAMPLES),
     (stats.stats, stats.EXAMPLES),
+    (certs.certs, certs.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (completion, _COMPLETION_EXAMPLES),
 )

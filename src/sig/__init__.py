@@ -5,6 +5,7 @@ The names here are all that a program needs; `sig.carriers` has the carriers by 
 
 from sig.call import Call
 from sig.carriers.base import Carrier
+from sig.carriers.contexts import TLS
 from sig.constants import (
     CHANNEL_DECORATOR,
     DEFAULT_PORT,
@@ -69,6 +70,7 @@ __all__ = [
     "EVENT_DISCONNECT",
     "LOG_LEVELS",
     "RESERVED_EVENTS",
+    "TLS",
     "VERSION",
     "Call",
     "Carrier",

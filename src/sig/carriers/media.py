@@ -43,7 +43,7 @@ class MediumServer(ServerCarrier):
     def end(self) -> None:
         """Let nobody in any more; must not block. Links that exist stay: their media are closed one by one."""
 
-    def _layer(self) -> Layer | None:
+    def _layer(self, limits: Limits) -> Layer | None:
         """What a client's bytes go through."""
         return None
 
@@ -54,7 +54,7 @@ class MediumServer(ServerCarrier):
 
     async def serve(self, driver: ServerDriver) -> None:
         def attach(medium: Medium, address: str) -> None:
-            layer = self._layer()
+            layer = self._layer(driver.limits)
             MediumWire(
                 driver if layer is None else LayeredWire(driver, layer), medium, address, ticks=layer is not None
             )
@@ -85,14 +85,14 @@ class MediumClient(ClientCarrier):
         """A medium that leads to a server, within `timeout` seconds. May block. Raises `OSError`, or a `SigError`."""
         raise NotImplementedError
 
-    def _layer(self) -> Layer | None:
+    def _layer(self, limits: Limits) -> Layer | None:
         """What the link's bytes go through."""
         return None
 
     # ClientCarrier
 
     def link(self, limits: Limits, timeout: float) -> Link:
-        layer = self._layer()
+        layer = self._layer(limits)
         link = MediumLink(self._opened(timeout), limits.write_stall_s, ticks=layer is not None)
         return link if layer is None else LayeredLink(link, layer)
 
@@ -103,7 +103,7 @@ class MediumClient(ClientCarrier):
         except asyncio.CancelledError:
             opening.add_done_callback(_close)
             raise
-        layer = self._layer()
+        layer = self._layer(limits)
         link = LoopMediumLink(medium, limits.write_stall_s, ticks=layer is not None)
         return link if layer is None else LayeredLink(link, layer)
 

@@ -23,7 +23,10 @@ class Scheme(NamedTuple):
 _SCHEMES: Final[dict[str, Scheme]] = {
     "local": Scheme("sig.carriers.local:LocalServer", "sig.carriers.local:LocalClient"),
     "tcp": Scheme("sig.carriers.tcp:TCPServer", "sig.carriers.tcp:TCPClient"),
+    "tls": Scheme("sig.carriers.tls:TLSServer", "sig.carriers.tls:TLSClient"),
     "unix": Scheme("sig.carriers.unix:UnixServer", "sig.carriers.unix:UnixClient"),
+    "ws": Scheme("sig.carriers.websocket:WSServer", "sig.carriers.websocket:WSClient", "websocket"),
+    "wss": Scheme("sig.carriers.websocket:WSSServer", "sig.carriers.websocket:WSSClient", "websocket"),
     "stdio": Scheme("sig.carriers.stdio:StdioServer", "sig.carriers.stdio:StdioClient"),
 }
 

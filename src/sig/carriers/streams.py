@@ -25,7 +25,7 @@ class StreamServer(ServerCarrier):
         self._sockets: list[socket.socket] = []  # bound, and nobody is accepted yet
         self._servers: list[asyncio.Server] = []
 
-    def _layer(self) -> Layer | None:
+    def _layer(self, limits: Limits) -> Layer | None:
         """What a client's bytes go through."""
         return None
 
@@ -40,7 +40,7 @@ class StreamServer(ServerCarrier):
 
     async def serve(self, driver: ServerDriver) -> None:
         def wire() -> StreamWire:
-            layer = self._layer()
+            layer = self._layer(driver.limits)
             return StreamWire(driver if layer is None else LayeredWire(driver, layer), self._client_of)
 
         sockets, self._sockets = self._sockets, []

@@ -66,11 +66,11 @@ class TCPServer(StreamServer):
         """Start serving the router that was made with this carrier; false, with a log line, if that fails."""
         if self.router is None:
             raise InvalidArgument("this carrier has no router yet: make ServerRouter(carrier) first")
-        before, self.address = self.address, Address(host, port)
+        before, self.address = self.address, Address(host, port, self.scheme)
         try:
             self.router.start()  # type: ignore[attr-defined]  # a ServerRouter, which is above this layer
         except SigError as error:
-            logger.error(f"cannot serve on {Address(host, port)}: {error}")
+            logger.error(f"cannot serve on {self.address}: {error}")
             self.address = before
             return False
         return True
@@ -144,11 +144,11 @@ class TCPClient(StreamClient):
         """Connect the router that was made with this carrier; false, with a log line, if that fails."""
         if self.router is None:
             raise InvalidArgument("this carrier has no router yet: make ClientRouter(carrier) first")
-        before, self.address = self.address, Address(host, port)
+        before, self.address = self.address, Address(host, port, self.scheme)
         try:
             self.router.open()  # type: ignore[attr-defined]  # a ClientRouter, which is above this layer
         except SigError as error:
-            logger.error(f"cannot connect to {Address(host, port)}: {error}")
+            logger.error(f"cannot connect to {self.address}: {error}")
             self.address = before
             return False
         return True

@@ -1,0 +1,65 @@
+"""TLS over TCP: `tls://host:port`, encrypted, and each end sure of the other."""
+
+from __future__ import annotations
+
+import ssl
+from typing import ClassVar
+
+from sig.carriers.address import parse, split
+from sig.carriers.contexts import URL_OPTIONS, Given, client_context, server_context
+from sig.carriers.tcp import TCPClient, TCPServer
+from sig.constants import Limits
+from sig.protocol.layers import Layer
+from sig.protocol.tls import TLSLayer
+
+
+class TLSServer(TCPServer):
+    """Listens on a TCP port, and speaks TLS there: `sig.serve("tls://0.0.0.0:3000", tls=sig.TLS(cert=..., key=...))`.
+
+    With `ca`, clients must show a certificate of that authority (mutual TLS). Then other machines may be served
+    without `insecure_public`, and a client is known by the name in its certificate.
+    """
+
+    scheme = "tls"
+    options: ClassVar[tuple[str, ...]] = ("tls",)
+    _path = False
+    _known: tuple[str, ...] = URL_OPTIONS
+
+    def __init__(self, url: str, *, tls: Given = None) -> None:
+        super().__init__()
+        self.address = parse(url, path=self._path, known=self._known)
+        options = split(url, self._known)[1]
+        self._url_options = {name: value for name, value in options.items() if name in URL_OPTIONS}
+        self._tls = tls
+        self._context: ssl.SSLContext | None = None
+
+    def bind(self, *, public: bool) -> str:
+        self._context = server_context(self._tls, self._url_options)
+        return super().bind(public=public or self._context.verify_mode is ssl.CERT_REQUIRED)
+
+    def _layer(self, limits: Limits) -> Layer:
+        assert self._context is not None  # `bind` came before
+        return TLSLayer(self._context, server_side=True)
+
+
+class TLSClient(TCPClient):
+    """Connects to a server that speaks TLS: `sig.connect("tls://host:3000", tls=sig.TLS(ca="ca.pem"))`.
+
+    The server's certificate is always checked, and that it is for this host.
+    """
+
+    scheme = "tls"
+    options: ClassVar[tuple[str, ...]] = ("tls",)
+    _path = False
+    _known: tuple[str, ...] = URL_OPTIONS
+
+    def __init__(self, url: str, *, tls: Given = None) -> None:
+        super().__init__()
+        self.address = parse(url, path=self._path, known=self._known)
+        options = split(url, self._known)[1]
+        self._url_options = {name: value for name, value in options.items() if name in URL_OPTIONS}
+        self._tls = tls
+
+    def _layer(self, limits: Limits) -> Layer:
+        context = client_context(self._tls, self._url_options)
+        return TLSLayer(context, server_side=False, server_hostname=self._place().host)

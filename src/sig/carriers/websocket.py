@@ -1,0 +1,85 @@
+"""WebSocket over TCP or TLS: `ws://host:port/path` and `wss://`, for browsers, and through what only lets HTTP pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sig.carriers.address import parse
+from sig.carriers.tcp import TCPClient, TCPServer
+from sig.carriers.tls import TLSClient, TLSServer
+from sig.constants import Limits
+from sig.errors import InvalidArgument
+from sig.protocol.layers import Layer, Stacked
+from sig.protocol.websocket import ClientWebSocket, ServerWebSocket
+
+
+class WSServer(TCPServer):
+    """Listens on a TCP port, and speaks WebSocket there, on one path.
+
+    Args:
+        origins: the web pages that may connect, such as `https://lab.example`; none by default. Programs that are no
+            browsers need not be listed.
+    """
+
+    scheme = "ws"
+    options = ("origins",)
+
+    def __init__(self, url: str, *, origins: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.address = parse(url, path=True)
+        self._origins = _checked(origins)
+
+    def _layer(self, limits: Limits) -> Layer:
+        return ServerWebSocket(limits, _path(self.address), self._origins)
+
+
+class WSClient(TCPClient):
+    """Connects to a server that speaks WebSocket, ours or one in a web application."""
+
+    scheme = "ws"
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.address = parse(url, path=True)
+
+    def _layer(self, limits: Limits) -> Layer:
+        return ClientWebSocket(str(self._place()), limits)
+
+
+class WSSServer(TLSServer):
+    """`WSServer` over TLS; arguments of both."""
+
+    scheme = "wss"
+    options = ("origins", "tls")
+    _path = True
+
+    def __init__(self, url: str, *, origins: Sequence[str] = (), **tls: object) -> None:
+        super().__init__(url, **tls)  # type: ignore[arg-type]  # what TLSServer takes
+        self._origins = _checked(origins)
+
+    def _layer(self, limits: Limits) -> Layer:
+        return Stacked(super()._layer(limits), ServerWebSocket(limits, _path(self.address), self._origins))
+
+
+class WSSClient(TLSClient):
+    """`WSClient` over TLS; arguments of both."""
+
+    scheme = "wss"
+    _path = True
+
+    def _layer(self, limits: Limits) -> Layer:
+        return Stacked(super()._layer(limits), ClientWebSocket(str(self._place()), limits))
+
+
+def _path(address: object) -> str:
+    return getattr(address, "path", "") or "/"
+
+
+def _checked(origins: Sequence[str]) -> Sequence[str]:
+    """Raises `InvalidArgument` for what no browser would send."""
+    if isinstance(origins, str):
+        raise InvalidArgument(f"origins={origins!r} is one text: give a list of them")
+    for origin in origins:
+        if "://" not in origin or origin.endswith("/"):
+            raise InvalidArgument(f"the origin {origin!r} cannot be one: write it like 'https://lab.example'")
+    return origins

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,7 +123,7 @@ def test_a_request_cut_short_is_refused_or_has_a_shorter_payload() -> None:
     for end in range(head):
         with pytest.raises(RemoteProtocolError, match=r"\(REQUEST\) of .* at least"):
             unpack_request(Frame.of(pack(Kind.REQUEST, body[:end])))
-    assert unpack_request(Frame.of(pack(Kind.REQUEST, body[:head]))) == ASKED._replace(payload=b"")
+    assert unpack_request(Frame.of(pack(Kind.REQUEST, body[:head]))) == msgspec.structs.replace(ASKED, payload=b"")
 
 
 def test_a_reply_needs_its_two_numbers() -> None:

@@ -348,6 +348,15 @@ def test_an_event_too_short_for_a_time_leaves_its_neighbour_alone() -> None:
     assert FrameReader(LIMIT).feed(short + ping, 2**64 - 1) == [Frame.of(short), Frame.of(ping)]
 
 
+def test_who_asks_is_written_in_place() -> None:
+    for kind in (Kind.REQUEST, Kind.CANCEL):
+        said, written = (pack(kind, struct.pack("<I", peer) + b"more", route=3) for peer in (0, 9))
+        reply, short = pack(Kind.REPLY, bytes(8)), pack(kind, b"abc")
+        frames = [Frame.of(frame) for frame in (written, reply, short)]
+        assert FrameReader(LIMIT, peer=9).feed(said + reply + short) == frames
+        assert FrameReader(LIMIT).feed(said) == [Frame.of(said)]
+
+
 @pytest.mark.parametrize("wrap", [bytearray, lambda data: memoryview(bytearray(data))])
 def test_the_callers_buffer_is_neither_changed_nor_kept(wrap: type[bytearray]) -> None:
     event = pack(Kind.EVENT, bytes(8) + b"[1]", count=1)

@@ -151,6 +151,12 @@ def test_the_other_ends_error_is_kept_if_it_is_the_last_word() -> None:
     assert "go away" in str(peer.error)
 
 
+def test_what_follows_the_last_word_is_not_looked_at() -> None:
+    peer = opened()
+    peer.receive_data(pack(Kind.BYE, encode_control(Bye("closed"))) + pack(Kind.PING, b"short"))
+    assert (peer.error, peer.last_words, said(peer)) == (None, "closed", [])
+
+
 def test_after_the_link_is_down_nothing_is_sent() -> None:
     peer = opened()
     peer._hasten(pack(Kind.PONG, b"12345678"))

@@ -10,6 +10,8 @@ import struct
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+import msgspec
+
 from sig.errors import LocalProtocolError, RemoteProtocolError
 from sig.protocol.frames import HEADER, Frame, Kind, pack
 
@@ -22,12 +24,25 @@ _U64: Final = struct.Struct("<Q")
 # In `remaining_ms`: there is no deadline.
 NO_DEADLINE: Final = 0xFFFF_FFFF
 
-_REQUEST: Final = struct.Struct("<IIIBB")
+# With the header, so that one call packs or reads all that has a fixed length.
+_REQUEST: Final = struct.Struct("<IBBHIIIIBB")
+_REQUEST_BODY: Final = struct.Struct("<12xIIIBB")
+_REPLY: Final = struct.Struct("<IBBHIII")
+_REPLY_BODY: Final = struct.Struct("<12xII")
 _PEER_CORR: Final = struct.Struct("<II")
 _PEER: Final = struct.Struct("<I")
+# Plain numbers: each of them is looked up several times for a request.
+_REQUEST_BYTES: Final = _REQUEST.size
+_REQUEST_REST: Final = _REQUEST.size - HEADER.size
+_REPLY_BYTES: Final = _REPLY.size
+_REPLY_REST: Final = _REPLY.size - HEADER.size
+_NAME_LEN_AT: Final = _REQUEST.size - 1
+_KIND_REQUEST: Final = Kind.REQUEST.value
+_KIND_REPLY: Final = Kind.REPLY.value
 
 
-class Request(NamedTuple):
+# Structs, which cost a third of a tuple with names; gc=False: they hold no containers.
+class Request(msgspec.Struct, frozen=True, gc=False):
     """REQUEST: u32 peer, u32 corr, u32 remaining_ms, u8 hops, u8 length of the name, name, payload."""
 
     # Who asks, written by the server; 0 on the way to it.
@@ -41,7 +56,7 @@ class Request(NamedTuple):
     payload: bytes
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """REPLY: u32 peer, u32 corr, payload. The flags say whether it is an error, a part, or an end."""
 
     peer: int
@@ -57,34 +72,50 @@ class Cancel(NamedTuple):
 
 
 def pack_request(request: Request, *, route: int) -> bytes:
-    peer, corr, remaining_ms, hops, method, payload = request
-    name = method.encode()
-    head = _REQUEST.pack(peer, corr, remaining_ms, hops, len(name))
-    return pack(Kind.REQUEST, b"".join((head, name, payload)), route=route)
+    name, payload = request.method.encode(), request.payload
+    size = _REQUEST_REST + len(name) + len(payload)
+    peer, corr, remaining_ms, hops = request.peer, request.corr, request.remaining_ms, request.hops
+    head = _REQUEST.pack(size, _KIND_REQUEST, 0, 0, route, peer, corr, remaining_ms, hops, len(name))
+    return b"".join((head, name, payload))
 
 
 def unpack_request(frame: Frame) -> Request:
-    frame.need(_REQUEST.size)
+    method = unpack_method(frame)
     data = frame.data
-    peer, corr, remaining_ms, hops, name_len = _REQUEST.unpack_from(data, HEADER.size)
-    frame.need(_REQUEST.size + name_len)
-    start = HEADER.size + _REQUEST.size
+    peer, corr, remaining_ms, hops, name_len = _REQUEST_BODY.unpack_from(data)
+    return Request(peer, corr, remaining_ms, hops, method, data[_REQUEST_BYTES + name_len :])
+
+
+def unpack_method(frame: Frame) -> str:
+    """The method of a REQUEST, for whoever passes the frame on; all of it is well formed then."""
+    data = frame.data
+    if len(data) < _REQUEST_BYTES or len(data) < _REQUEST_BYTES + data[_NAME_LEN_AT]:
+        frame.need(_REQUEST_REST)
+        frame.need(_REQUEST_REST + data[_NAME_LEN_AT])
     try:
-        method = data[start : start + name_len].decode()
+        return data[_REQUEST_BYTES : _REQUEST_BYTES + data[_NAME_LEN_AT]].decode()
     except UnicodeDecodeError as error:
         raise RemoteProtocolError("the peer sent a REQUEST with a method that is not UTF-8") from error
-    return Request(peer, corr, remaining_ms, hops, method, data[start + name_len :])
 
 
 def pack_reply(reply: Reply, *, route: int, flags: int = 0) -> bytes:
-    peer, corr, payload = reply
-    return pack(Kind.REPLY, _PEER_CORR.pack(peer, corr) + payload, flags=flags, route=route)
+    payload = reply.payload
+    size = _REPLY_REST + len(payload)
+    return _REPLY.pack(size, _KIND_REPLY, flags, 0, route, reply.peer, reply.corr) + payload
 
 
 def unpack_reply(frame: Frame) -> Reply:
-    frame.need(_PEER_CORR.size)
-    peer, corr = _PEER_CORR.unpack_from(frame.data, HEADER.size)
-    return Reply(peer, corr, frame.data[HEADER.size + _PEER_CORR.size :])
+    peer, corr = unpack_peer_corr(frame)
+    return Reply(peer, corr, frame.data[_REPLY_BYTES:])
+
+
+def unpack_peer_corr(frame: Frame) -> tuple[int, int]:
+    """What a REPLY answers, for whoever passes the frame on."""
+    data = frame.data
+    if len(data) < _REPLY_BYTES:
+        frame.need(_REPLY_REST)
+    peer, corr = _REPLY_BODY.unpack_from(data)
+    return peer, corr
 
 
 def pack_cancel(cancel: Cancel, *, route: int) -> bytes:

@@ -138,7 +138,7 @@ class Connection(Peer):
     )
 
     def __init__(self, server: ServerCore, number: int, address: str, deadline: float) -> None:
-        super().__init__(server.limits)
+        super().__init__(server.limits, number)
         self.server: ServerCore = server
         self.number: int = number
         self.address: str = address
@@ -293,14 +293,15 @@ class Connection(Peer):
             return
         self.server.forwarder.seal()
         handler = self.server.handlers.get(kind)
-        if handler is not None and self.opened is not (kind == Kind.HELLO):
+        if handler is not None and self.opened is not (kind == _HELLO):
             handler(self, frame)
-        elif kind == Kind.HELLO:
+        elif kind == _HELLO:
             raise RemoteProtocolError("the client sent a second HELLO: a link has one handshake")
         else:
             super()._receive(frame)
 
 
+_HELLO: Final = Kind.HELLO.value
 _EVENT: Final = Kind.EVENT.value
 _KIND_AT: Final = 4  # in a header
 _ASKED: Final = (Kind.REQUEST.value, Kind.CANCEL.value)

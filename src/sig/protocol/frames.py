@@ -27,6 +27,7 @@ _PREFACE: Final = struct.Struct("<4sBBH")
 PREFACE: Final = _PREFACE.pack(MAGIC, MAJOR, MINOR, 0)
 
 HEADER: Final = struct.Struct("<IBBHI")
+_U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 
 
@@ -82,6 +83,8 @@ _FLAGS: Final[dict[int, int]] = {
     Kind.REPLY.value: REPLY_ERR | REPLY_MORE | REPLY_END,
 }
 _EVENT: Final = Kind.EVENT.value
+# What begins with who asks.
+_ASKING: Final = (Kind.REQUEST.value, Kind.CANCEL.value)
 
 
 class FramingError(RemoteProtocolError):
@@ -215,12 +218,14 @@ class FrameReader:
     Args:
         max_frame_bytes: the largest body; may be changed at any time.
         preface: whether the stream begins with one.
+        peer: written into each REQUEST and CANCEL as who asks, in place, before its bytes are shared; not if 0.
     """
 
-    __slots__ = ("_buffer", "_needed", "_preface", "error", "max_frame_bytes")
+    __slots__ = ("_buffer", "_needed", "_peer", "_preface", "error", "max_frame_bytes")
 
-    def __init__(self, max_frame_bytes: int, *, preface: bool = False) -> None:
+    def __init__(self, max_frame_bytes: int, *, preface: bool = False, peer: int = 0) -> None:
         self.max_frame_bytes: int = max_frame_bytes
+        self._peer = peer
         self.error: FramingError | None = None
         self._preface = preface
         # One buffer that grows, so that a large frame in many small reads is not copied again with each.
@@ -272,8 +277,11 @@ class FrameReader:
                 self._needed = end - start
                 break
             if known >= 0:
-                if time_us is not None and kind == _EVENT and length >= _U64.size:
-                    _U64.pack_into(buffer, start + HEADER.size, time_us)
+                if kind == _EVENT:
+                    if time_us is not None and length >= _U64.size:
+                        _U64.pack_into(buffer, start + HEADER.size, time_us)
+                elif self._peer and kind in _ASKING and length >= _U32.size:
+                    _U32.pack_into(buffer, start + HEADER.size, self._peer)
                 found.append((kind, flags, count, route, start, end))
             start = end
 

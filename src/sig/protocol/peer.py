@@ -45,7 +45,8 @@ class Peer:
         "opened",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, number: int = 0) -> None:
+        """`number`: of the other end, written into what it asks of others, so that they know whom to answer."""
         self.limits: Limits = limits
         self.opened: bool = False
         """Whether the handshake is complete."""
@@ -64,7 +65,7 @@ class Peer:
         self.frames_in: int = 0
         self.frames_out: int = 0
         """Frames handed out, but for PONG, CREDIT and a last word."""
-        self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True)
+        self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True, peer=number)
         # What leaves before all that waits in order: the preface, PONGs and the last word; then REPLYs.
         self._first = bytearray(PREFACE)
         self._replies: deque[bytes] = deque()
@@ -78,8 +79,7 @@ class Peer:
         frames = self._reader.feed(data, time_us)
         while frames:
             self.frames_in += len(frames)
-            for frame in frames:
-                self._take(frame)
+            self._take(frames)
             frames = self._reader.feed(time_us=time_us)
         if self._reader.error is not None:
             self.fail(self._reader.error)
@@ -143,19 +143,26 @@ class Peer:
         """More frames have left than pieces: some hold several."""
         self.frames_out += frames
 
-    def _take(self, frame: Frame) -> None:
-        if self.closed:
-            return
+    def _take(self, frames: list[Frame]) -> None:
+        """Frames in their order, up to one that ends the link."""
         try:
-            # Control is judged and decoded as a whole: sixteen megabytes of brackets would take seconds.
-            if frame.kind < _EVENT and len(frame.data) - HEADER.size > self.limits.max_control_frame_bytes:
-                raise RemoteProtocolError(
-                    f"the peer sent {len(frame.data) - HEADER.size} bytes of control in one frame: "
-                    f"the limit is {self.limits.max_control_frame_bytes} (max_control_frame_bytes)"
-                )
-            self._receive(frame)
+            for frame in frames:
+                if self.closed:
+                    return
+                if frame.kind < _EVENT:
+                    self._check_control(frame)
+                self._receive(frame)
         except RemoteProtocolError as error:
             self.fail(error)
+
+    def _check_control(self, frame: Frame) -> None:
+        """Control is judged and decoded as a whole: sixteen megabytes of brackets would take seconds."""
+        size = len(frame.data) - HEADER.size
+        if size > self.limits.max_control_frame_bytes:
+            raise RemoteProtocolError(
+                f"the peer sent {size} bytes of control in one frame: "
+                f"the limit is {self.limits.max_control_frame_bytes} (max_control_frame_bytes)"
+            )
 
     def _receive(self, frame: Frame) -> None:
         """One frame; those that both ends treat alike."""

@@ -49,15 +49,12 @@ from sig.messages import Route as RouteMessage
 from sig.messages import Stats as StatsMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
 from sig.protocol.bodies import (
-    Cancel,
     Reply,
-    pack_cancel,
     pack_peer_gone,
     pack_reply,
-    pack_request,
     unpack_cancel,
-    unpack_reply,
-    unpack_request,
+    unpack_method,
+    unpack_peer_corr,
 )
 from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Audience, Connection, Held, LinkSubscription, Route, Waiting
@@ -593,14 +590,14 @@ class ServerCore:
     # Requests
 
     def _request(self, connection: Connection, frame: Frame) -> None:
-        request = unpack_request(frame)
+        method = unpack_method(frame)
         route = self._routes.get(frame.route)
         error: SigError
         if route is None or route.event:
             # Who has left has no name any more; the client knows whom it asked.
             error = SenderNotConnected("")
-        elif not self.allowed(connection.identity, "request", route.sender, request.method):
-            error = Denied(f"you may not request {request.method!r} of {route.sender!r}")
+        elif not self.allowed(connection.identity, "request", route.sender, method):
+            error = Denied(f"you may not request {method!r} of {route.sender!r}")
         else:
             owner = route.held.owner
             size = len(frame.data) - HEADER.size
@@ -609,26 +606,26 @@ class ServerCore:
                     f"the request takes {size} bytes, and sender {route.sender!r} accepts {owner.max_frame_bytes}: "
                     "send it in parts, or give the sender's client a larger max_frame_bytes"
                 )
-            elif owner.put_asked(pack_request(request._replace(peer=connection.number), route=frame.route)):
+            elif owner.put_asked(frame.data):  # who asks stands in it since it was read
                 connection.called[owner] = connection.called.get(owner, 0) + 1
                 owner.asked_by[connection] = None
                 return
             else:
                 error = Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")
-        self._refuse_request(connection, request.corr, frame.route, error)
+        self._refuse_request(connection, unpack_peer_corr(frame)[1], frame.route, error)
 
     def _refuse_request(self, requester: Connection, corr: int, route: int, error: SigError) -> None:
         reply = Reply(requester.number, corr, encode_control(to_wire(error)))
         requester._hasten(pack_reply(reply, route=route, flags=REPLY_ERR))
 
     def _reply(self, connection: Connection, frame: Frame) -> None:
-        reply = unpack_reply(frame)
+        peer, corr = unpack_peer_corr(frame)
         route = self._routes.get(frame.route)
         if route is None:
             return  # the sender has left, and whoever asked has been told so
         if route.event or route.held.owner is not connection:
             raise RemoteProtocolError(f"the client replied on route {frame.route}, which is not its own")
-        requester = self.connections.get(reply.peer)
+        requester = self.connections.get(peer)
         owed = requester.called.get(connection, 0) if requester is not None else 0
         if requester is None or not owed:
             return  # gone, or answered already
@@ -645,14 +642,14 @@ class ServerCore:
                 f"the answer of sender {route.sender!r} takes {size} bytes, and this client accepts "
                 f"{requester.max_frame_bytes}: give it a larger max_frame_bytes"
             )
-            self._refuse_request(requester, reply.corr, frame.route, error)
+            self._refuse_request(requester, corr, frame.route, error)
 
     def _cancel(self, connection: Connection, frame: Frame) -> None:
-        cancel = unpack_cancel(frame)
+        unpack_cancel(frame)  # which tells whether it is well formed
         route = self._routes.get(frame.route)
         if route is not None and not route.event and route.held.owner in connection.called:
             # Where it does not get through, the handler works for nothing; its answer finds nobody.
-            route.held.owner.put_asked(pack_cancel(Cancel(connection.number, cancel.corr), route=frame.route))
+            route.held.owner.put_asked(frame.data)
 
     def _time_us(self) -> int:
         return int((self._now + self._wall_offset) * 1e6)

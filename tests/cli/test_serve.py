@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cli.commands import LIMIT_S, at_terminal, command, line_of, only_line, running
 from cli.conftest import Here
 
 import sig
+from sig import certs
 from sig.cli import limits
 
 
@@ -52,6 +56,43 @@ def test_it_serves_in_another_codec() -> None:
     ):
         client.add_sender("s", requests={"echo": lambda params: params})
         assert client.request("s", "echo", {1: b"\x00\xff"}) == {1: b"\x00\xff"}
+
+
+def test_it_serves_with_tls(tmp_path: Path) -> None:
+    made = certs.make(tmp_path, ["localhost"], ["lab"], days=1)
+    files = ["--tls-cert", made.server.cert, "--tls-key", made.server.key, "--tls-ca", made.authority.cert]
+    with running("serve", "tls://127.0.0.1:0", *map(str, files)) as process:
+        url = line_of(process).split()[1].replace("127.0.0.1", "localhost")
+        lab = made.clients[0]
+        done = command("senders", "--json", "--url", f"{url}?ca={made.authority.cert}&cert={lab.cert}&key={lab.key}")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        done = command("senders", "--url", f"{url}?ca={made.authority.cert}")
+        assert done.returncode == 3
+        assert "wants a certificate of this side" in only_line(done.stderr)
+
+
+def test_tls_options_need_an_address_that_goes_with_them() -> None:
+    done = command("serve", "tcp://127.0.0.1:0", "--tls-ca", "ca.pem")
+    assert done.returncode == 2
+    assert "write tls:// or wss://" in only_line(done.stderr)
+
+
+def test_a_web_page_may_connect_when_told(tmp_path: Path) -> None:
+    with running("serve", "ws://127.0.0.1:0/bus", "--origin", "http://lab.example") as process:
+        url = line_of(process).split()[1]
+        for origin, told in (("http://lab.example", "101"), ("http://other.example", "403")):
+            with connect_to(url) as sock:
+                sock.sendall(
+                    f"GET /bus HTTP/1.1\r\nHost: lab\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                    f"Sec-WebSocket-Protocol: pysig.v1\r\nOrigin: {origin}\r\n\r\n".encode()
+                )
+                assert sock.recv(1024).split()[1].decode() == told
+
+
+def connect_to(url: str) -> socket.socket:
+    place = urlsplit(url)
+    return socket.create_connection((place.hostname, place.port), LIMIT_S)
 
 
 @pytest.mark.parametrize(

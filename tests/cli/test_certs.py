@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from cli.commands import at_terminal, only_line
+from cli.commands import LIMIT_S, at_terminal, environment, line_of, only_line, running
 from cryptography import x509
+from docs.pages import blocks
 from protocol.certificates import CA, DAY, NOW, authority, connect, pem_of, settle
 
 from sig.carriers.contexts import TLS, client_context, server_context
@@ -273,3 +276,29 @@ def test_what_cannot_be_written_leaves_nothing_half_done(tmp_path: Path) -> None
     with pytest.raises(InvalidArgument, match="cannot make certificates in"):
         make(tmp_path, ["localhost"], days=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ca.key", "ca.pem", "server.key"]
+
+
+# -- the page that tells how ---------------------------------------------------------------------
+
+
+def test_the_commands_of_the_page_work_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one folder, in their order; but for the port, of which another may have the usual one."""
+    monkeypatch.chdir(tmp_path)
+    make_them, serve, use = blocks("howto/secure_a_server.md", "sh")
+    assert in_bash(make_them).endswith("\n")
+    words = shlex.split(serve.replace("tls://localhost?", "tls://localhost:0?"))
+    assert words[:2] == ["sig", "serve"]
+    with running(*words[1:]) as server:
+        where = line_of(server).removeprefix("serving ").strip()
+        assert where.startswith("tls://localhost:")
+        assert in_bash("set -e\n" + use.replace("tls://localhost", where)) == ""
+
+
+def in_bash(script: str) -> str:
+    """What a block of shell prints, if nothing goes wrong."""
+    sig = f'sig() {{ "{sys.executable}" -m sig "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-c", sig + script], env=environment(), capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout

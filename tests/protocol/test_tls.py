@@ -261,6 +261,13 @@ def test_what_cannot_be_a_host(host: str) -> None:
         TLSLayer(CONTEXTS["client"], server_side=False, server_hostname=host)
 
 
+def test_a_context_that_allows_no_version() -> None:
+    none = context(False, None, [CA])
+    none.maximum_version, none.minimum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+    with pytest.raises(HandshakeRefused, match="no version of TLS in common"):
+        TLSLayer(none, server_side=False, server_hostname=HOST)
+
+
 # -- others --------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,7 @@ class TLSLayer:
 
     Raises:
         InvalidArgument: what cannot be a host name.
+        HandshakeRefused: a client's context with which nothing can even begin.
     """
 
     def __init__(self, context: SSLContext, *, server_side: bool, server_hostname: str | None = None) -> None:
@@ -73,6 +74,8 @@ class TLSLayer:
         self._arrived: list[bytes] = []
         if not server_side:
             self._run(self._advance)
+            if self._failure is not None:
+                raise self._failure
 
     @property
     def held(self) -> int:

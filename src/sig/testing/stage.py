@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from types import ModuleType
 from typing import Any, Final, NamedTuple, Self, TypeAlias, TypeVar
@@ -17,6 +18,9 @@ from .place import LIMIT_S, Hands, LoopPlace, Place
 from .rest import to_rest
 
 T = TypeVar("T", bound=BaseException)
+R = TypeVar("R")
+
+_ASIDE: Final = 16
 
 FACES: Final = ("blocking", "asyncio", "mixed")
 
@@ -38,6 +42,8 @@ class Ends(NamedTuple):
     """`connect(api, server, **options)` returns what `api.connect` does. Each call makes another client."""
     clients: int | None = None
     """How many clients there may be at a time; `None` where there is no such limit."""
+    breaks: bool = True
+    """Whether an end notices at once that the other has gone without a word. A serial line does not."""
 
 
 MakePair: TypeAlias = Callable[[], AbstractContextManager[Ends]]
@@ -69,6 +75,8 @@ class Stage:
         self._stack = ExitStack()
         self._before = our_threads()
         self._hands = self._more_hands()
+        self._aside = ThreadPoolExecutor(_ASIDE, "check-aside")
+        self._stack.callback(self._aside.shutdown)
         self._clients = 0
         self.places: list[Place] = []
 
@@ -120,6 +128,23 @@ class Stage:
 
     # What checks need
 
+    def aside(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
+        """Do something in another thread meanwhile."""
+        return self._aside.submit(function, *arguments)
+
+    def cut(self) -> bool:
+        """Break the links of all clients, without a word; false where nobody would notice."""
+        driver = self.places[0].router._server
+
+        def cut() -> None:
+            for wire in list(driver._wires.values()):
+                if not wire.ours:
+                    wire.abort()
+
+        if self._ends.breaks:
+            driver.loop.call_soon_threadsafe(cut)
+        return self._ends.breaks
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The one on which `async def` handlers run."""
@@ -139,15 +164,16 @@ def same(found: object, expected: object, what: str = "") -> None:
         raise AssertionError(f"{what or 'found'}: {_short(found)}, expected: {_short(expected)}")
 
 
-def raises(kind: type[T], call: Callable[[], object]) -> T:
+def raises(kind: type[T] | tuple[type[T], ...], call: Callable[..., object], *arguments: object) -> T:
     """The error of that kind that a call raises; `AssertionError` if it raises none, or another."""
+    wanted = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
     try:
-        value = call()
+        value = call(*arguments)
     except kind as error:
         return error
     except Exception as error:
-        raise AssertionError(f"raised {type(error).__name__} ({error}), expected: {kind.__name__}") from error
-    raise AssertionError(f"returned {_short(value)}, expected: {kind.__name__}")
+        raise AssertionError(f"raised {type(error).__name__} ({error}), expected: {wanted}") from error
+    raise AssertionError(f"returned {_short(value)}, expected: {wanted}")
 
 
 def _short(value: object) -> str:

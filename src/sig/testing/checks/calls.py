@@ -17,14 +17,12 @@ _MANY: Final = 1000
 def answers_come_to_whoever_asked(stage: Stage) -> None:
     """A request is answered with what its handler returns, `None` too; a default handler is given the method."""
     places = [stage.serve(), stage.connect(), stage.other()]
+
+    def add(number: int) -> Any:
+        return lambda params: params + number
+
     for number, place in enumerate(places):
-        place.add_sender(
-            f"s{number}",
-            requests={
-                "add": lambda params, number=number: params + number,
-                None: lambda method, params: [method, params],
-            },
-        )
+        place.add_sender(f"s{number}", requests={"add": add(number), None: lambda method, params: [method, params]})
     for place in places:
         for number in range(len(places)):
             same(place.request(f"s{number}", "add", 10), 10 + number, f"the answer of s{number}")
@@ -43,9 +41,9 @@ def errors_are_those_of_the_handler(stage: Stage) -> None:
 
     for owner, caller in ((server, client), (client, server)):
         sender = owner.add_sender("s", "e", {"fail": fail, "refuse": refuse, "echo": lambda params: params})
-        error = raises(sig.RemoteError, lambda caller=caller: caller.request("s", "fail", "oven"))
+        error = raises(sig.RemoteError, caller.request, "s", "fail", "oven")
         same((error.type, error.args[0]), ("KeyError", "'oven'"), "type and text")
-        refused = raises(sig.RequestFailed, lambda caller=caller: caller.request("s", "refuse"))
+        refused = raises(sig.RequestFailed, caller.request, "s", "refuse")
         same((str(refused), refused.code, refused.data), ("door open", "interlock", {"door": 2}), "what was refused")
         same(isinstance(refused, sig.RemoteError), False, "a refusal is a RemoteError")
         same(caller.request("s", "echo", 1), 1, "the answer after that")
@@ -57,10 +55,10 @@ def who_cannot_answer_is_told_at_once(stage: Stage) -> None:
     server, client = stage.serve(), stage.connect()
     server.add_sender("s", requests={"m": len})
     server.add_sender("silent", "e")
-    raises(sig.SenderNotConnected, lambda: client.request("nobody", "m"))
-    raises(sig.MethodNotFound, lambda: client.request("s", "absent"))
-    raises(sig.RequestsNotSupported, lambda: client.request("silent", "m"))
-    raises(sig.SenderNotConnected, lambda: server.request("nobody", "m"))
+    raises(sig.SenderNotConnected, client.request, "nobody", "m")
+    raises(sig.MethodNotFound, client.request, "s", "absent")
+    raises(sig.RequestsNotSupported, client.request, "silent", "m")
+    raises(sig.SenderNotConnected, server.request, "nobody", "m")
 
 
 def a_late_answer_is_nobodys(stage: Stage) -> None:
@@ -72,7 +70,7 @@ def a_late_answer_is_nobodys(stage: Stage) -> None:
     )
     calls = [client.start_request("s", "wait", timeout=_SOON_S) for _ in range(3)]
     for call in calls:
-        error = raises(sig.RequestTimeout, lambda call=call: call.result(LIMIT_S))
+        error = raises(sig.RequestTimeout, call.result, LIMIT_S)
         same((error.sender, error.method), ("s", "wait"), "what the error tells")
     go_on.set()
     for number in range(20):
@@ -152,7 +150,7 @@ def circles_are_found(stage: Stage) -> None:
     server, client = stage.serve(), stage.connect()
     server.add_sender("a", requests={"round": lambda params: server.request("b", "round")})
     client.add_sender("b", requests={"round": lambda params: client.request("a", "round")})
-    raises(sig.LoopDetected, lambda: client.request("a", "round"))
+    raises(sig.LoopDetected, client.request, "a", "round")
 
 
 def listeners_may_ask(stage: Stage) -> None:
@@ -177,7 +175,7 @@ def what_cannot_be_sent_is_refused_at_the_caller(stage: Stage) -> None:
     server, client = stage.serve(), stage.connect()
     sender = server.add_sender("s", "e", {"echo": lambda params: params, "odd": lambda params: object()})
     client.hear("s", "e")
-    raises(sig.InvalidData, lambda: client.request("s", "echo", object()))
-    raises(sig.InvalidData, lambda: sender.trigger("e", object()))
-    raises(sig.InvalidData, lambda: client.request("s", "odd"))
+    raises(sig.InvalidData, client.request, "s", "echo", object())
+    raises(sig.InvalidData, sender.trigger, "e", object())
+    raises(sig.InvalidData, client.request, "s", "odd")
     same(client.request("s", "echo", 1), 1, "the answer after that")

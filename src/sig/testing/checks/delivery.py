@@ -120,28 +120,28 @@ def everything_up_to_the_limit_arrives(stage: Stage) -> None:
     for here, there in ((server, client), (client, server)):
         heard = there.hear("s", "e")
         sender = here.add_sender("s", "e", {"len": len})
-        *found, limit = _up_to_the_limit(lambda size, sender=sender: sender.trigger("e", "x" * size))
+        *found, limit = _up_to_the_limit(sender.trigger, "e")
         sizes = [0, 1, 2, 63, 64, 65, 1023, 1024, 1025, 4095, 4096, 4097, 16383, 16384]
         sender.trigger("e", *["x" * size for size in sizes])
-        raises(sig.MessageTooBig, lambda sender=sender: sender.trigger("e", "x" * (limit + 1)))
+        raises(sig.MessageTooBig, sender.trigger, "e", "x" * (limit + 1))
         sender.trigger("e", "the link lives")
         expected = [*found, limit, *sizes, len("the link lives")]
         same([len(str(data)) for data in heard.wait(len(expected)).data], expected, "sizes that were heard")
-        *_, limit = _up_to_the_limit(lambda size, there=there: there.request("s", "len", "x" * size))
-        raises(sig.MessageTooBig, lambda there=there: there.request("s", "len", "x" * (limit + 1)))
+        *_, limit = _up_to_the_limit(there.request, "s", "len")
+        raises(sig.MessageTooBig, there.request, "s", "len", "x" * (limit + 1))
         same(there.request("s", "len", "x"), 1, "the answer after one that was refused")
         sender.remove()
         heard.close()
 
 
-def _up_to_the_limit(attempt: Callable[[int], object]) -> list[int]:
-    """Sizes that were not refused, ever closer to the largest: framing and codec take a little of the limit."""
+def _up_to_the_limit(attempt: Callable[..., object], *arguments: object) -> list[int]:
+    """Sizes of a last argument that were not refused, up to the largest: framing and codec take a little."""
     accepted: list[int] = []
     low, high = _FRAME_BYTES - 1000, _FRAME_BYTES
     while low < high:
         size = (low + high) // 2
         try:
-            attempt(size)
+            attempt(*arguments, "x" * size)
             accepted.append(size)
             low = size + 1
         except sig.MessageTooBig:

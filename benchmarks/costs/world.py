@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sig
-from sig.carriers.tcp import TCPClient
+from sig.carriers.base import ClientCarrier
 from sig.constants import Limits
-from sig.drivers.links import LinkUser
+from sig.drivers.links import Link, LinkUser
 from sig.errors import ConnectionLost
 from sig.messages import (
     AddSender,
@@ -192,21 +192,20 @@ class MemoryLink:
         self._user.lost(ConnectionLost("the link has ended"))
 
 
-class InMemory(TCPClient):
+class InMemory(ClientCarrier):
     """What `sig.connect` takes instead of an address."""
 
-    link: MemoryLink
+    made: MemoryLink
 
     def __init__(self, world: World) -> None:
-        super().__init__()
         self._world = world
 
-    def open(self, limits: Limits, timeout: float) -> MemoryLink:  # type: ignore[override]  # a link like any other
-        self.link = MemoryLink(self._world)
-        return self.link
+    def link(self, limits: Limits, timeout: float) -> Link:
+        self.made = MemoryLink(self._world)
+        return self.made
 
 
 def connect(world: World) -> tuple[sig.ClientRouter, MemoryLink]:
     """An ordinary client of that world, and its link."""
     carrier = InMemory(world)
-    return sig.connect(carrier, **world.options), carrier.link
+    return sig.connect(carrier, **world.options), carrier.made

@@ -60,5 +60,8 @@ TARGETS = (
     Target("computing, event age p99 / pyzmq", "computing", "p99", "sig_blocking", TWO_PART, 1, 0.8, LOWER),
     Target("round trip p50 / pyzmq", "roundtrip", "p50", "sig_blocking", TWO_PART, 0.7, 0.45, LOWER),
     Target("64 in flight, asyncio / pyzmq pipelined", "pipelined", "rate", "sig_asyncio", TWO_PART, 1.5, 2.5),
+    Target("throughput, Unix socket / TCP", "throughput", "rate", "sig_unix", ("sig_blocking",), 1, 1.1),
+    Target("throughput, TLS / TCP", "throughput", "rate", "sig_tls", ("sig_blocking",), 0.6, 0.8),
+    Target("throughput, WebSocket / TCP", "throughput", "rate", "sig_websocket", ("sig_blocking",), 0.8, 0.9),
     Target("memory per idle connection, KiB", "memory", "each", "sig_blocking", (), 8, 4, LOWER),
 )

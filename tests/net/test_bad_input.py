@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from net.places import KINDS, place, stranger
 
 import sig
 from sig.messages import Error, Hello, decode_control, encode_control
@@ -87,9 +88,7 @@ def log() -> Iterator[Lines]:
 
 def talk(url: str, data: bytes) -> bytes:
     """Send bytes, and read until the server closes."""
-    host, _, port = url.removeprefix("tcp://").rpartition(":")
-    with socket.create_connection((host, int(port)), 10) as sock:
-        sock.settimeout(10)
+    with stranger(url, 10) as sock:
         sock.sendall(data)
         answer = b""
         try:
@@ -118,6 +117,28 @@ def test_a_stranger_costs_its_own_connection_and_one_line(greeting: str, log: Li
         honest.flush()
     assert [data for event, data in got if event == "e"] == [1]
     assert [event for event, _ in got] == ["#connect", "e", "#disconnect"]
+    assert len(log.lines) == 1, log.lines
+    assert len(log.lines[0].splitlines()) == 1
+    assert len(log.lines[0]) < 800
+
+
+# To them the preface is as strange as the others.
+ELSEWHERE = ("http", "websocket", "tls 1.3", "ssh", "zmtp", "nulls", "text", "random", "event of nobody")
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("greeting", ELSEWHERE)
+def test_strangers_at_other_carriers(kind: str, greeting: str, log: Lines) -> None:
+    with (
+        place(kind) as there,
+        sig.serve(there.url, **there.server) as server,
+        sig.connect(server.urls[0], **there.client) as honest,
+    ):
+        honest.add_sender("honest", requests={"m": lambda params: params})
+        answer = talk(server.urls[0], GREETINGS[greeting])
+        assert len(answer) < 2000
+        assert log.came.wait(10)
+        assert honest.request("honest", "m", 2) == 2
     assert len(log.lines) == 1, log.lines
     assert len(log.lines[0].splitlines()) == 1
     assert len(log.lines[0]) < 800

@@ -61,18 +61,14 @@ def _asyncio_face() -> str | None:
     return None if importlib.util.find_spec("sig.aio") else "sig has no asyncio face"
 
 
-def _unix_sockets() -> str | None:
-    from sig.carriers.address import SCHEMES
-
-    return None if "unix" in SCHEMES else "sig has no Unix sockets"
-
-
 ALL = (
     Contestant("sig_blocking", "sig, blocking, TCP, JSON", {}, {}),
     Contestant("sig_asyncio", "sig, asyncio", {}, {}, not_yet=_asyncio_face),
     Contestant("sig_uvloop", "sig, asyncio on uvloop", {"uvloop": "uvloop"}, {}, not_yet=_asyncio_face),
     Contestant("sig_msgpack", "sig, blocking, MessagePack", {}, {}),
-    Contestant("sig_unix", "sig, blocking, Unix socket", {}, {}, not_yet=_unix_sockets),
+    Contestant("sig_unix", "sig, blocking, Unix socket", {}, {}),
+    Contestant("sig_tls", "sig, blocking, TLS", {"cryptography": "cryptography"}, {}),
+    Contestant("sig_websocket", "sig, blocking, WebSocket", {"websockets": "websockets"}, {}),
     Contestant("pyzmq_two_part", "pyzmq, topic and body", {"pyzmq": "zmq"}, {}),
     Contestant("pyzmq_by_part", "pyzmq, topic and body, part by part", {"pyzmq": "zmq"}, {}, offers=(EVENTS,)),
     Contestant("pyzmq_one_part", "pyzmq, one part", {"pyzmq": "zmq"}, {}, offers=(EVENTS,)),

@@ -17,11 +17,15 @@ from sig.protocol.layers import Layer
 T = TypeVar("T")
 
 
+def _due(layer: Layer) -> bool:
+    deadline = layer.next_deadline()
+    return deadline is not None and deadline <= time.monotonic()
+
+
 def _given(layer: Layer, data: bytes | memoryview) -> bytes:
     """What comes of bytes from the medium. Media of layers that know time bring an empty piece now and then."""
     now = time.monotonic()
-    due = layer.next_deadline()
-    if due is not None and due <= now:
+    if _due(layer):
         layer.handle_timeout(now)
     return layer.receive(data, now)
 
@@ -73,6 +77,8 @@ class LayeredLink:
         within, error = self._user.locked(lambda: self._take(data))
         if within:
             self._user.received(within)
+            if _due(self._layer):  # it had more to say, behind these
+                self.received(b"")
         if error is not None:
             self._user.lost(error)
         elif held and not self._layer.held:
@@ -159,6 +165,8 @@ class LayeredWire(Wire):
             connection.identity = self._layer.identity
         if within:
             self._driver.received(connection, within)
+            if _due(self._layer):  # it had more to say, behind these
+                self.received(connection, b"")
         if connection.error is not None or (held and not self._layer.held):
             self._driver.pump(connection)
         if self._layer.closed:

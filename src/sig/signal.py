@@ -194,6 +194,15 @@ class Signal(Plan):
             except Exception as error:
                 self._failed(call, error)
 
+    def trigger_many(self, values: Iterable[object]) -> None:
+        """Trigger once for each value, in order: `trigger`, bound once. Raises as it does, at that value.
+
+        Those before it have been triggered then. With links, values that come quickly share frames, as events always do.
+        """
+        trigger = self.trigger
+        for data in values:
+            trigger(data)
+
     def bind(self, trigger: Callable[[object], None], send: Callback) -> None:
         """For routers with links: `trigger` takes the place of the method, unless a subclass has its own; that one
         calls `send` in the end.

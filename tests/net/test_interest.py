@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from net.raw import Raw
 
 import sig
@@ -24,3 +25,16 @@ def test_an_owner_that_never_confirms_holds_a_listener_up_for_so_long_and_no_lon
         assert decode_control(Interest, mute.read(Kind.INTEREST).body).state == "some"
         mute.send(pack_batch(route, [b"2"], lens=False, lines=True))
         assert raw.read(Kind.EVENT).body[8:] == b"2"
+
+
+def test_many_values_go_over_a_link_in_order_up_to_the_one_that_cannot_be_sent() -> None:
+    got: list[object] = []
+    with sig.serve("tcp://127.0.0.1:0") as server, sig.connect(server.urls[0]) as client:
+        server.listen(lambda info, data: got.append(data), "s", "e")
+        signal = client.add_sender("s", ["e"]).signal("e")
+        signal.trigger_many(range(1000))
+        with pytest.raises(sig.InvalidData):
+            signal.trigger_many([1000, object(), 1001])
+        client.flush()
+        server.flush()
+    assert got == list(range(1001))

@@ -45,6 +45,21 @@ def test_trigger_calls_every_listener_with_info_and_data_and_returns_none(
     assert all(given is data for _, given in got)
 
 
+def test_many_values_are_as_many_triggers(router: sig.Router, signal: sig.Signal) -> None:
+    got: list[object] = []
+    router.listen(lambda info, data: got.append(data), signal.sender, signal.event)
+    signal.trigger_many(iter(range(3)))
+    assert got == [0, 1, 2]
+
+    def values() -> Iterator[object]:
+        yield 3
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        signal.trigger_many(values())
+    assert got == [0, 1, 2, 3]
+
+
 def test_broadcasts_come_first_and_specific_ones_last_each_in_order_of_registration(
     router: sig.Router, signal: sig.Signal
 ) -> None:

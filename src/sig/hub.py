@@ -166,10 +166,16 @@ class Hub(OldNames):
         return self._recall(name, event)
 
     def _requesting(self, sender: Name, method: str, params: object, type: Any, timeout: float | None) -> Steps[Any]:
-        name, check = check_sender(name_of(sender)), check_method(method)
-        limit = self.limits.request_timeout_s if timeout is None else timeout
+        name, check, limit = self._checked_request(sender, method, timeout)
         answer = yield from self._ask(name, check, params, limit)
         return answer if type is None else converted(answer, type, name, check)
+
+    def _checked_request(self, sender: Name, method: str, timeout: float | None) -> tuple[str, str, float]:
+        return (
+            check_sender(name_of(sender)),
+            check_method(method),
+            self.limits.request_timeout_s if timeout is None else timeout,
+        )
 
     def _start_request(
         self,

@@ -37,9 +37,9 @@ from sig.info import Info, Received, SenderInfo
 from sig.log import logger
 from sig.messages import AddSender, Close, Flush, RemoveSender, SenderRow, Senders
 from sig.messages import Stats as StatsMessage
-from sig.names import check_method, check_sender, matches
+from sig.names import check_sender, matches
 from sig.protocol.client import ClientCore
-from sig.requests import Requests, next_hop
+from sig.requests import Requests, Trail, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
 from sig.stats import Stats, listener_stats
@@ -252,12 +252,11 @@ class Linked(Hub):
         return at_once(None)
 
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
-        driver = self._linked()
-        trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
+        driver, trail = self._linked(), self._trail(sender, method, timeout)
         held = self._senders.get(sender)
         if held is not None:
             self._check_wait(held, method)
-        payload = self._codec.encode(params)
+        payload = self._encoded(params)
         answer = yield partial(driver.request, sender, method, payload, deadline=trail.deadline, hops=trail.hops)
         return self._codec.decode(answer)
 
@@ -270,10 +269,8 @@ class Linked(Hub):
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
     ) -> Callable[[], object]:
-        name, check = check_sender(name_of(sender)), check_method(method)
-        driver = self._linked()
-        limit = self.limits.request_timeout_s if timeout is None else timeout
-        trail = next_hop(time.monotonic(), limit, name, check, self.limits)
+        name, check, limit = self._checked_request(sender, method, timeout)
+        driver, trail = self._linked(), self._trail(name, check, limit)
         decode = self._codec.decode
 
         def answered(value: Any, error: BaseException | None) -> None:
@@ -285,9 +282,18 @@ class Linked(Hub):
                     error = trouble
             done(value, error)
 
-        payload = self._codec.encode(params)
-        begin = driver.asking(name, check, payload, deadline=trail.deadline, hops=trail.hops)
-        return driver.start(begin, answered)
+        payload = self._encoded(params)
+        number = driver.start_request(name, check, payload, deadline=trail.deadline, hops=trail.hops, done=answered)
+        return partial(driver.give_up, number)
+
+    def _trail(self, sender: str, method: str, timeout: float) -> Trail:
+        return next_hop(time.monotonic(), timeout, sender, method, self.limits)
+
+    def _encoded(self, params: object) -> bytes:
+        try:
+            return self._codec.quick(params)
+        except Exception:
+            return self._codec.encode(params)  # raises what is wrong, in a sentence
 
     def _check_wait(self, held: Owned, method: str) -> None:
         """Refuse to wait on the loop that would have to answer."""

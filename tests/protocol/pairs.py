@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from sig.codecs import as_codec
 from sig.constants import Limits
@@ -102,10 +103,10 @@ class End:
         self, sender: str, method: str, payload: bytes = b"null", *, timeout: float = 30, hops: int = 1
     ) -> tuple[Answer, Callable[[], None]]:
         answer = Answer()
-        give_up = self.core.request(
+        number = self.core.request(
             sender, method, payload, now=self.world.now, deadline=self.world.now + timeout, hops=hops, done=answer
         )
-        return answer, give_up
+        return answer, partial(self.core.give_up, number)
 
     def asked(self) -> list[RequestArrived]:
         return [news for news in self.news if isinstance(news, RequestArrived)]

@@ -193,6 +193,8 @@ def test_after_leaving_it_is_our_own_doing() -> None:
     assert [frame.kind for frame in said(core)] == [Kind.BYE]
     with pytest.raises(Closed, match="has been closed"):
         core.call(Flush(), 0.0, 5, Answer())
+    with pytest.raises(Closed, match="has been closed"):
+        core.request("s", "m", b"", now=0.0, deadline=5.0, hops=1, done=Answer())
 
 
 # -- events --------------------------------------------------------------------------------------
@@ -480,6 +482,15 @@ def test_the_time_that_is_left_travels() -> None:
     world.now += 1.5  # the route is still being asked for
     world.settle()
     assert owner.asked()[0].request.remaining_ms == 500
+
+
+def test_a_request_of_nobody_comes_to_the_servers_error() -> None:
+    world = World()
+    a = world.client()
+    answer, _ = a.request("nobody", "m")
+    world.settle()
+    assert isinstance(answer.error, SenderNotConnected)
+    assert (answer.times, answer.error.sender, len(a.core.calls)) == (1, "nobody", 0)
 
 
 def test_giving_up_before_the_route_is_known_sends_nothing() -> None:

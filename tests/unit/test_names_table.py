@@ -403,8 +403,8 @@ def test_a_reply_that_does_not_come_is_none() -> None:
 
 def test_its_place_is_taken_by_the_calls_of_the_protocol() -> None:
     answers: list[object] = []
-    calls = Calls(limit=1)
-    number = calls.open(lambda value, error: answers.append(value), 1.0, lambda number: sig.SigError("over"))
+    calls = Calls[None](1, lambda number, call: sig.SigError("over"))
+    number = calls.open(lambda value, error: answers.append(value), 1.0, None)
     assert calls.succeed(number, "reply") is True
     assert calls.succeed(number, "again") is False
     assert answers == ["reply"]

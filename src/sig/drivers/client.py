@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from sig.codecs import Codec
@@ -58,7 +57,7 @@ class ClientDriver:
         self._ended = ended
         self._link: Link | None = None
         self._leaving = False  # by our own doing
-        self._answered: list[Callable[[], object]] = []  # to be told once the lock has been left
+        self._answered: list[tuple[Done, object, BaseException | None]] = []  # to be told once the lock has been left
         self._gone = False  # everybody has been told that the link is down, or is about to be
 
     # Steps of verbs, see `steps`: they wait, or return something to await
@@ -67,8 +66,8 @@ class ClientDriver:
         """Shake hands over a link; raises what went wrong, and leaves nothing behind then."""
         raise NotImplementedError
 
-    def ask(self, begin: Callable[[Done], Callable[[], None] | None], timeout: float) -> Any:
-        """Begin something, and wait for what its `Done` is called with; `begin` returns what gives it up."""
+    def ask(self, begin: Callable[[Done], int | None], timeout: float) -> Any:
+        """Begin something, and wait for what its `Done` is called with; `begin` returns the number of a request."""
         raise NotImplementedError
 
     def drain(self, timeout: float) -> Any:
@@ -90,34 +89,36 @@ class ClientDriver:
 
     def request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int) -> Any:
         """Ask a sender, and wait for the payload of its answer. A step."""
-        return self.ask(self.asking(sender, method, payload, deadline=deadline, hops=hops), deadline - time.monotonic())
+        now = time.monotonic()
+
+        def begin(done: Done) -> int:
+            return self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
+
+        return self.ask(begin, deadline - now)
 
     # What does not wait
 
-    def asking(
-        self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int
-    ) -> Callable[[Done], Callable[[], None]]:
-        """What begins a request."""
-        return lambda done: self.core.request(
-            sender, method, payload, now=time.monotonic(), deadline=deadline, hops=hops, done=done
-        )
+    def start_request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int, done: Done) -> int:
+        """Ask a sender without waiting; `done` is called where bytes are read, or where time passes.
 
-    def start(self, begin: Callable[[Done], Callable[[], None]], done: Done) -> Callable[[], None]:
-        """Begin something without waiting; `done` is called where bytes are read, or where time passes.
-
-        Returns what gives it up: `done` is not called then.
+        Returns the number of the request, for `give_up`.
         """
+
+        def answered(value: object, error: BaseException | None) -> None:
+            self._answered.append((done, value, error))
+
+        now = time.monotonic()
         with self._lock:
-            give_up = begin(lambda value, error: self._answered.append(partial(done, value, error)))
+            number = self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=answered)
             self._say()
             self._watch()
+        return number
 
-        def drop() -> None:
-            with self._lock:
-                give_up()
-                self._pump()
-
-        return drop
+    def give_up(self, number: int) -> None:
+        """Nobody waits for the answer to that request any more: its `done` is not called."""
+        with self._lock:
+            self.core.give_up(number)
+            self._pump()
 
     def tell(self, message: Call) -> None:
         """Ask the server for something whose answer does not matter; nothing happens on a link that is down."""
@@ -229,8 +230,8 @@ class ClientDriver:
         while self._answered:
             with self._lock:
                 answered, self._answered = self._answered, []
-            for tell in answered:
-                tell()
+            for done, value, error in answered:
+                done(value, error)
 
     def _on_time(self) -> None:
         """A deadline may have come."""

@@ -68,7 +68,7 @@ class LoopDriver(ClientDriver):
         self._gate = _Gate()
         self._waiting: set[asyncio.Future[None]] = set()  # for room
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._due = 0.0  # when it rings
         tell_child(self)
 
     # Steps of verbs
@@ -86,7 +86,7 @@ class LoopDriver(ClientDriver):
             await self.close(0)
             raise
 
-    async def ask(self, begin: Callable[[Done], Callable[[], None] | None], timeout: float) -> object:
+    async def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
         self._check_loop()
         future: asyncio.Future[object] = self._loop.create_future()
 
@@ -98,15 +98,14 @@ class LoopDriver(ClientDriver):
             else:
                 future.set_exception(copy.copy(error))  # others may be given the same
 
-        give_up = begin(done)
+        number = begin(done)
         self._say()
         self._watch()
         try:
             return await future
         except asyncio.CancelledError:
-            if give_up is not None:
-                give_up()
-                self._pump()
+            if number is not None:
+                self.give_up(number)
             raise
 
     async def drain(self, timeout: float) -> None:
@@ -151,9 +150,17 @@ class LoopDriver(ClientDriver):
 
     # What does not wait
 
-    def start(self, begin: Callable[[Done], Callable[[], None]], done: Done) -> Callable[[], None]:
-        self._check_loop()
-        return super().start(begin, done)
+    def start_request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int, done: Done) -> int:
+        if asyncio._get_running_loop() is not self._loop:
+            self._check_loop()
+        # `done` may be called while bytes are read: there is no lock, and whoever awaits the answer goes on later.
+        now = monotonic()
+        number = self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
+        if not self._gate.armed:
+            self._say()
+        if self._timer is None or deadline < self._due - _TICK_S:
+            self._watch()
+        return number
 
     def tell(self, message: Call) -> None:
         """As `ClientDriver.tell`, from any thread: subscriptions may be closed on any, or collected."""
@@ -272,15 +279,12 @@ class LoopDriver(ClientDriver):
 
     def _watch(self) -> None:
         """Be there at the next deadline."""
-        deadline = self.core.next_deadline()
-        if deadline is None:
-            return
-        due = self._loop.time() + max(0.0, deadline - monotonic())
-        if self._timer is None or due < self._due - _TICK_S:
+        due = self.core.next_deadline()
+        if due is not None and (self._timer is None or due < self._due - _TICK_S):
             if self._timer is not None:
                 self._timer.cancel()
-            self._due = due  # not asked of the timer: for uvloop one that is due is none
-            self._timer = self._loop.call_at(due, self._on_time)
+            self._due = due
+            self._timer = self._loop.call_later(max(0.0, due - monotonic()), self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None

@@ -137,10 +137,10 @@ class ThreadsDriver(ClientDriver):
                 link.join(0)  # it never began
             raise
 
-    def ask(self, begin: Callable[[Done], Callable[[], None] | None], timeout: float) -> object:
+    def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
         answer = Answer()
         with self._lock:
-            give_up = begin(answer.give)
+            number = begin(answer.give)
             self._pump()
             deadline = monotonic() + timeout  # not before the core's
         try:
@@ -149,10 +149,8 @@ class ThreadsDriver(ClientDriver):
                     self.core.handle_timeout(monotonic())
                     self._pump()
         except BaseException:  # KeyboardInterrupt
-            if give_up is not None:
-                with self._lock:
-                    give_up()
-                    self._pump()
+            if number is not None:
+                self.give_up(number)
             raise
         return answer.result()
 

@@ -6,21 +6,45 @@ the error; the driver passes `now` in and wakes whoever waits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
-from heapq import heapify, heappop, heappush
+from typing import Generic, TypeAlias, TypeVar
+
+import msgspec
 
 from sig.errors import Overloaded, SigError
 
-Done = Callable[[object, BaseException | None], object]
+T = TypeVar("T")
+
+Done: TypeAlias = Callable[[object, BaseException | None], object]
+
+_LARGEST_NUMBER = 0xFFFFFFFF
 
 
-class Calls:
-    """The calls of one end that wait for their answers, by a number of 32 bits."""
+class Waiting(msgspec.Struct, Generic[T]):
+    """One call that waits for its answer."""
 
-    def __init__(self, limit: int) -> None:
+    done: Done
+    deadline: float
+    what: T
+    """What the call is, for `expired`."""
+    about: Hashable
+    """What groups calls for `fail_about`; may be set later."""
+
+
+class Calls(Generic[T]):
+    """The calls of one end that wait for their answers, by a number of 32 bits.
+
+    `expired(number, call)` makes the error of a call whose time is over.
+    """
+
+    def __init__(self, limit: int, expired: Callable[[int, Waiting[T]], SigError]) -> None:
         self._limit = limit
-        self._waiting: dict[int, _Waiting] = {}
-        self._deadlines: list[tuple[float, int]] = []
+        self._expired = expired
+        self._waiting: dict[int, Waiting[T]] = {}
+        # No call ends before this. A call that is answered leaves it as it is: most are, long before their deadline,
+        # and it costs less to look at all of them now and then than to keep them sorted.
+        self._soonest = math.inf
         self._last = 0
         self.late: int = 0
         """Answers to calls that nobody waited for any more."""
@@ -28,39 +52,35 @@ class Calls:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def open(self, done: Done, deadline: float, expired: Callable[[int], SigError], about: Hashable = None) -> int:
-        """Number a new call. `expired(number)` makes the error at its deadline; `about` groups calls for `fail_about`.
-
-        Raises `Overloaded` above the limit: nothing has been sent then.
-        """
-        if len(self._waiting) >= self._limit:
+    def open(self, done: Done, deadline: float, what: T, about: Hashable = None) -> int:
+        """Number a new call. Raises `Overloaded` above the limit: nothing has been sent then."""
+        waiting = self._waiting
+        if len(waiting) >= self._limit:
             raise Overloaded(f"{self._limit} requests of this client wait for their answers: take those in first")
-        number = self._last
-        while True:
-            number = (number + 1) & 0xFFFFFFFF
-            if number and number not in self._waiting:
-                break
+        number = self._last % _LARGEST_NUMBER + 1
+        while number in waiting:
+            number = number % _LARGEST_NUMBER + 1
         self._last = number
-        self._waiting[number] = _Waiting(done, deadline, expired, about)
-        if len(self._deadlines) > 64 + 2 * len(self._waiting):
-            # Most calls end long before their deadline: their places in the heap must not outlive them.
-            self._deadlines = [(waiting.deadline, number) for number, waiting in self._waiting.items()]
-            heapify(self._deadlines)
-        else:
-            heappush(self._deadlines, (deadline, number))
+        waiting[number] = Waiting(done, deadline, what, about)
+        if deadline < self._soonest:
+            self._soonest = deadline
         return number
 
-    def set_about(self, number: int, about: Hashable) -> bool:
-        """Say later what a call is about; false if nobody waits for it any more."""
-        waiting = self._waiting.get(number)
-        if waiting is not None:
-            waiting.about = about
-        return waiting is not None
+    def find(self, number: int) -> Waiting[T] | None:
+        """The call of that number, while it waits."""
+        return self._waiting.get(number)
 
-    def about(self, number: int) -> Hashable:
-        """What the call is about; `None` for a number nobody waits for."""
+    def take(self, number: int, about: Hashable) -> Waiting[T] | None:
+        """The call of that number, if it waits and is about that: it is over then, and whoever takes it calls `done`.
+
+        Else the answer is late, and counted.
+        """
         waiting = self._waiting.get(number)
-        return waiting.about if waiting is not None else None
+        if waiting is None or waiting.about != about:
+            self.late += 1
+            return None
+        del self._waiting[number]
+        return waiting
 
     def succeed(self, number: int, value: object) -> bool:
         """The answer came; false if nobody waits for it."""
@@ -70,9 +90,9 @@ class Calls:
         """There will be no answer; false if nobody waits for it."""
         return self._finish(number, None, error)
 
-    def forget(self, number: int) -> bool:
-        """Nobody waits any more; the function is not called."""
-        return self._waiting.pop(number, None) is not None
+    def forget(self, number: int) -> Waiting[T] | None:
+        """Nobody waits any more: the function is not called. The call, if it did wait."""
+        return self._waiting.pop(number, None)
 
     def fail_about(self, about: Hashable, error: BaseException) -> None:
         """Fail every call about that."""
@@ -85,23 +105,23 @@ class Calls:
             self._finish(number, None, error)
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` has something to do."""
-        while self._deadlines:
-            deadline, number = self._deadlines[0]
-            waiting = self._waiting.get(number)
-            if waiting is not None and waiting.deadline == deadline:
-                return deadline
-            heappop(self._deadlines)
-        return None
+        """When to call `handle_timeout`; no call ends before that, perhaps none does then. `None`: no call waits."""
+        if not self._waiting:
+            self._soonest = math.inf
+            return None
+        return self._soonest
 
     def handle_timeout(self, now: float) -> list[int]:
-        """Fail the calls whose time is over; returns their numbers."""
-        over = []
-        while (deadline := self.next_deadline()) is not None and deadline <= now:
-            _, number = heappop(self._deadlines)
-            over.append(number)
-            self._finish(number, None, self._waiting[number].expired(number))
-        return over
+        """Fail the calls whose time is over, in the order of their deadlines; returns their numbers."""
+        if now < self._soonest:
+            return []
+        over = [(waiting.deadline, number) for number, waiting in self._waiting.items() if waiting.deadline <= now]
+        numbers = [number for _, number in sorted(over)]
+        for number in numbers:
+            if (waiting := self._waiting.get(number)) is not None:  # else one of those before it has given it up
+                self._finish(number, None, self._expired(number, waiting))
+        self._soonest = min((waiting.deadline for waiting in self._waiting.values()), default=math.inf)
+        return numbers
 
     def _finish(self, number: int, value: object, error: BaseException | None) -> bool:
         waiting = self._waiting.pop(number, None)
@@ -110,13 +130,3 @@ class Calls:
             return False
         waiting.done(value, error)
         return True
-
-
-class _Waiting:
-    __slots__ = ("about", "deadline", "done", "expired")
-
-    def __init__(self, done: Done, deadline: float, expired: Callable[[int], SigError], about: Hashable) -> None:
-        self.done = done
-        self.deadline = deadline
-        self.expired = expired
-        self.about = about

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+import msgspec
+
 from sig.codecs import Codec
 from sig.constants import Limits
 from sig.errors import (
@@ -55,7 +57,7 @@ from sig.protocol.bodies import (
     unpack_reply,
     unpack_request,
 )
-from sig.protocol.calls import Calls, Done
+from sig.protocol.calls import Calls, Done, Waiting
 from sig.protocol.events import count_events
 from sig.protocol.frames import (
     FRAMING_ROOM_BYTES,
@@ -73,6 +75,9 @@ from sig.protocol.peer import Peer
 
 VERSION: Final = 1
 _EVENT: Final = Kind.EVENT.value
+
+# Sender, method, and when it was asked.
+_Asked: TypeAlias = tuple[str, str, float]
 
 # What an outlet is told instead of a route.
 CLOSED: Final = 0
@@ -105,7 +110,8 @@ class ListenerReady(NamedTuple):
     listener: object
 
 
-class RequestArrived(NamedTuple):
+# A struct, which costs a third of a tuple with names: there can be a hundred thousand in a second.
+class RequestArrived(msgspec.Struct, frozen=True):
     """Somebody asks a sender of this client."""
 
     sender: str
@@ -141,8 +147,9 @@ class ClientCore(Peer):
         self.error: SigError | None = None
         self.codec = codec
         self.welcome: Welcome | None = None
-        self.calls: Calls = Calls(limits.requests_out)
-        self._control = Calls(0xFFFFFFFF)  # bounded by what the application does at a time: each blocks its caller
+        self.calls: Calls[_Asked] = Calls(limits.requests_out, self._request_expired)
+        # With what to say where no answer comes. Bounded by what the application does: each call blocks its caller.
+        self._control: Calls[str] = Calls(0xFFFFFFFF, lambda _, call: ConnectionLost(call.what))
         self._news: list[News] = []
         self.outgoing: Outgoing = Outgoing(codec, limits.max_frame_bytes, limits.send_window_bytes)
         self._outlets: dict[tuple[str, str], Callable[[int], object]] = {}
@@ -176,9 +183,7 @@ class ClientCore(Peer):
         limit = min(self.max_frame_bytes, self.limits.max_control_frame_bytes)
         if len(body) > limit:
             raise MessageTooBig(f"{what} takes {len(body)} bytes, and the limit is {limit}: say less at a time")
-        number = self._control.open(
-            done, now + timeout, lambda _: ConnectionLost(f"the server did not answer {what} within {timeout:g} s")
-        )
+        number = self._control.open(done, now + timeout, f"the server did not answer {what} within {timeout:g} s")
         self._put(pack(Kind.CALL, body, route=number))
 
     def listen(
@@ -230,61 +235,66 @@ class ClientCore(Peer):
 
     def request(
         self, sender: str, method: str, payload: bytes, *, now: float, deadline: float, hops: int, done: Done
-    ) -> Callable[[], None]:
-        """Ask a sender; `done` gets the payload of the answer, or the error. Returns what gives the request up.
+    ) -> int:
+        """Ask a sender; `done` gets the payload of the answer, or the error. Returns its number, for `give_up`.
 
         Raises `Overloaded` when too many wait for their answers.
         """
-        self._check_alive()
-        check_payload(payload, self.max_frame_bytes)
+        if self.closed:
+            raise self._end()
+        if len(payload) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
+            check_payload(payload, self.max_frame_bytes)
         self._now = now
+        route = self._request_routes.get(sender)
+        number = self.calls.open(done, deadline, (sender, method, now), route)
+        if route is not None:
+            self._send_request(number, route, deadline, hops, method, payload)
+            return number
 
-        def answered(value: object, error: BaseException | None) -> None:
-            if isinstance(error, SenderNotConnected) and not error.sender:
-                error = SenderNotConnected(sender)  # the server did not know any more whose route it was
-            done(value, error)
-
-        def expired(number: int) -> SigError:
-            self._cancel_request(number)
-            return RequestTimeout(sender, method, round(deadline - now, 3))
-
-        number = self.calls.open(answered, deadline, expired)
-
-        def send(_: object, error: BaseException | None) -> None:
-            route = self._request_routes.get(sender)
-            if error is None and route is None:
-                error = RemoteProtocolError("the server answered OpenRequests without a ROUTE")
+        def opened(_: object, error: BaseException | None) -> None:
+            call = self.calls.find(number)
+            if call is None:
+                return  # it was given up, or is over
+            call.about = route = self._request_routes.get(sender)
             if error is not None:
                 self.calls.fail(number, error)
-            elif route is not None and self.calls.set_about(number, route):  # else it was given up, or is over
-                remaining = max(1, int(min((deadline - self._now) * 1000, NO_DEADLINE - 1)))
-                self._put(pack_request(Request(0, number, remaining, hops, method, payload), route=route))
+            elif route is None:
+                self.calls.fail(number, RemoteProtocolError("the server answered OpenRequests without a ROUTE"))
+            else:
+                self._send_request(number, route, deadline, hops, method, payload)
 
-        def give_up() -> None:
-            self._cancel_request(number)
-            self.calls.forget(number)
+        self.call(OpenRequests(sender), now, deadline - now, opened)
+        return number
 
-        if sender in self._request_routes:
-            send(None, None)
-        else:
-            self.call(OpenRequests(sender), now, deadline - now, send)
-        return give_up
+    def _send_request(self, number: int, route: int, deadline: float, hops: int, method: str, payload: bytes) -> None:
+        remaining = max(1, int(min((deadline - self._now) * 1000, NO_DEADLINE - 1)))
+        self.outgoing.put(pack_request(Request(0, number, remaining, hops, method, payload), route=route))
 
-    def _cancel_request(self, number: int) -> None:
+    def give_up(self, number: int) -> None:
+        """Nobody waits for the answer to this request any more: its `done` is not called, and the owner is told."""
+        call = self.calls.forget(number)
+        if call is not None:
+            self._cancel_request(number, call)
+
+    def _request_expired(self, number: int, call: Waiting[_Asked]) -> SigError:
+        self._cancel_request(number, call)
+        sender, method, asked = call.what
+        return RequestTimeout(sender, method, round(call.deadline - asked, 3))
+
+    def _cancel_request(self, number: int, call: Waiting[_Asked]) -> None:
         """Tell the owner, if it has been asked, that nobody waits any more."""
-        route = self.calls.about(number)
-        if isinstance(route, int) and not self.closed:
-            self._put(pack_cancel(Cancel(0, number), route=route))
+        if isinstance(call.about, int) and not self.closed:
+            self._put(pack_cancel(Cancel(0, number), route=call.about))
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         """Answer a request, with a payload or an error."""
         limit = self.max_frame_bytes - FRAMING_ROOM_BYTES
+        flags = 0
         if error is None and payload is not None and len(payload) > limit:
             error = MessageTooBig(
                 f"the answer takes {len(payload)} bytes, and the limit is {limit}: ask for less, "
                 "or raise max_frame_bytes on both sides"
             )
-        flags = 0
         if error is not None or payload is None:
             payload, flags = _error_payload(error, min(limit, self.limits.max_control_frame_bytes)), REPLY_ERR
         request = arrived.request
@@ -465,14 +475,18 @@ class ClientCore(Peer):
 
     def _reply(self, frame: Frame) -> None:
         reply = unpack_reply(frame)
-        if self.calls.about(reply.corr) != frame.route:
-            self.calls.late += 1
+        call = self.calls.take(reply.corr, frame.route)
+        if call is None:
+            return  # it came too late
+        if not frame.flags & (REPLY_ERR | REPLY_MORE):
+            call.done(reply.payload, None)
         elif frame.flags & REPLY_ERR:
-            self.calls.fail(reply.corr, self._told(reply.payload))
-        elif frame.flags & REPLY_MORE:
-            self.calls.fail(reply.corr, ProtocolError("the sender answers in parts, which this version does not take"))
+            error = self._told(reply.payload)
+            if isinstance(error, SenderNotConnected) and not error.sender:
+                error = SenderNotConnected(call.what[0])  # the server did not know any more whose route it was
+            call.done(None, error)
         else:
-            self.calls.succeed(reply.corr, reply.payload)
+            call.done(None, ProtocolError("the sender answers in parts, which this version does not take"))
 
     def _told(self, payload: bytes) -> SigError:
         """The error that another client answers with. It passed through the server unseen: the link is not to blame."""

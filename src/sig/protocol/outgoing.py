@@ -50,7 +50,8 @@ class Outgoing:
 
     def put(self, frame: bytes) -> None:
         """Append control: behind all events so far."""
-        self.pack()
+        if self.events:
+            self.pack()
         self._frames.append(frame)
         self.other_bytes += len(frame)
 
@@ -72,6 +73,13 @@ class Outgoing:
         self.pack()
         frames = self._frames
         taken: list[bytes] = []
+        if self.event_bytes <= self.credit and self.size <= limit:
+            # As nearly always, all of it leaves.
+            taken += frames
+            frames.clear()
+            self.credit -= self.event_bytes
+            self.event_bytes = self.other_bytes = 0
+            return taken
         size = 0
         while frames and size < limit:
             frame = frames[0]

@@ -26,14 +26,8 @@ from sig.errors import ConnectFailed, ConnectionLost, Denied, HandshakeRefused, 
 from sig.messages import Bye, Error, decode_control, encode_control
 from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
 from sig.protocol.layers import Layer
-from sig.protocol.websocket import (
-    MESSAGE_BYTES,
-    SUBPROTOCOL,
-    ClientWebSocket,
-    ServerWebSocket,
-    WebSocketLayer,
-    message_limit,
-)
+from sig.protocol.subprotocol import MESSAGE_BYTES, SUBPROTOCOL, message_limit
+from sig.protocol.websocket import ClientWebSocket, ServerWebSocket, WebSocketLayer
 
 NOW = 0.0
 URL = "ws://localhost:3000/"
@@ -375,11 +369,6 @@ def test_fragments_count_together() -> None:
     theirs.receive(sent(Opcode.CONT, bytes(MESSAGE_BYTES // 2), fin=False), NOW)
     with pytest.raises(SigError, match="over the limit"):
         theirs.receive(sent(Opcode.CONT, b"x"), NOW)
-
-
-def test_the_limit_is_at_least_what_is_sent_at_once() -> None:
-    assert message_limit(Limits.of(max_frame_bytes=100)) == MESSAGE_BYTES
-    assert message_limit(Limits.of(max_frame_bytes=2 * MESSAGE_BYTES)) == 2 * MESSAGE_BYTES + 12
 
 
 def test_a_stranger_may_send_little() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from websockets.client import ClientProtocol
@@ -34,13 +34,8 @@ from sig.errors import (
     SigError,
 )
 from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
-from sig.protocol.frames import HEADER, MAGIC, PREFACE, FrameReader, FramingError, Kind, pack, parse_preface
-
-SUBPROTOCOL: Final = Subprotocol("pysig.v1")
-
-# What a peer sends at once is one message, up to this; above, frames share a message while they fit. So no message is
-# larger than this or than one frame, whichever is more: servers and proxies have limits.
-MESSAGE_BYTES: Final = 1024 * 1024
+from sig.protocol.frames import MAGIC, PREFACE, FrameReader, FramingError, Kind, pack, parse_preface
+from sig.protocol.subprotocol import SUBPROTOCOL, frames_in, message_limit, messages_of
 
 # Where a frame says what it is.
 _KIND: Final = 4
@@ -165,11 +160,8 @@ class WebSocketLayer:
     def _pack(self, data: bytes) -> None:
         if self._protocol.state is not State.OPEN:
             return  # one of us has said that nothing more will come
-        if len(data) <= MESSAGE_BYTES:
-            self._protocol.send_binary(data)
-        else:
-            for message in _parted(data):
-                self._protocol.send_binary(message)
+        for message in messages_of(data):
+            self._protocol.send_binary(message)
         self._collect()
 
     def _unpack(self, data: bytes | memoryview) -> bytes:
@@ -220,7 +212,7 @@ class ServerWebSocket(WebSocketLayer):
     def __init__(self, limits: Limits, path: str = "/", origins: Sequence[str] = ()) -> None:
         self._server = ServerProtocol(
             origins=[None, *(Origin(origin) for origin in origins)],
-            subprotocols=[SUBPROTOCOL],
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
             max_size=message_limit(limits),
             logger=_SILENT,
         )
@@ -286,7 +278,7 @@ class ServerWebSocket(WebSocketLayer):
         return error(f"the client was refused with HTTP {status}: {reason}")
 
     def _pack(self, data: bytes) -> None:
-        if self._strange is not None and any(data[start + _KIND] == Kind.WELCOME for start, _ in _frames(data)):
+        if self._strange is not None and any(data[start + _KIND] == Kind.WELCOME for start, _ in frames_in(data)):
             self._strange = None
         super()._pack(data)
 
@@ -316,7 +308,9 @@ class ClientWebSocket(WebSocketLayer):
             uri = parse_uri(url)
         except (InvalidURI, ValueError) as error:
             raise InvalidArgument(f"{url!r} is no URL of a WebSocket: {error}") from None
-        self._client = ClientProtocol(uri, subprotocols=[SUBPROTOCOL], max_size=message_limit(limits), logger=_SILENT)
+        self._client = ClientProtocol(
+            uri, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=message_limit(limits), logger=_SILENT
+        )
         super().__init__(self._client)
         self._url = url
         self._waiting: list[bytes] = []
@@ -366,31 +360,6 @@ class ClientWebSocket(WebSocketLayer):
             self._pack(data)
         self._waiting.clear()
         self.held = 0
-
-
-def message_limit(limits: Limits) -> int:
-    """The largest message that a peer with these limits needs to take."""
-    return max(MESSAGE_BYTES, limits.max_frame_bytes + HEADER.size)
-
-
-def _frames(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where whole frames begin and end."""
-    start = 0
-    while start < len(data):
-        end = start + HEADER.size + HEADER.unpack_from(data, start)[0]
-        yield start, end
-        start = end
-
-
-def _parted(data: bytes) -> Iterator[memoryview]:
-    """Frames in messages, not copied."""
-    view = memoryview(data)
-    first = 0
-    for start, end in _frames(data):
-        if start > first and end - first > MESSAGE_BYTES:
-            yield view[first:start]
-            first = start
-    yield view[first:]
 
 
 def _stranger(first: bytes) -> str:

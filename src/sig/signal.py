@@ -197,7 +197,7 @@ class Signal(Plan):
     def trigger_many(self, values: Iterable[object]) -> None:
         """Trigger once for each value, in order: `trigger`, bound once. Raises as it does, at that value.
 
-        Those before it have been triggered then. With links, values that come quickly share frames, as events always do.
+        Those before it have been triggered then. With links, values that come quickly share frames, as ever.
         """
         trigger = self.trigger
         for data in values:

@@ -82,13 +82,14 @@ def test_one_that_reads_slowly_but_steadily_is_not() -> None:
         raw.listen("s", "e")
         driver = driver_of(server)
         wire = next(wire for wire in driver._wires.values() if isinstance(wire, aio.StreamWire))
-        watch = wire._watch
+        stall = wire._stall
+        watch = stall.start
 
         def counted() -> None:
             watch()
             looks.release()
 
-        wire._watch = counted  # type: ignore[method-assign]  # to know when it has looked again, and gone on
+        stall.start = counted  # type: ignore[method-assign]  # to know when it has looked again, and gone on
         filling = aside(lambda: fill(server))
         assert looks.acquire(timeout=LIMIT_S)  # the first: it is full
         for _ in range(3):

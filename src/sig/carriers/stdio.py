@@ -16,13 +16,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sig.carriers.address import split
 from sig.carriers.media import Medium, MediumClient, MediumServer
 from sig.errors import ConnectFailed, InvalidArgument
 
-_EXAMPLE: Final = "stdio:"
+_URL: Final = "stdio:"
 _READ: Final = 256 * 1024
 # How soon a write that nobody takes notices that it need not go on.
 _LOOK_S: Final = 0.2
@@ -118,29 +118,34 @@ class _Own(_Pipes):
             self.ended()
 
 
-class StdioServer(MediumServer):
-    """Serves the one client at the other end of standard input and output, or a child process.
-
-    A server that is reached through its standard streams alone closes when its parent has gone.
+class _Stdio:
+    """What both carriers take.
 
     Args:
-        command: starts a child, whose `sig.connect("stdio:")` leads here; without one, ours are the standard streams.
+        command: starts a child, in which `"stdio:"` leads here; without one, ours are the standard streams.
         cwd: the child's directory.
         env: the child's environment, instead of ours.
     """
 
-    options = ("command", "cwd", "env")
+    options: ClassVar[tuple[str, ...]] = ("command", "cwd", "env")
 
     def __init__(
         self,
-        url: str = "stdio:",
+        url: str = _URL,
         *,
         command: Sequence[str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(_checked(url))
+        super().__init__(_checked(url))  # type: ignore[call-arg]  # of the carrier that this goes with
         self._start = _starter(command, cwd, env)
+
+
+class StdioServer(_Stdio, MediumServer):
+    """Serves the one client at the other end of standard input and output, or a child process: `command=[...]`.
+
+    A server that is reached through its standard streams alone closes when its parent has gone.
+    """
 
     def begin(self, attach: Callable[[Medium, str], None]) -> None:
         medium = self._start()
@@ -160,31 +165,18 @@ class StdioServer(MediumServer):
             threading.Thread(target=router.close, name="sig-close", daemon=True).start()
 
 
-class StdioClient(MediumClient):
-    """Leads to the server at the other end of standard input and output, or to a child process. Arguments as above."""
-
-    options = ("command", "cwd", "env")
-
-    def __init__(
-        self,
-        url: str = "stdio:",
-        *,
-        command: Sequence[str] | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(_checked(url))
-        self._start = _starter(command, cwd, env)
+class StdioClient(_Stdio, MediumClient):
+    """Leads to the server at the other end of standard input and output, or to a child process: `command=[...]`."""
 
     def open(self, timeout: float) -> Medium:
         return self._start()
 
 
 def _checked(url: str) -> str:
-    parts, _ = split(url, example=_EXAMPLE)
+    parts, _ = split(url, example=_URL)
     if parts.netloc or parts.path:
-        raise InvalidArgument(f"{url!r} has more than a scheme: write {_EXAMPLE!r}")
-    return _EXAMPLE
+        raise InvalidArgument(f"{url!r} has more than a scheme: write {_URL!r}")
+    return _URL
 
 
 def _starter(command: Sequence[str] | None, cwd: Any, env: Mapping[str, str] | None) -> Callable[[], _Pipes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import ClassVar
 
-from sig.carriers.address import parse, split
+from sig.carriers.address import Address, parse, split
 from sig.carriers.contexts import URL_OPTIONS, Given, client_context, server_context
 from sig.carriers.tcp import TCPClient, TCPServer
 from sig.constants import Limits
@@ -22,14 +22,10 @@ class TLSServer(TCPServer):
 
     scheme = "tls"
     options: ClassVar[tuple[str, ...]] = ("tls",)
-    _path = False
-    _known: tuple[str, ...] = URL_OPTIONS
 
     def __init__(self, url: str, *, tls: Given = None) -> None:
         super().__init__()
-        self.address = parse(url, path=self._path, known=self._known)
-        options = split(url, self._known)[1]
-        self._url_options = {name: value for name, value in options.items() if name in URL_OPTIONS}
+        self.address, self._url_options = _place(url)
         self._tls = tls
         self._context: ssl.SSLContext | None = None
 
@@ -50,16 +46,17 @@ class TLSClient(TCPClient):
 
     scheme = "tls"
     options: ClassVar[tuple[str, ...]] = ("tls",)
-    _path = False
-    _known: tuple[str, ...] = URL_OPTIONS
 
     def __init__(self, url: str, *, tls: Given = None) -> None:
         super().__init__()
-        self.address = parse(url, path=self._path, known=self._known)
-        options = split(url, self._known)[1]
-        self._url_options = {name: value for name, value in options.items() if name in URL_OPTIONS}
+        self.address, self._url_options = _place(url)
         self._tls = tls
 
     def _layer(self, limits: Limits) -> Layer:
         context = client_context(self._tls, self._url_options)
         return TLSLayer(context, server_side=False, server_hostname=self._place().host)
+
+
+def _place(url: str) -> tuple[Address, dict[str, str]]:
+    """Where that is, and what the URL says of certificates; only `wss://` has a path."""
+    return parse(url, path=url.startswith("wss"), known=URL_OPTIONS), split(url, URL_OPTIONS)[1]

@@ -8,8 +8,8 @@ from sig.carriers.address import parse
 from sig.carriers.tcp import TCPClient, TCPServer
 from sig.carriers.tls import TLSClient, TLSServer
 from sig.constants import Limits
-from sig.errors import InvalidArgument
 from sig.protocol.layers import Layer, Stacked
+from sig.protocol.subprotocol import check_origins
 from sig.protocol.websocket import ClientWebSocket, ServerWebSocket
 
 
@@ -27,7 +27,8 @@ class WSServer(TCPServer):
     def __init__(self, url: str, *, origins: Sequence[str] = ()) -> None:
         super().__init__()
         self.address = parse(url, path=True)
-        self._origins = _checked(origins)
+        check_origins(origins)
+        self._origins = origins
 
     def _layer(self, limits: Limits) -> Layer:
         return ServerWebSocket(limits, _path(self.address), self._origins)
@@ -51,11 +52,11 @@ class WSSServer(TLSServer):
 
     scheme = "wss"
     options = ("origins", "tls")
-    _path = True
 
     def __init__(self, url: str, *, origins: Sequence[str] = (), **tls: object) -> None:
         super().__init__(url, **tls)  # type: ignore[arg-type]  # what TLSServer takes
-        self._origins = _checked(origins)
+        check_origins(origins)
+        self._origins = origins
 
     def _layer(self, limits: Limits) -> Layer:
         return Stacked(super()._layer(limits), ServerWebSocket(limits, _path(self.address), self._origins))
@@ -65,7 +66,6 @@ class WSSClient(TLSClient):
     """`WSClient` over TLS; arguments of both."""
 
     scheme = "wss"
-    _path = True
 
     def _layer(self, limits: Limits) -> Layer:
         return Stacked(super()._layer(limits), ClientWebSocket(str(self._place()), limits))
@@ -73,13 +73,3 @@ class WSSClient(TLSClient):
 
 def _path(address: object) -> str:
     return getattr(address, "path", "") or "/"
-
-
-def _checked(origins: Sequence[str]) -> Sequence[str]:
-    """Raises `InvalidArgument` for what no browser would send."""
-    if isinstance(origins, str):
-        raise InvalidArgument(f"origins={origins!r} is one text: give a list of them")
-    for origin in origins:
-        if "://" not in origin or origin.endswith("/"):
-            raise InvalidArgument(f"the origin {origin!r} cannot be one: write it like 'https://lab.example'")
-    return origins

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from sig.constants import Limits
+from sig.drivers.stall import Stall
 from sig.errors import ConnectionLost
 from sig.log import logger
 from sig.protocol.connection import Connection
@@ -204,8 +205,7 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._connection: Connection | None = None
         self._full = False
-        self._stall: asyncio.TimerHandle | None = None
-        self._before = 0  # bytes unwritten at the last look
+        self._stall = Stall(driver.loop, driver.limits.write_stall_s, lambda: self.unwritten, self._stalled)
         self._linger: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -221,9 +221,9 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
             self._driver.received(self._connection, self._driver.buffer[:nbytes])
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._stall, self._linger):
-            if timer is not None:
-                timer.cancel()
+        self._stall.stop()
+        if self._linger is not None:
+            self._linger.cancel()
         if self._connection is not None:
             self._driver.detached(self._connection)
             self._connection = None
@@ -238,13 +238,11 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._full = True
-        self._watch()
+        self._stall.start()
 
     def resume_writing(self) -> None:
         self._full = False
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        self._stall.stop()
         if self._connection is not None:
             self._driver.pump(self._connection)
 
@@ -268,15 +266,7 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    def _watch(self) -> None:
-        """Look again later whether it takes anything at all."""
-        self._before = self.unwritten
-        self._stall = self._driver.loop.call_later(self._driver.limits.write_stall_s, self._stalled)
-
     def _stalled(self) -> None:
-        if self.unwritten < self._before:
-            self._watch()
-            return
         if self._connection is not None:
             seconds = self._driver.limits.write_stall_s
             self._connection.cut(ConnectionLost(f"it has not read anything for {seconds:g} s"))

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from sig.drivers.fork import let_go
 from sig.drivers.links import LINGER_S, LinkUser
+from sig.drivers.stall import Stall
 from sig.errors import ConnectionLost, SigError
 
 _READ: Final = 256 * 1024
@@ -32,8 +33,7 @@ class StreamLink(asyncio.BufferedProtocol):
         self._shut = False
         self._error: SigError = ConnectionLost("the server closed the link")
         self._ended = asyncio.Event()
-        self._stall: asyncio.TimerHandle | None = None
-        self._unwritten = 0  # at the last look
+        self._stall = Stall(self._loop, stall_s, lambda: self._transport.get_write_buffer_size(), self._stalled)
         self._linger: asyncio.TimerHandle | None = None
         self._linger_until = 0.0
 
@@ -109,9 +109,9 @@ class StreamLink(asyncio.BufferedProtocol):
         self.finish(LINGER_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._stall, self._linger):
-            if timer is not None:
-                timer.cancel()
+        self._stall.stop()
+        if self._linger is not None:
+            self._linger.cancel()
         if isinstance(exc, OSError):
             self._error = ConnectionLost(f"the link to the server was lost: {exc.strerror or exc}")
         self._ended.set()
@@ -120,24 +120,14 @@ class StreamLink(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._full = True
-        self._watch()
+        self._stall.start()
 
     def resume_writing(self) -> None:
         self._full = False
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        self._stall.stop()
         if self._user is not None:
             self._user.writable()
 
-    def _watch(self) -> None:
-        """Look again later whether it takes anything at all."""
-        self._unwritten = self._transport.get_write_buffer_size()
-        self._stall = self._loop.call_later(self._stall_s, self._stalled)
-
     def _stalled(self) -> None:
-        if self._transport.get_write_buffer_size() < self._unwritten:
-            self._watch()
-            return
         self._error = ConnectionLost(f"the server has not taken anything for {self._stall_s:g} s")
         self._transport.abort()

@@ -94,6 +94,9 @@ class Held:
 class Place:
     """A router of the blocking face."""
 
+    has_queue = True
+    """Whether a listener that does not return keeps what comes in a queue of the router's, and not on its link."""
+
     def __init__(self, router: Any, hands: Hands) -> None:
         self.router: Any = router
         self.errors: list[BaseException] = []
@@ -178,6 +181,8 @@ class Place:
 
 class LoopPlace(Place):
     """A router of the asyncio face, which lives on the loop of `hands`."""
+
+    has_queue = False
 
     def do(self, call: Callable[[], Any]) -> Any:
         return self._hands.run(call)

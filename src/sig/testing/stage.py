@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -21,6 +22,7 @@ T = TypeVar("T", bound=BaseException)
 R = TypeVar("R")
 
 _ASIDE: Final = 16
+_STEP_S: Final = 0.002
 
 FACES: Final = ("blocking", "asyncio", "mixed")
 
@@ -162,6 +164,14 @@ def same(found: object, expected: object, what: str = "") -> None:
     """Raises `AssertionError` when they differ. Not an `assert`: that may be switched off."""
     if found != expected:
         raise AssertionError(f"{what or 'found'}: {_short(found)}, expected: {_short(expected)}")
+
+
+def becomes(look: Callable[[], object], expected: object, what: str = "") -> None:
+    """The same of something that nobody tells of: looks until it is so, or raises `AssertionError` after a while."""
+    deadline = time.monotonic() + LIMIT_S
+    while (found := look()) != expected and time.monotonic() < deadline:
+        time.sleep(_STEP_S)
+    same(found, expected, what)
 
 
 def raises(kind: type[T] | tuple[type[T], ...], call: Callable[..., object], *arguments: object) -> T:

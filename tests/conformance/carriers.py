@@ -1,0 +1,132 @@
+"""The carriers that have to pass: one table. What a row needs is made for each check, and taken away."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import select
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from sig.carriers import Medium, MediumClient, MediumServer
+from sig.testing import Ends
+
+# Called with the options that both ends get.
+MakeEnds = Callable[..., AbstractContextManager[Ends]]
+
+_numbers = itertools.count(1)
+
+
+def by_url(url: str, **both: Any) -> Ends:
+    return Ends(
+        serve=lambda api, **options: api.serve(url, **both, **options),
+        connect=lambda api, server, **options: api.connect(server.urls[0], **both, **options),
+    )
+
+
+@contextmanager
+def tcp(**both: Any) -> Iterator[Ends]:
+    yield by_url("tcp://127.0.0.1:0", **both)
+
+
+@contextmanager
+def local(**both: Any) -> Iterator[Ends]:
+    yield by_url(f"local://conformance-{next(_numbers)}", **both)
+
+
+@contextmanager
+def unix(**both: Any) -> Iterator[Ends]:
+    with tempfile.TemporaryDirectory() as directory:
+        yield by_url(f"unix://{directory}/socket", **both)
+
+
+class Half:
+    """A medium of one's own: one half of a pair of sockets."""
+
+    def __init__(self, half: socket.socket) -> None:
+        self._half = half
+
+    def read(self, timeout: float) -> bytes | None:
+        if not select.select([self._half], [], [], timeout)[0]:
+            return None
+        return self._half.recv(4096)
+
+    def write(self, data: bytes) -> None:
+        self._half.sendall(data)
+
+    def close(self) -> None:
+        self._half.close()
+
+
+class Switchboard(MediumServer):
+    """Lets in whoever plugs in."""
+
+    def __init__(self) -> None:
+        super().__init__("plug://board")
+        self._lock = threading.Lock()
+        self._attach: Callable[[Medium, str], None] | None = None
+
+    def begin(self, attach: Callable[[Medium, str], None]) -> None:
+        self._attach = attach
+
+    def plug(self) -> Half:
+        here, there = socket.socketpair()
+        for half in (here, there):
+            half.setblocking(True)
+        assert self._attach is not None  # it serves
+        self._attach(Half(here), "plug")
+        return Half(there)
+
+
+class Plug(MediumClient):
+    def __init__(self, board: Switchboard) -> None:
+        super().__init__("plug://board")
+        self._board = board
+
+    def open(self, timeout: float) -> Medium:
+        return self._board.plug()
+
+
+@contextmanager
+def medium(**both: Any) -> Iterator[Ends]:
+    """The base of carriers that somebody else writes."""
+    board = Switchboard()
+    yield Ends(
+        serve=lambda api, **options: api.serve(board, **both, **options),
+        connect=lambda api, server, **options: api.connect(Plug(board), **both, **options),
+    )
+
+
+@contextmanager
+def single(**both: Any) -> Iterator[Ends]:
+    """One that leads to a single client, as a line does."""
+    with medium(**both) as ends:
+        yield ends._replace(clients=1)
+
+
+CARRIERS: dict[str, MakeEnds] = {
+    "tcp": tcp,
+    "unix": unix,
+    "local": local,
+    "medium": medium,
+    "single": single,
+}
+
+
+class Compact:
+    """A codec of one's own."""
+
+    name = "compact"
+
+    def encode(self, value: object) -> bytes:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+    def decode(self, data: bytes) -> object:
+        return json.loads(bytes(data))
+
+
+CODECS: dict[str, object] = {"json": "json", "msgpack": "msgpack", "custom": Compact()}

@@ -7,7 +7,6 @@ import json
 import select
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -48,18 +47,18 @@ class Half:
     """A medium of one's own: one half of a pair of sockets."""
 
     def __init__(self, half: socket.socket) -> None:
-        self._half = half
+        self.half = half
 
     def read(self, timeout: float) -> bytes | None:
-        if not select.select([self._half], [], [], timeout)[0]:
+        if not select.select([self.half], [], [], timeout)[0]:
             return None
-        return self._half.recv(4096)
+        return self.half.recv(4096)
 
     def write(self, data: bytes) -> None:
-        self._half.sendall(data)
+        self.half.sendall(data)
 
     def close(self) -> None:
-        self._half.close()
+        self.half.close()
 
 
 class Switchboard(MediumServer):
@@ -67,7 +66,6 @@ class Switchboard(MediumServer):
 
     def __init__(self) -> None:
         super().__init__("plug://board")
-        self._lock = threading.Lock()
         self._attach: Callable[[Medium, str], None] | None = None
 
     def begin(self, attach: Callable[[Medium, str], None]) -> None:

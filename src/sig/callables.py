@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from functools import partial
+from types import FunctionType, MethodType, SimpleNamespace
+from typing import Any, Final, get_type_hints
 
 
 def check_callable(function: object, *parameters: str) -> None:
@@ -42,6 +44,41 @@ def _fits(function: object, count: int) -> bool:
     keywords = code.co_kwonlyargcount - len(function.__kwdefaults__ or ())
     variable = bool(code.co_flags & inspect.CO_VARARGS)
     return required <= count and keywords <= 0 and (variable or code.co_argcount - bound >= count)
+
+
+# The most frequent annotations that ask for nothing.
+_SAYS_NOTHING: Final = (Any, object, "Any", "object", "typing.Any")
+
+
+def annotation(function: Any, position: int | None) -> Any:
+    """What `function` says of the parameter which it takes there by position; `None` for what it returns.
+
+    `Any` where it says nothing, or nothing that can be found at run time: a type of a function's own, or one imported
+    for checkers alone.
+    """
+    bound = 0
+    if type(function) is partial:
+        function, bound = function.func, len(function.args)
+    if type(function) is not MethodType and not inspect.isroutine(function) and not isinstance(function, type):
+        function = getattr(function, "__call__", None)  # noqa: B004  the method of an object that can be called
+    if type(function) is MethodType:
+        function, bound = function.__func__, bound + 1
+    if type(function) is not FunctionType:
+        return Any
+    try:
+        function = inspect.unwrap(function)
+        code = function.__code__
+        if position is not None and position + bound >= code.co_argcount:
+            return Any
+        name = "return" if position is None else code.co_varnames[position + bound]
+        said = function.__annotations__.get(name, Any)
+        if said in _SAYS_NOTHING:
+            return Any
+        # That one alone: what others say may not be found.
+        found = SimpleNamespace(__annotations__={name: said}, __globals__=function.__globals__)
+        return get_type_hints(found, include_extras=True)[name]
+    except Exception:  # any at all: annotations are code of the user's
+        return Any
 
 
 def is_async(function: Callable[..., object]) -> bool:

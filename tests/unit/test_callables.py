@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any
 from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sig.callables import check_callable, describe, is_async, is_generator
+from sig.callables import annotation, check_callable, describe, is_async, is_generator
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 class Widget:
@@ -183,3 +187,61 @@ def test_a_description_never_raises() -> None:
             raise OSError(name)
 
     assert describe(Hostile()).endswith("Hostile")
+
+
+# -- annotations ---------------------------------------------------------------------------------
+
+
+def says(info: Decimal, data: dict[str, int], *more: int, option: str = "") -> Annotated[float, "metres"]: ...
+
+
+def says_nothing(info, data): ...  # type: ignore[no-untyped-def]  # on purpose
+
+
+def says_little(info: object, data: Any) -> Decimal: ...
+
+
+@functools.wraps(says)
+def wrapped(*given: Any) -> Any: ...
+
+
+class Saying:
+    def method(self, info: object, data: list[int]) -> None: ...
+
+    def __call__(self, info: object, data: bytes) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (says, dict[str, int]),
+        (wrapped, dict[str, int]),
+        (Saying().method, list[int]),
+        (Saying(), bytes),
+        (functools.partial(Saying.method, None), list[int]),
+        (says_nothing, Any),
+        (says_little, Any),
+        (lambda info, data: None, Any),
+        (lambda *both: None, Any),
+        (Widget, Any),
+        (print, Any),
+        (5, Any),
+        (mock.Mock(), Any),
+    ],
+    ids=lambda value: describe(value),
+)
+def test_what_is_said_of_a_parameter(function: Any, said: object) -> None:
+    assert annotation(function, 1) == said
+
+
+def test_what_is_said_of_the_return_value() -> None:
+    assert annotation(says, None) == Annotated[float, "metres"]
+    assert annotation(Saying.method, None) is type(None)
+    assert annotation(says_nothing, None) is Any
+
+
+def test_what_cannot_be_found_at_run_time_says_nothing() -> None:
+    """And does not hide what the others say."""
+    assert annotation(says, 0) is Any
+    assert annotation(says_little, None) is Any
+    assert annotation(SimpleNamespace(__call__=None), 0) is Any

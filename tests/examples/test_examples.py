@@ -18,6 +18,7 @@ ALONE = sorted(
 # Programs that work together: each has a test below.
 TOGETHER = {
     "browser/host.py",  # in tests/browser
+    "web_application.py",  # in tests/aio
     "hello_server.py",
     "hello_client.py",
     "other_language_client.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from sig.sender import Event
 from sig.steps import walk_awaiting
 
 from .answers import LoopAnswers
+from .asgi import Application
 from .pending import Pending
 from .router import Router
 from .sender import Sender, Signal
@@ -94,6 +95,15 @@ class ServerRouter(Serving, LinkedRouter):
     async def remove_carrier(self, carrier_or_url: ServerCarrier | str) -> bool:
         """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
         return await walk_awaiting(self._removing_carrier(carrier_or_url))
+
+    def asgi(self, *, origins: Sequence[str] = ()) -> Application:
+        """An ASGI application, to be mounted in one of yours: clients come by its WebSockets, at any path.
+
+        It starts the router when the first comes, if nobody has before. A server that runs it by itself starts and ends
+        the router with it. Pages of `origins` may connect, and all programs. Raises `InvalidArgument` for what is no
+        origin.
+        """
+        return Application(self, origins)
 
     async def __aenter__(self) -> Self:
         if self._server is None:

@@ -216,7 +216,7 @@ class ASGIWire(Wire):
 
 async def _answer(send: Send, kind: str, status: int, reason: str) -> None:
     """Answer by HTTP."""
-    body = f"{_ABOUT}\nHTTP {status}: {reason}\n".encode()
+    body = f"{_ABOUT}\n{reason}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     if status == 426:
         headers.append((b"upgrade", b"websocket"))

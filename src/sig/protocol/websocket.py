@@ -268,7 +268,7 @@ class ServerWebSocket(WebSocketLayer):
     def _refuse(self, status: int, reason: str) -> SigError:
         """Answer by HTTP; returns what to raise."""
         about = f"This is a router of sig (pysig). It speaks WebSocket, with the subprotocol {SUBPROTOCOL}."
-        response = self._server.reject(status, f"{about}\nHTTP {status}: {reason}\n")
+        response = self._server.reject(status, f"{about}\n{reason}\n")
         if status == 405:
             response.headers["Allow"] = "GET"
         elif status == 426:
@@ -347,7 +347,10 @@ class ClientWebSocket(WebSocketLayer):
             return HandshakeRefused(
                 f"{self._url} sends us elsewhere ({answer}): connect to {_text(location[1])!r}, with ws:// or wss://"
             )
-        said = f": {_text(rest)}" if rest and _PLAIN.search(head) else ""
+        lines = rest.split(b"\n") if _PLAIN.search(head) else []
+        said = next(
+            (f": {_text(line)}" for line in reversed(lines) if line.strip()), ""
+        )  # the last, of ours the reason
         error = ConnectFailed if status[1].startswith(b"5") else HandshakeRefused
         return error(f"{self._url} does not open a WebSocket for us ({answer}){said}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import select
 import socket
 import tempfile
@@ -11,7 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from net.places import place
+
 from sig.carriers import Medium, MediumClient, MediumServer
+from sig.carriers.stdio import _Pipes
 from sig.testing import Ends
 
 # Called with the options that both ends get.
@@ -41,6 +45,20 @@ def local(**both: Any) -> Iterator[Ends]:
 def unix(**both: Any) -> Iterator[Ends]:
     with tempfile.TemporaryDirectory() as directory:
         yield by_url(f"unix://{directory}/socket", **both)
+
+
+def over(kind: str) -> MakeEnds:
+    """One of the addresses that strangers can reach too: with certificates where it needs some."""
+
+    @contextmanager
+    def ends(**both: Any) -> Iterator[Ends]:
+        with place(kind) as there:
+            yield Ends(
+                serve=lambda api, **options: api.serve(there.url, **there.server, **both, **options),
+                connect=lambda api, server, **options: api.connect(server.urls[0], **there.client, **both, **options),
+            )
+
+    return ends
 
 
 class Half:
@@ -106,10 +124,47 @@ def single(**both: Any) -> Iterator[Ends]:
         yield ends._replace(clients=1)
 
 
+class Piped(MediumServer):
+    """The pipes of `stdio:`, with both ends in this process."""
+
+    def __init__(self) -> None:
+        super().__init__("stdio:")
+        inward, outward = os.pipe(), os.pipe()
+        self._here = inward[0], outward[1]
+        self.there = outward[0], inward[1]
+
+    def begin(self, attach: Callable[[Medium, str], None]) -> None:
+        attach(_Pipes(*self._here), "child")
+
+
+class Pipes(MediumClient):
+    def __init__(self, server: Piped) -> None:
+        super().__init__("stdio:")
+        self._server = server
+
+    def open(self, timeout: float) -> Medium:
+        return _Pipes(*self._server.there)
+
+
+@contextmanager
+def stdio(**both: Any) -> Iterator[Ends]:
+    """Leads to a single client; a child process is in the tests of the carrier."""
+    server = Piped()
+    yield Ends(
+        serve=lambda api, **options: api.serve(server, **both, **options),
+        connect=lambda api, _, **options: api.connect(Pipes(server), **both, **options),
+        clients=1,
+    )
+
+
 CARRIERS: dict[str, MakeEnds] = {
     "tcp": tcp,
     "unix": unix,
     "local": local,
+    "tls": over("tls"),
+    "ws": over("ws"),
+    "wss": over("wss"),
+    "stdio": stdio,
     "medium": medium,
     "single": single,
 }

@@ -19,6 +19,10 @@ ALONE = sorted(
 TOGETHER = {
     "browser/host.py",  # in tests/browser
     "web_application.py",  # in tests/aio
+    "heating.py",  # in tests/testing, and so are its tests
+    "test_heating.py",
+    "test_with_asyncio.py",
+    "test_pipe_carrier.py",
     "hello_server.py",
     "hello_client.py",
     "other_language_client.py",

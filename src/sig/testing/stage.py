@@ -30,7 +30,7 @@ FACES: Final = ("blocking", "asyncio", "mixed")
 class Ends(NamedTuple):
     """How the two ends of a carrier's links are made.
 
-    Both are given `sig` or `sig.aio`, whose names are the same, and pass on the options they get:
+    Both are given `sig` or `sig.aio`, whose names are the same, and pass on the options they get::
 
         Ends(
             serve=lambda api, **options: api.serve("tcp://127.0.0.1:0", **options),
@@ -43,7 +43,7 @@ class Ends(NamedTuple):
     connect: Callable[..., Any]
     """`connect(api, server, **options)` returns what `api.connect` does. Each call makes another client."""
     clients: int | None = None
-    """How many clients there may be at a time; `None` where there is no such limit."""
+    """How many clients there can be in all: 1 for a line that leads to one place. `None` is as many as one likes."""
     breaks: bool = True
     """Whether an end notices at once that the other has gone without a word. A serial line does not."""
 
@@ -107,9 +107,12 @@ class Stage:
 
     def other(self, **options: Any) -> Place:
         """Another client, or the server where there cannot be another."""
-        if self._ends.clients is not None and self._clients >= self._ends.clients:
-            return self.places[0]
-        return self.connect(**options)
+        return self.connect(**options) if self.may_connect else self.places[0]
+
+    @property
+    def may_connect(self) -> bool:
+        """Whether there can be another client."""
+        return self._ends.clients is None or self._clients < self._ends.clients
 
     def _place(self, make: Callable[..., Any], face: str, options: dict[str, Any], apart: bool = False) -> Place:
         api: ModuleType = sig.aio if face == "asyncio" else sig

@@ -24,12 +24,13 @@ from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
+from .kinds import fit, is_kind, kind_of, shown
 from .log import logger
 from .names import check_event, check_method, check_own_event, check_selector, check_sender, matches
-from .requests import Handlers, Requests, next_hop
+from .requests import Requests, next_hop
 from .runtime import Runtime
 from .sender import Event, Owned, View
-from .signal import Group, Plan, Signal, Turn
+from .signal import Group, Plan, Signal, Turn, typed_class
 from .stats import MOST_ROWS, Stats, local_stats
 from .steps import Steps, at_once
 from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
@@ -123,24 +124,26 @@ class Hub(OldNames):
     ) -> Steps[Any]:
         name = check_sender(sender)
         names = [check_own_event(event) for event in ([events] if isinstance(events, str) else events)]
-        if isinstance(events, Mapping) and any(kind not in (None, object) for kind in events.values()):
-            raise InvalidArgument(
-                f"sender {name!r} names payload types, which are not checked at the sender yet: "
-                "give the names of its events, and type= where they are heard"
-            )
-        handlers = Handlers(requests, self._runtime, loop)
+        kinds = (
+            {event: _kind(name, event, kind) for event, kind in events.items()} if isinstance(events, Mapping) else {}
+        )
+        made = self._class_sender(self, name)
+        made._handlers = handlers = made._handled(requests, loop)
         if not names and not handlers:
             raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")
         keep = names if retain is True else [retain] if isinstance(retain, str) else list(retain or ())
         for event in keep:
             if event not in names:
                 raise InvalidArgument(f"sender {name!r} cannot retain {event!r}: it is not among its events {names}")
-        made = self._class_sender(self, name)
-        made._handlers = handlers
         class_signal = made.class_signal or self._class_signal
         for event in dict.fromkeys(names):
-            made._signals[event] = class_signal(self, name, event)
-            made._signals[event].retains = event in keep
+            if kinds.get(event) is None:
+                signal = class_signal(self, name, event)
+            else:
+                signal = typed = typed_class(class_signal)(self, name, event)
+                typed.take(kinds[event])
+            signal.retains = event in keep
+            made._signals[event] = signal
         yield from self._claim(made)
         return made
 
@@ -506,6 +509,13 @@ class Hub(OldNames):
             f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: {_text(error)}"
             f"{_raised_at(error)}{_triggered_at()}"
         )
+        self._tell_error(error, callback, info)
+
+    def _handler_failed(self, sender: str, handler: Callable[..., object], method: str, error: Exception) -> None:
+        """A handler answered with other data than it says. Whoever asked is told by the error itself."""
+        self._tell_error(error, handler, info_of(sender, method))
+
+    def _tell_error(self, error: BaseException, callback: object, info: Info) -> None:
         if self.on_error is not None:
             try:
                 self.on_error(ListenerError(error, callback, info))
@@ -541,6 +551,17 @@ def name_of(sender: Name | None) -> Any:
     return sender.name if isinstance(sender, View) else sender
 
 
+def _kind(sender: str, event: str, kind: object) -> Any:
+    """The type of an event's data as it was declared, or `None`."""
+    wanted = kind_of(kind)
+    if wanted is not None and not is_kind(wanted):
+        raise InvalidArgument(
+            f"event {event!r} of sender {sender!r} cannot have the type {shown(wanted)}: it has no form in JSON; "
+            "name a dataclass, a msgspec.Struct, a TypedDict, or a builtin type"
+        )
+    return wanted
+
+
 def _plain(text: str | None) -> str | None:
     """A member of an enumeration may compare and print as it likes: we keep the text itself."""
     return text if text is None or type(text) is str else str.__str__(text)
@@ -549,7 +570,7 @@ def _plain(text: str | None) -> str | None:
 def converted(answer: object, wanted: Any, sender: str, method: str) -> object:
     """The answer as what was wanted. Raises `InvalidData`."""
     try:
-        return msgspec.convert(answer, wanted)
+        return fit(answer, wanted)
     except msgspec.ValidationError as error:
         raise InvalidData(f"{sender!r} answered {method!r} with other data: {error}") from None
 

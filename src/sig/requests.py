@@ -8,16 +8,20 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from .callables import check_callable, describe, is_async
+import msgspec
+
+from .callables import check_callable, describe, is_async, is_generator
 from .constants import Limits
 from .errors import (
     InvalidArgument,
     LoopDetected,
     MethodNotFound,
+    RequestFailed,
     RequestsNotSupported,
     RequestTimeout,
     WouldDeadlock,
 )
+from .kinds import exact, fit, kind_said, shown
 from .names import check_method
 from .runtime import Dropping, Expired, Runtime
 from .steps import Steps
@@ -28,6 +32,18 @@ _DEFAULTS: Final = Limits()
 Requests: TypeAlias = (
     Mapping[str, Callable[..., object]] | Mapping[str | None, Callable[..., object]] | Iterable[Callable[..., object]]
 )
+
+
+class Kinds(NamedTuple):
+    """The types that a handler's annotations ask for; `None` for any."""
+
+    params: Any = None
+    result: Any = None
+
+
+_UNTYPED: Final = Kinds()
+
+Failed: TypeAlias = Callable[[Callable[..., object], str, Exception], object]
 
 
 class Trail(NamedTuple):
@@ -76,14 +92,23 @@ def on_trail(trail: Trail) -> Iterator[None]:
 
 
 class Handlers:
-    """The request handlers of one sender."""
+    """The request handlers of one sender.
 
-    def __init__(self, requests: Requests | None, runtime: Runtime, loop: object = None) -> None:
+    `failed` is called with a handler, the method, and why its answer is not what the handler says it is.
+    """
+
+    def __init__(
+        self, requests: Requests | None, runtime: Runtime, loop: object = None, failed: Failed | None = None
+    ) -> None:
         self._runtime = runtime
+        self._failed = failed
         self.loop: object = loop
         """Where `async def` handlers run; `None` as long as nobody asked for one."""
         self.table: dict[str | None, Callable[..., object]] | None = None
         """The handlers by method, `None` for the default handler; `None` instead of it for no requests at all."""
+        self.kinds: dict[str | None, Kinds] = {}
+        """What their annotations say of parameters and answers, where they say something."""
+        self._called: dict[str | None, Callable[..., Any]] = {}  # the handlers, behind what their annotations ask for
         self._awaited: dict[str | None, bool] = {}
         if requests is None:
             return
@@ -108,6 +133,50 @@ class Handlers:
                     "register it inside one, or give loop="
                 )
         self.table[name] = function
+        kinds = Kinds(kind_said(function, 1 if name is None else 0), kind_said(function, None))
+        if kinds == _UNTYPED or is_generator(function):
+            self._called[name] = function
+        else:
+            self.kinds[name] = kinds
+            self._called[name] = self._typed(name, function, kinds)
+
+    def _typed(self, name: str | None, function: Callable[..., Any], kinds: Kinds) -> Callable[..., Any]:
+        """The handler between what makes its parameters fit, and what looks at its answer."""
+        wanted, promised = exact(kinds.params), exact(kinds.result)
+
+        def taken(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+            *before, params = arguments
+            if kinds.params is None or type(params) is wanted:
+                return arguments
+            try:
+                return (*before, fit(params, kinds.params))
+            except msgspec.ValidationError as error:
+                method = name or before[0]
+                sentence = f"request {method!r} takes {shown(kinds.params)}: {error}"
+                raise RequestFailed(sentence, code="invalid_params") from None
+
+        def given(answer: Any, arguments: tuple[Any, ...]) -> Any:
+            if kinds.result is None or type(answer) is promised:
+                return answer
+            try:
+                return fit(answer, kinds.result)
+            except msgspec.ValidationError as error:
+                method = name or arguments[0]
+                wrong = TypeError(
+                    f"handler {describe(function)} of request {method!r} says that it answers with "
+                    f"{shown(kinds.result)}: {error}"
+                )
+                if self._failed is not None:
+                    self._failed(function, method, wrong)
+                raise wrong from None
+
+        async def answer_later(*arguments: Any) -> Any:
+            return given(await function(*taken(arguments)), arguments)
+
+        def answer(*arguments: Any) -> Any:
+            return given(function(*taken(arguments)), arguments)
+
+        return answer_later if self._awaited[name] else answer
 
     def __bool__(self) -> bool:
         return bool(self.table)
@@ -122,7 +191,7 @@ class Handlers:
         if not self.table:
             raise RequestsNotSupported(sender)
         entry, arguments = (method, (params,)) if method in self.table else (None, (method, params))
-        handler = self.table.get(entry)
+        handler = self._called.get(entry)
         if handler is None:
             raise MethodNotFound(sender, method)
         with on_trail(trail):

@@ -64,7 +64,7 @@ class Router(Hub):
             sender: a name, a pattern (`*` is one level, `**` the rest), or `None` for any.
             event: the same.
             type: convert the data into this type first (a msgspec Struct, dataclass, TypedDict, ...); what does not
-                fit goes to `on_error` as `InvalidData`.
+                fit goes to `on_error` as `InvalidData`. Default: what the second parameter is annotated with.
             group: name of a group; each event goes to exactly one live member of it.
             initial: first tell a `#connect` for each matching sender that is there, and its retained values.
             once: close after the first event.
@@ -152,10 +152,11 @@ class Router(Hub):
 
         Args:
             sender: its name; one sender holds it at a time.
-            events: what it will trigger: one name or several; a mapping of names to payload types may say `None` or
-                `object` only, as types are not checked at the sender yet.
+            events: what it will trigger: one name or several, or a mapping of names to types of data. Data of an event
+                with a type is made to fit when it is triggered; `InvalidData` where it cannot be.
             requests: what it answers: `{method: handler(params)}`, where the key `None` is a default
                 `handler(method, params)`; or functions, named by their `__name__`. Handlers may be `async def`.
+                Annotations of the parameters and of the answer are types, and checked.
             retain: the events whose last value is kept for `initial=True` listeners and `last`, or true for all.
             loop: the event loop of `async def` handlers; default: the one running here.
 

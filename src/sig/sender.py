@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .alias import OldNames, alias
@@ -114,7 +115,7 @@ class Owned(View):
     def __init__(self, router: Hub, name: str) -> None:
         super().__init__(router, name)
         self._signals: dict[str, Signal] = {}
-        self._handlers = Handlers(None, router._runtime)
+        self._handlers = self._handled(None)
         self._held = False
         self._since = 0.0
         self._incarnation = 0
@@ -135,7 +136,11 @@ class Owned(View):
 
         Raises as `Router.add_sender`; the loop of `async def` handlers stays the same.
         """
-        self._handlers = Handlers(requests, self._router._runtime, self._handlers.loop)
+        self._handlers = self._handled(requests, self._handlers.loop)
+
+    def _handled(self, requests: Requests | None, loop: object = None) -> Handlers:
+        router: Hub = self._router
+        return Handlers(requests, router._runtime, loop, partial(router._handler_failed, self._name))
 
     def signal(self, event: str) -> Signal:
         """The signal of an event: `trigger` on it is the fast way. Raises `UnknownEvent` for one not declared."""

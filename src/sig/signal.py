@@ -10,9 +10,13 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from threading import RLock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
+from .errors import InvalidData
 from .info import Info, Received
+from .kinds import exact, fit, shown
 from .subscription import Callback, Subscription
 
 if TYPE_CHECKING:
@@ -178,6 +182,9 @@ class Signal(Plan):
     and add keys to `event_info`, which listeners in the same process see in `info`.
     """
 
+    kind: Any = None
+    """The type of the data; `None` for any."""
+
     def trigger(self, data: object = None) -> None:
         """Call every listener of this event, broadcasts first, and return.
 
@@ -217,3 +224,57 @@ class Signal(Plan):
         """Undo `bind`: triggering asks the router, who knows why it cannot be."""
         self.__dict__.pop("trigger", None)
         self.mark_stale()
+
+
+class TypedSignal(Signal):
+    """A signal whose data has a type. Instances of it go through; other data is made to fit, and listeners get that.
+
+    Raises `InvalidData` from `trigger`, and nobody is called, where it cannot be.
+    """
+
+    _exact: type
+
+    def take(self, kind: Any) -> None:
+        """Let the data be of this type."""
+        self.kind, self._exact = kind, exact(kind)
+
+    def trigger(self, data: object = None) -> None:
+        if type(data) is not self._exact:
+            data = self._fitted(data)
+        # The body of Signal.trigger; see there.
+        info = self.info
+        for call in self._calls:
+            try:
+                call(info, data)
+            except Exception as error:
+                self._failed(call, error)
+
+    def bind(self, trigger: Callable[[object], None], send: Callback) -> None:
+        super().bind(trigger, send)
+        if type(self).trigger is not TypedSignal.trigger:
+            return
+        wanted, fitted = self._exact, self._fitted
+
+        def checked(data: object = None) -> None:
+            trigger(data if type(data) is wanted else fitted(data))
+
+        self.trigger = checked  # type: ignore[method-assign]  # as Signal.bind does
+
+    def _fitted(self, data: object) -> object:
+        try:
+            return fit(data, self.kind)
+        except msgspec.ValidationError as error:
+            raise InvalidData(
+                f"event {self.event!r} of sender {self.sender!r} takes {shown(self.kind)}: {error}"
+            ) from None
+
+
+_typed: dict[type[Signal], type[TypedSignal]] = {Signal: TypedSignal}
+
+
+def typed_class(plain: type[Signal]) -> type[TypedSignal]:
+    """Signals of that class, with a type. A `trigger` of its own still comes first, and calls ours in the end."""
+    if plain not in _typed:
+        # Behind the user's class, and before `Signal`.
+        _typed[plain] = type(f"Typed{plain.__name__}", (plain, TypedSignal), {"__module__": plain.__module__})
+    return _typed[plain]

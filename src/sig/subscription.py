@@ -14,6 +14,7 @@ import msgspec
 from .callables import check_callable, describe, is_async, is_generator
 from .errors import InvalidArgument, InvalidData
 from .info import Gap, Info
+from .kinds import exact, fit, kind_of, kind_said
 from .log import logger
 from .mailbox import POLICIES, Entry, Mailbox
 
@@ -70,6 +71,7 @@ class Subscription:
         "closed",
         "detached",
         "event",
+        "kind",
         "on_close",
         "options",
         "sender",
@@ -96,8 +98,10 @@ class Subscription:
         self.closed: bool = False
         self.detached: bool = False  # out of every plan; of a weak one a moment later than `closed`
         self.on_close: Callable[[], object] | None = None  # for our own use; may be called more than once
+        self.kind: Any = kind_said(callback, 1) if options.type is None else kind_of(options.type)
+        """The type that the data becomes; `None` for as it comes."""
         self.call: Callback = callback  # what plans call: the callback itself where nothing stands between
-        if options is not DEFAULTS or is_async(callback):
+        if options is not DEFAULTS or self.kind is not None or is_async(callback):
             self.call = self._chain(callback)
 
     @property
@@ -191,7 +195,7 @@ class Subscription:
         if o.on_gap is not None:
             check_callable(o.on_gap, "info", "gap")
         call = self._weak(callback) if o.weak else callback
-        if o.type is not None:
+        if self.kind is not None:
             call = self._typed(call)
         if o.once:
             call = self._closing(call)
@@ -261,16 +265,17 @@ class Subscription:
         return alive
 
     def _typed(self, call: Callback) -> Callback:
-        wanted = self.options.type
+        kind, wanted = self.kind, exact(self.kind)
 
-        def convert(info: Info, data: object) -> object:
-            try:
-                value = msgspec.convert(data, wanted)
-            except msgspec.ValidationError as error:
-                raise InvalidData(f"{info.sender!r} triggered {info.event!r} with other data: {error}") from None
-            return call(info, value)
+        def typed(info: Info, data: object) -> object:
+            if type(data) is not wanted:
+                try:
+                    data = fit(data, kind)
+                except msgspec.ValidationError as error:
+                    raise InvalidData(f"{info.sender!r} triggered {info.event!r} with other data: {error}") from None
+            return call(info, data)
 
-        return convert
+        return typed
 
     def _closing(self, call: Callback) -> Callback:
         """`once`: out of every plan when the event comes to its call, and not before, so that `Router.close` waits."""

@@ -183,7 +183,13 @@ def test_the_second_claim_of_a_name_is_refused_and_the_first_is_unharmed(router:
     [
         (("s",), sig.InvalidArgument, "sender 's' has neither events nor requests: give it at least one"),
         (("s", [], {}), sig.InvalidArgument, "neither events nor requests"),
-        (("s", {"e": int}), sig.InvalidArgument, "type= where they are heard"),
+        (
+            ("s", {"e": sig.Router}),
+            sig.InvalidArgument,
+            "event 'e' of sender 's' cannot have the type Router: it has",
+        ),
+        (("s", {"e": Callable[[], int]}), sig.InvalidArgument, "'s' cannot have the type collections.abc.Callable"),
+        (("s", {"e": "nonsense"}), sig.InvalidArgument, "'nonsense' cannot be a type of data"),
         (("", ["e"]), sig.InvalidName, "a sender name cannot be empty"),
         (("s", [""]), sig.InvalidName, "an event name cannot be empty"),
         (("s", ["e", 5]), sig.InvalidName, "an event name must be a str, not int"),
@@ -558,6 +564,33 @@ def test_an_answer_can_be_converted(router: sig.Router) -> None:
     assert router.request("s", "answer", 5, type=list[str | int]) == ["answer", 5]
     with pytest.raises(sig.InvalidData, match="'s' answered 'answer' with other data: Expected `int`"):
         router.request("s", "answer", type=int)
+
+
+def test_an_event_may_have_a_type(router: sig.Router) -> None:
+    sender = router.add_sender("s", {"typed": int, "any": object, "none": None})
+    assert [(event, sender.signal(event).kind) for event in ("typed", "any", "none")] == [
+        ("typed", int),
+        ("any", None),
+        ("none", None),
+    ]
+    sender.trigger("any", "anything")
+    with pytest.raises(sig.InvalidData, match="event 'typed' of sender 's' takes int: Expected `int`, got `str`"):
+        sender.trigger("typed", "five")
+
+
+def test_a_handler_that_breaks_its_word_is_reported_too(router: sig.Router) -> None:
+    def wrong(params: object) -> int:
+        return "five"  # type: ignore[return-value]  # the mistake in question
+
+    failed: list[sig.ListenerError] = []
+    router.on_error = failed.append
+    router.add_sender("s", requests=[wrong])
+    with pytest.raises(TypeError, match=r"wrong of request 'wrong' says that it answers with int: Expected `int`"):
+        router.request("s", "wrong")
+    [told] = failed
+    assert isinstance(told.error, TypeError)
+    assert told.listener is wrong
+    assert (told.info.sender, told.info.event) == ("s", "wrong")
 
 
 def test_a_request_that_cannot_be_answered_says_why(router: sig.Router) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import pytest
 
 from sig.drivers.local import LocalRuntime
@@ -18,6 +19,7 @@ from sig.errors import (
     LoopDetected,
     MethodNotFound,
     RequestCancelled,
+    RequestFailed,
     RequestsNotSupported,
     RequestTimeout,
     WouldDeadlock,
@@ -268,3 +270,73 @@ def test_a_loop_that_has_closed_cannot_answer() -> None:
     made: Callable[[object], Coroutine[Any, Any, object]] = later
     with pytest.raises(RuntimeError, match="closed"):
         walk(handlers([made], loop).answer("s", "later", None, TRAIL))
+
+
+# -- types ---------------------------------------------------------------------------------------
+
+
+class Level(msgspec.Struct):
+    metres: float
+
+
+def rise(params: Level) -> Level:
+    return Level(params.metres + 1)
+
+
+async def rise_later(params: Level) -> Level:
+    await asyncio.sleep(0)
+    return {"metres": params.metres + 1}  # type: ignore[return-value]  # it is made to fit
+
+
+def any_level(method: str, params: Level) -> str:
+    return f"{method} {params.metres}"
+
+
+def promise(params: object) -> int:
+    return params  # type: ignore[return-value]  # perhaps
+
+
+def stream(params: Level) -> Iterator[int]:
+    yield 1
+
+
+def test_annotations_are_the_types_of_parameters_and_answers() -> None:
+    found = handlers({"rise": rise, "read": read, "promise": promise, "stream": stream, None: any_level})
+    assert found.kinds == {"rise": (Level, Level), "promise": (None, int), None: (Level, str)}
+    assert found.table is not None
+    assert found.table["rise"] is rise
+
+
+@pytest.mark.parametrize("given", [Level(2), {"metres": 2}])
+def test_parameters_become_what_the_handler_takes(given: object) -> None:
+    found = handlers({"rise": rise, None: any_level})
+    assert walk(found.answer("s", "rise", given, TRAIL)) == Level(3)
+    assert walk(found.answer("s", "other", given, TRAIL)).startswith("other 2")  # type: ignore[attr-defined]  # a str
+
+
+def test_so_they_do_for_async_handlers(loop: asyncio.AbstractEventLoop) -> None:
+    assert walk(handlers([rise_later], loop).answer("s", "rise_later", {"metres": 2}, TRAIL)) == Level(3)
+
+
+@pytest.mark.parametrize("method", ["rise", "other"])
+def test_parameters_that_do_not_fit_are_refused_with_their_place(method: str) -> None:
+    found = handlers({"rise": rise, None: any_level})
+    with pytest.raises(
+        RequestFailed, match=rf"request '{method}' takes Level: Expected `float`.*\$\.metres"
+    ) as refused:
+        walk(found.answer("s", method, {"metres": "deep"}, TRAIL))
+    assert refused.value.code == "invalid_params"
+
+
+def test_an_answer_that_is_not_as_promised_is_a_mistake_of_the_handlers() -> None:
+    assert walk(handlers([promise]).answer("s", "promise", 5, TRAIL)) == 5
+    with pytest.raises(TypeError, match="promise of request 'promise' says that it answers with int"):
+        walk(handlers([promise]).answer("s", "promise", "five", TRAIL))
+
+
+def test_whoever_holds_the_handlers_is_told_of_it() -> None:
+    told: list[object] = []
+    found = Handlers([promise], LocalRuntime(), None, lambda *what: told.extend(what))
+    with pytest.raises(TypeError) as wrong:
+        walk(found.answer("s", "promise", "five", TRAIL))
+    assert told == [promise, "promise", wrong.value]

@@ -9,10 +9,11 @@ from itertools import groupby
 from typing import Any
 from unittest import mock
 
+import msgspec
 import pytest
 
 import sig
-from sig.signal import Calls
+from sig.signal import Calls, raises_to_trigger
 
 
 @pytest.fixture
@@ -461,3 +462,103 @@ def test_a_signal_with_a_trigger_of_its_own_keeps_it_and_sends_in_the_end() -> N
         signal.unbind()
         signal.trigger("there")
     assert log == [({"sender": "s", "event": "e"}, "here!"), "there!"]
+
+
+# -- data of one type ----------------------------------------------------------------------------
+
+
+class Reading(msgspec.Struct):
+    celsius: float
+
+
+@pytest.fixture
+def typed(router: sig.Router) -> sig.Signal:
+    return router.add_sender("typed", {"e": Reading, "any": None, "numbers": list[int]}).signal("e")
+
+
+def test_an_instance_goes_through_and_other_data_is_made_to_fit(router: sig.Router, typed: sig.Signal) -> None:
+    log: list[Any] = []
+    router.listen(noting(log, "e"), "typed", "e")
+    reading = Reading(21.5)
+    typed.trigger(reading)
+    assert log[0][1] is reading
+    typed.trigger({"celsius": 22})
+    assert log[1:] == [("e", Reading(22.0))]
+    assert typed.kind is Reading
+
+
+def test_what_does_not_fit_is_refused_and_nobody_is_called(router: sig.Router, typed: sig.Signal) -> None:
+    log: list[Any] = []
+    router.listen(noting(log, "heard"), "typed")
+    with pytest.raises(
+        sig.InvalidData, match=r"event 'e' of sender 'typed' takes Reading: Expected `float`.*\.celsius"
+    ):
+        typed.trigger({"celsius": "warm"})
+    with pytest.raises(sig.InvalidData, match="got `null`"):
+        typed.trigger()
+    with pytest.raises(sig.InvalidData, match=r"takes list\[int\]"):
+        router.get_sender("typed").trigger("numbers", [1, "two"])  # type: ignore[union-attr]  # it is there
+    assert log == []
+
+
+def test_events_without_a_type_are_signals_as_ever(router: sig.Router, typed: sig.Signal) -> None:
+    """Not a single instruction more for them."""
+    sender = router.get_sender("typed")
+    assert sender is not None
+    assert type(sender.signal("any")) is sig.Signal
+    assert type(typed) is not sig.Signal
+    assert isinstance(typed, sig.Signal)
+
+
+def test_a_listener_that_fails_is_reported_for_typed_signals_too(router: sig.Router, typed: sig.Signal) -> None:
+    failed: list[sig.ListenerError] = []
+    router.on_error = failed.append
+
+    def fail(info: sig.Info, data: object) -> None:
+        raise ZeroDivisionError
+
+    router.listen(fail, "typed", "e")
+    for _ in range(2):  # the first finds out who listens
+        typed.trigger(Reading(1))
+    assert [type(error.error) for error in failed] == [ZeroDivisionError] * 2
+
+
+def test_a_trigger_of_ones_own_comes_before_the_check() -> None:
+    class Doubled(sig.Signal):
+        def trigger(self, data: object = None) -> None:
+            super().trigger([data, data])
+
+    log: list[Any] = []
+    with sig.Router(class_signal=Doubled) as router:
+        router.listen(noting(log, "e"), "s", "e")
+        sender = router.add_sender("s", {"e": list[int], "f": list[int]})
+        assert type(sender.signal("e")) is type(sender.signal("f"))
+        assert isinstance(sender.signal("e"), Doubled)
+        sender.trigger("e", 1)
+        with pytest.raises(sig.InvalidData):
+            sender.trigger("e", "one")
+    assert log == [("e", [1, 1])]
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_what_a_link_binds_is_given_what_fits(overridden: bool) -> None:
+    class Plain(sig.Signal):
+        pass
+
+    class Own(sig.Signal):
+        def trigger(self, data: object = None) -> None:
+            super().trigger(data)
+
+    sent: list[object] = []
+    with sig.Router(class_signal=Own if overridden else Plain) as router:
+        signal = router.add_sender("s", {"e": Reading}).signal("e")
+        signal.bind(sent.append, raises_to_trigger(lambda info, data: sent.append(data)))
+        assert ("trigger" in vars(signal)) is not overridden
+        signal.trigger({"celsius": 1})
+        signal.trigger(Reading(2))
+        with pytest.raises(sig.InvalidData, match="takes Reading"):
+            signal.trigger()
+        assert sent == [Reading(1), Reading(2)]
+        signal.unbind()
+        signal.trigger(Reading(3))
+    assert len(sent) == 2

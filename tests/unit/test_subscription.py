@@ -271,6 +271,25 @@ def test_data_is_converted_to_the_type(
     assert heard == [value]
 
 
+def test_an_annotation_of_the_second_parameter_is_a_type_too(router: sig.Router, signal: sig.Signal) -> None:
+    heard: list[object] = []
+
+    def by_annotation(info: sig.Info, data: Reading) -> None:
+        heard.append(data)
+
+    assert router.listen(by_annotation, "s", "e").kind is Reading
+    assert router.listen(by_annotation, "s", "e", type=dict).kind is dict
+    assert router.listen(by_annotation, "s", "e", type=object).kind is None
+    assert router.listen(lambda info, data: None, "s", "e").kind is None
+    signal.trigger({"celsius": 21})
+    assert heard == [Reading(21), {"celsius": 21}, {"celsius": 21}]
+
+
+def test_nothing_can_be_made_to_fit_some_types(router: sig.Router) -> None:
+    with pytest.raises(sig.InvalidArgument, match="cannot be a type of data: .*more than one dict-like"):
+        router.listen(print, "s", "e", type=Reading | Mark)
+
+
 def test_data_of_another_type_goes_to_on_error_and_not_to_the_listener(router: sig.Router, signal: sig.Signal) -> None:
     heard = Heard()
     errors: list[sig.ListenerError] = []

@@ -13,7 +13,7 @@ FACES = ("blocking", "asyncio", "mixed")
 
 # The others look into no payload: for them one codec is as good as another. And an encoder knows no face: in the face
 # `mixed` clients of both are met.
-OF_VALUES = ("delivery", "calls")
+OF_VALUES = ("delivery", "calls.answers_", "calls.errors_", "calls.what_cannot_be_sent_")
 
 
 def cases() -> Iterator[object]:

@@ -145,8 +145,14 @@ class Place:
         return self.do(lambda: self.router.request(sender, method, params, timeout=timeout))
 
     def start_request(self, sender: str, method: str, params: object = None, timeout: float = LIMIT_S) -> Future[Any]:
-        call: Future[Any] = self.router.start_request(sender, method, params, timeout=timeout)
+        [call] = self.start_requests(sender, method, [params], timeout)
         return call
+
+    def start_requests(
+        self, sender: str, method: str, many: Iterable[object], timeout: float = LIMIT_S
+    ) -> list[Future[Any]]:
+        """One for each of the parameters."""
+        return [self.router.start_request(sender, method, params, timeout=timeout) for params in many]
 
     def senders(self) -> list[SenderInfo]:
         rows: list[SenderInfo] = self.do(self.router.senders)
@@ -193,9 +199,15 @@ class LoopPlace(Place):
     def listen_waiting(self, callback: Callable[..., object], *selector: str | None) -> Subscription:
         return self.listen(self._hands.waiting(callback), *selector)
 
-    def start_request(self, sender: str, method: str, params: object = None, timeout: float = LIMIT_S) -> Future[Any]:
-        [call] = self.do(lambda: [self.router.start_request(sender, method, params, timeout=timeout)])  # not awaited
-        return _Call(self._hands.thread.loop, call)
+    def start_requests(
+        self, sender: str, method: str, many: Iterable[object], timeout: float = LIMIT_S
+    ) -> list[Future[Any]]:
+        return self.do(  # type: ignore[no-any-return]  # a list, so that nobody awaits what is in it
+            lambda: [
+                _Call(self._hands.thread.loop, self.router.start_request(sender, method, params, timeout=timeout))
+                for params in many
+            ]
+        )
 
     def leave(self) -> None:
         self.do(lambda: self.router.__aexit__(None, None, None))
@@ -214,13 +226,13 @@ class LoopPlace(Place):
 
 
 class _Call(Future[Any]):
-    """A future of the loop's, as one of threads."""
+    """A future of the loop's, as one of threads. Made on the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, call: asyncio.Future[Any]) -> None:
         super().__init__()
         self._loop = loop
         self._call = call
-        loop.call_soon_threadsafe(call.add_done_callback, self._done)
+        call.add_done_callback(self._done)
 
     def cancel(self) -> bool:
         cancelled = super().cancel()

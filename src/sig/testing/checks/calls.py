@@ -114,7 +114,7 @@ def a_thousand_requests_may_be_under_way(stage: Stage) -> None:
         return params
 
     owner.add_sender("s", requests={"hold": hold})
-    calls = [caller.start_request("s", "hold", number) for number in range(_MANY)]
+    calls = caller.start_requests("s", "hold", range(_MANY))
     same([call for call in calls if call.done()], [], "requests that were answered before all had been made")
     loop.call_soon_threadsafe(go_on.set)
     same([call.result(LIMIT_S) for call in calls], list(range(_MANY)), "answers")

@@ -85,6 +85,8 @@ class LocalCarrier(LocalServer, LocalClient):
     here.connect(there)`.
     """
 
+    name: str
+
     def __init__(self) -> None:
         LocalServer.__init__(self, f"local://carrier-{next(_numbers)}")
 

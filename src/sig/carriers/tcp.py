@@ -34,9 +34,9 @@ class TCPServer(StreamServer):
 
     scheme: ClassVar[str] = "tcp"
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | Address | None = None) -> None:
         super().__init__()
-        self.address: Address | None = None if url is None else parse(url)
+        self.address: Address | None = url if url is None or isinstance(url, Address) else parse(url)
 
     def bind(self, *, public: bool) -> str:
         address = self.address or Address("127.0.0.1", DEFAULT_PORT, self.scheme)
@@ -92,8 +92,8 @@ class TCPClient(StreamClient):
     auto_reconnect: bool = False
     """Of pysig 0.7. Without an effect yet: a lost link is final."""
 
-    def __init__(self, url: str | None = None) -> None:
-        self.address: Address | None = None if url is None else parse(url)
+    def __init__(self, url: str | Address | None = None) -> None:
+        self.address: Address | None = url if url is None or isinstance(url, Address) else parse(url)
 
     def __str__(self) -> str:
         return str(self._place())

@@ -24,8 +24,8 @@ class TLSServer(TCPServer):
     options: ClassVar[tuple[str, ...]] = ("tls",)
 
     def __init__(self, url: str, *, tls: Given = None) -> None:
-        super().__init__()
-        self.address, self._url_options = _place(url)
+        address, self._url_options = _read(url)
+        super().__init__(address)
         self._tls = tls
         self._context: ssl.SSLContext | None = None
 
@@ -48,8 +48,8 @@ class TLSClient(TCPClient):
     options: ClassVar[tuple[str, ...]] = ("tls",)
 
     def __init__(self, url: str, *, tls: Given = None) -> None:
-        super().__init__()
-        self.address, self._url_options = _place(url)
+        address, self._url_options = _read(url)
+        super().__init__(address)
         self._tls = tls
 
     def _layer(self, limits: Limits) -> Layer:
@@ -57,6 +57,6 @@ class TLSClient(TCPClient):
         return TLSLayer(context, server_side=False, server_hostname=self._place().host)
 
 
-def _place(url: str) -> tuple[Address, dict[str, str]]:
+def _read(url: str) -> tuple[Address, dict[str, str]]:
     """Where that is, and what the URL says of certificates; only `wss://` has a path."""
     return parse(url, path=url.startswith("wss"), known=URL_OPTIONS), split(url, URL_OPTIONS)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from sig.carriers.address import parse
 from sig.carriers.tcp import TCPClient, TCPServer
@@ -22,11 +23,10 @@ class WSServer(TCPServer):
     """
 
     scheme = "ws"
-    options = ("origins",)
+    options: ClassVar[tuple[str, ...]] = ("origins",)
 
     def __init__(self, url: str, *, origins: Sequence[str] = ()) -> None:
-        super().__init__()
-        self.address = parse(url, path=True)
+        super().__init__(parse(url, path=True))
         check_origins(origins)
         self._origins = origins
 
@@ -40,8 +40,7 @@ class WSClient(TCPClient):
     scheme = "ws"
 
     def __init__(self, url: str) -> None:
-        super().__init__()
-        self.address = parse(url, path=True)
+        super().__init__(parse(url, path=True))
 
     def _layer(self, limits: Limits) -> Layer:
         return ClientWebSocket(str(self._place()), limits)
@@ -51,7 +50,7 @@ class WSSServer(TLSServer):
     """`WSServer` over TLS; arguments of both."""
 
     scheme = "wss"
-    options = ("origins", "tls")
+    options: ClassVar[tuple[str, ...]] = ("origins", "tls")
 
     def __init__(self, url: str, *, origins: Sequence[str] = (), **tls: object) -> None:
         super().__init__(url, **tls)  # type: ignore[arg-type]  # what TLSServer takes

@@ -303,6 +303,8 @@ class ClientWebSocket(WebSocketLayer):
         InvalidArgument: the URL is none of those.
     """
 
+    held: int
+
     def __init__(self, url: str, limits: Limits) -> None:
         try:
             uri = parse_uri(url)

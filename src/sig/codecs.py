@@ -249,6 +249,28 @@ def as_codec(value: object) -> Codec:
     return UserCodec(name, encode, cast("Callable[[bytes], object]", decode))
 
 
+def as_codecs(value: object) -> dict[str, Codec]:
+    """The codecs that `value` stands for, by name, the preferred one first: one as for `as_codec`, or a list of them.
+
+    Who has one of the built-in ones has the other too, at the end: any two such peers understand each other.
+
+    Raises:
+        InvalidArgument: as `as_codec`; an empty list, or two codecs of one name.
+    """
+    codecs: dict[str, Codec] = {}
+    for each in value if isinstance(value, list | tuple) else (value,):
+        codec = as_codec(each)
+        if codec.name in codecs:
+            raise InvalidArgument(f"two codecs are named {codec.name!r}: peers go by the names, so give each its own")
+        codecs[codec.name] = codec
+    if not codecs:
+        raise InvalidArgument(f"a list of codecs must name one; {_CHOICE}")
+    if not _BUILT_IN.keys().isdisjoint(codecs):
+        for name, codec in _BUILT_IN.items():
+            codecs.setdefault(name, codec)
+    return codecs
+
+
 def batch_decode(codec: Codec, payloads: bytes, lens: Sequence[int] | None, count: int) -> list[object]:
     """The `count` values in the payloads of one EVENT frame, in order.
 

@@ -16,7 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sig.codecs import JSON, MSGPACK, Codec, JSONCodec, MessagePackCodec, UserCodec, as_codec, batch_decode
+from sig.codecs import (
+    JSON,
+    MSGPACK,
+    Codec,
+    JSONCodec,
+    MessagePackCodec,
+    UserCodec,
+    as_codec,
+    as_codecs,
+    batch_decode,
+)
 from sig.errors import InvalidArgument, InvalidData
 
 
@@ -397,6 +407,40 @@ def test_a_codec_may_not_take_the_name_of_a_built_in_one(name: str) -> None:
     codec.name = name
     with pytest.raises(InvalidArgument, match=f"'{name}' is the name of a built-in codec"):
         as_codec(codec)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("json", ["json", "msgpack"]),
+        ("msgpack", ["msgpack", "json"]),
+        (["json"], ["json", "msgpack"]),
+        (Reversed(), ["reversed"]),
+        ([Reversed(), "msgpack"], ["reversed", "msgpack", "json"]),
+        (("json", Reversed()), ["json", "reversed", "msgpack"]),
+    ],
+)
+def test_who_has_one_of_the_built_in_codecs_has_both_and_the_preferred_one_stands_first(
+    value: object, names: list[str]
+) -> None:
+    codecs = as_codecs(value)
+    assert list(codecs) == names
+    assert [codec.name for codec in codecs.values()] == names
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("yaml", "there is no codec 'yaml'; choose from"),
+        (["json", 5], "5 is not a codec"),
+        ([], "a list of codecs must name one; choose from"),
+        (["json", "json"], "two codecs are named 'json': .* give each its own"),
+        ([Nameless(), Nameless()], "two codecs are named 'custom'"),
+    ],
+)
+def test_codecs_are_told_apart_by_their_names(value: object, told: str) -> None:
+    with pytest.raises(InvalidArgument, match=told):
+        as_codecs(value)
 
 
 @pytest.mark.parametrize("data", [b"abc", bytearray(b"abc"), memoryview(b"abc")])

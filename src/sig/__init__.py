@@ -45,6 +45,7 @@ from sig.errors import (
 from sig.info import Gap, Info, ListenerError, Received, SenderInfo
 from sig.iterators import Events
 from sig.log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, stringify_object
+from sig.marks import on
 from sig.names import is_builtin_event, is_channel_name
 from sig.network import ClientRouter, ServerRouter, connect, serve
 from sig.router import Router
@@ -124,6 +125,7 @@ __all__ = [
     "is_builtin_event",
     "is_channel_name",
     "logger",
+    "on",
     "serve",
     "setup_logger",
     "stringify_object",

@@ -26,6 +26,7 @@ from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
 from .kinds import fit, is_kind, kind_of, shown
 from .log import logger
+from .marks import Several, marked
 from .names import check_event, check_method, check_own_event, check_selector, check_sender, matches
 from .requests import Requests, next_hop
 from .runtime import Runtime
@@ -106,6 +107,18 @@ class Hub(OldNames):
             subscription.closed = subscription.detached = True
             raise
         return subscription
+
+    def _listening_all(self, thing: object, defaults: Mapping[str, Any]) -> Steps[Subscription]:
+        """Register all that is marked in `thing`, or nothing."""
+        parts: list[Subscription] = []
+        try:
+            for callback, sender, event, options in marked(thing, defaults):
+                parts.append((yield from self._listening(callback, sender, event, options)))
+        except BaseException:
+            for part in parts:
+                part.close()
+            raise
+        return Several(self, parts)
 
     def _unlisten(self, listener: Callback, sender: Name | None, event: str | None) -> bool:
         for subscription in self._registered(name_of(sender), event):

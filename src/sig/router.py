@@ -125,6 +125,23 @@ class Router(Hub):
 
         return register
 
+    def listen_all(self, thing: object, **options: Any) -> Subscription:
+        """Register every method of an object that is marked with `sig.on`, or every function of a module or class.
+
+        All of them or none: if one cannot be registered, those before it are closed, and its error is raised.
+
+        Args:
+            thing: an object, a module or a class; or a single function. Of a module, the functions defined in it.
+            options: as in `listen`, for marks that do not name them themselves.
+
+        Returns:
+            One handle for all: `close()` ends them together, `received`, `missed` and `pending` are sums.
+
+        Raises:
+            InvalidArgument: nothing in there is marked; or as `listen`, whose other errors are raised too.
+        """
+        return walk(self._listening_all(thing, options))
+
     def add_listener(self, listener: Callback, sender: Name | None = None, event: str | None = None) -> bool:
         """Register a listener as pysig 0.7 did: false for an event that a connected sender does not offer.
 

@@ -18,6 +18,9 @@ ALONE = sorted(
 # Programs that work together: each has a test below.
 TOGETHER = {
     "browser/host.py",  # in tests/browser
+    "panels/__init__.py",  # parts of plugins.py
+    "panels/journal.py",
+    "panels/lamp.py",
     "web_application.py",  # in tests/aio
     "heating.py",  # in tests/testing, and so are its tests
     "test_heating.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,6 +137,44 @@ def options(stage: Stage) -> None:
     sender.trigger("e", 4)
     for wrong in ({"when_full": "explode"}, {"queue": 0}, {"weak": True}, {"executor": 5}):
         stage.attempt(f"{wrong}", lambda wrong=wrong: router.listen(print, "s", "e", **wrong))  # type: ignore[misc]
+
+
+def listeners_that_are_marked(stage: Stage) -> None:
+    router = stage.router
+
+    class Panel:
+        @sig.on("s", "e")
+        def hear(self, info: sig.Info, data: object) -> None:
+            stage.log.append(("hear", data))
+
+        @sig.on(event="f", once=True)
+        @sig.on("s", "e")
+        def twice(self, info: sig.Info, data: object) -> None:
+            stage.log.append(("twice", info.event, data))
+
+    class Wrong(Panel):
+        @sig.on("s", "e")
+        def hear_less(self, info: sig.Info) -> None: ...
+
+    panel = Panel()
+    handle = router.listen_all(panel)
+    sender = router.add_sender("s", ["e", "f"])
+    for number in range(2):
+        sender.trigger("e", number)
+        sender.trigger("f", number)
+    stage.settle()
+    handle.close()
+    sender.trigger("e", 2)
+    stage.log.append(handle.closed)
+    for wrong in (Wrong(), object(), 5):
+        stage.attempt(type(wrong).__name__, lambda wrong=wrong: router.listen_all(wrong))  # type: ignore[misc]
+    weak = router.listen_all(panel, weak=True)
+    sender.trigger("e", 3)
+    stage.settle()
+    del panel
+    gc.collect()
+    stage.log.append(weak.closed)
+    sender.trigger("e", 4)
 
 
 def listeners_that_fail(stage: Stage) -> None:
@@ -286,6 +325,7 @@ PROGRAMS: list[Program] = [
     presence,
     changes_from_inside,
     options,
+    listeners_that_are_marked,
     listeners_that_fail,
     requests,
     names,

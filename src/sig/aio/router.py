@@ -126,6 +126,10 @@ class Router(Hub):
 
         return register
 
+    def listen_all(self, thing: object, **options: Any) -> Pending[Subscription]:
+        """Register all that is marked with `sig.on` in an object, module or class; see `sig.Router.listen_all`."""
+        return self._pending(self._listening_all(thing, options))
+
     async def add_listener(self, listener: Callback, sender: Name | None = None, event: str | None = None) -> bool:
         """Register a listener: false for an event that a connected sender does not offer."""
         subscription = await walk_awaiting(self._listening(listener, sender, event, DEFAULTS))

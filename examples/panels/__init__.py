@@ -1,0 +1,1 @@
+"""The plugins of `plugins.py`: what lies in this folder is found and registered."""

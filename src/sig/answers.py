@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -19,7 +19,7 @@ from sig.drivers.pool import Pool
 from sig.errors import InvalidData, Overloaded, RequestTimeout, SenderNotConnected, SigError
 from sig.log import logger
 from sig.protocol.client import RequestArrived, RequestDropped
-from sig.requests import Trail
+from sig.requests import Later, Trail
 from sig.runtime import Dropping
 from sig.steps import Steps, walk
 
@@ -38,28 +38,23 @@ class Answers:
         self._router = router
         self._codec = codec
         self._limits = router.limits
-        self._lock = threading.Lock()  # guards what follows, and what subclasses say
+        # Only `asked` adds, and it is called on one thread; each is taken out by whoever has answered it.
         self._under_way: dict[tuple[int, int], tuple[RequestArrived, Dropping]] = {}
 
-    def asked(self, news: RequestArrived | RequestDropped) -> None:
-        """Where bytes are read: hand it on."""
-        if isinstance(news, RequestDropped):
-            self._drop(news)
-            return
-        key = news.request.peer, news.request.corr
-        dropping = Dropping()
-        with self._lock:
-            full = len(self._under_way) >= self._limits.requests_in
-            if not full:
-                self._under_way[key] = news, dropping
-        if full:
-            self._reply(news, None, Overloaded(f"{self._limits.requests_in} requests to this client are under way"))
-            return
-        try:
-            self._start(news, dropping)
-        except Exception as error:  # an executor that has been shut down, or no thread to be had
-            self._done(news)
-            self._reply(news, None, Overloaded(f"the handlers of {news.sender!r} cannot be run: {error}"))
+    def asked(self, news: Sequence[RequestArrived | RequestDropped]) -> None:
+        """Where bytes are read: what came in one read, in order."""
+        under_way = self._under_way
+        accepted: list[tuple[RequestArrived, Dropping]] = []
+        for item in news:
+            if isinstance(item, RequestDropped):
+                self._drop(item)
+            elif len(under_way) >= self._limits.requests_in:
+                error = Overloaded(f"{self._limits.requests_in} requests to this client are under way")
+                self._reply(item, None, error)
+            else:
+                accepted.append((item, Dropping()))
+                under_way[item.request.peer, item.request.corr] = accepted[-1]
+        self._start(accepted)
 
     def close(self, timeout: float) -> Any:
         """Take nothing more, wait at most `timeout` seconds for what runs, and name what would not end in the log.
@@ -68,63 +63,70 @@ class Answers:
         """
         raise NotImplementedError
 
-    def _start(self, news: RequestArrived, dropping: Dropping) -> None:
-        """Have `_answering(news, dropping)` walked."""
+    def _start(self, accepted: list[tuple[RequestArrived, Dropping]]) -> None:
+        """Have `_answer` called with each of them."""
         raise NotImplementedError
 
     def _drop(self, news: RequestDropped) -> None:
         """Whoever asked does not wait any more: what has not begun never will, what can be cancelled is."""
-        with self._lock:
-            found = [
-                dropping
-                for (peer, corr), (_, dropping) in self._under_way.items()
-                if peer == news.peer and news.corr in (None, corr)
-            ]
-        for dropping in found:
-            dropping.drop()
+        for (peer, corr), (_, dropping) in list(self._under_way.items()):
+            if peer == news.peer and news.corr in (None, corr):
+                dropping.drop()
 
-    def _answering(self, news: RequestArrived, dropping: Dropping) -> Steps[None]:
-        payload: bytes | None = None
-        failure: BaseException | None = None
+    def _answer(self, news: RequestArrived, dropping: Dropping) -> Steps[None] | None:
+        """Call the handler and reply. Where the handler has to be waited for, the rest of it has to be walked."""
         try:
-            payload = yield from self._payload(news, dropping)
+            answer = self._begin(news, dropping)
         except BaseException as error:
-            failure = error
-        self._done(news)
-        self._reply(news, payload, failure)
-        if isinstance(failure, KeyboardInterrupt | SystemExit):
-            self._fatal(failure)
+            self._finish(news, None, error)
+            return None
+        if isinstance(answer, Later):
+            return self._go_on(news, answer.steps)
+        self._finish(news, answer, None)
+        return None
 
-    def _fatal(self, error: BaseException) -> None:
-        """A handler raised KeyboardInterrupt or SystemExit."""
-        raise error
-
-    def _payload(self, news: RequestArrived, dropping: Dropping) -> Steps[bytes]:
-        """What the handler answers, encoded; raises what the requester is to be told."""
+    def _begin(self, news: RequestArrived, dropping: Dropping) -> object:
+        """What the handler answers, or `Later`; raises what the requester is to be told."""
         sender, request = news.sender, news.request
         held = self._router._senders.get(sender)
         if held is None:
             raise SenderNotConnected(sender)
-        if time.monotonic() >= news.deadline or dropping.dropped:
+        if dropping.dropped or time.monotonic() >= news.deadline:
             raise RequestTimeout(sender, request.method, 0)  # nobody waits any more
         params = self._codec.decode(request.payload)
-        trail = Trail(request.hops, news.deadline, dropping)
+        return held._handlers.begin(sender, request.method, params, Trail(request.hops, news.deadline, dropping))
+
+    def _go_on(self, news: RequestArrived, steps: Steps[object]) -> Steps[None]:
         try:
-            answer = yield from held._handlers.answer(sender, request.method, params, trail)
-        except SigError:
-            raise  # refused on purpose
+            answer = yield from steps
         except BaseException as error:
-            logger.error(f"handler {request.method!r} of {sender!r} failed: {_shown(error)}")
-            raise
-        try:
-            return self._codec.encode(answer)
-        except InvalidData as error:
-            logger.error(f"the answer of handler {request.method!r} of {sender!r} cannot be sent: {error}")
-            raise
+            self._finish(news, None, error)
+        else:
+            self._finish(news, answer, None)
+
+    def _finish(self, news: RequestArrived, answer: object, error: BaseException | None) -> None:
+        """Reply with what the handler answered, or raised."""
+        payload: bytes | None = None
+        if error is None:
+            try:
+                payload = self._codec.encode(answer)
+            except BaseException as trouble:
+                error = trouble
+                if isinstance(trouble, InvalidData):
+                    logger.error(f"the answer of {_named(news)} cannot be sent: {trouble}")
+        elif not isinstance(error, SigError):  # else it was refused on purpose
+            logger.error(f"{_named(news)} failed: {_shown(error)}")
+        self._done(news)
+        self._reply(news, payload, error)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self._fatal(error)
+
+    def _fatal(self, error: BaseException) -> None:
+        """A handler raised KeyboardInterrupt or SystemExit: that is meant for the program."""
+        raise NotImplementedError
 
     def _done(self, news: RequestArrived) -> None:
-        with self._lock:
-            self._under_way.pop((news.request.peer, news.request.corr), None)
+        self._under_way.pop((news.request.peer, news.request.corr), None)
 
     def _reply(self, news: RequestArrived, payload: bytes | None, failure: BaseException | None) -> None:
         driver = self._router._driver
@@ -146,7 +148,8 @@ class ThreadAnswers(Answers):
         self._post = post
         self._tell_fatal = fatal
         self._pool = Pool(self._limits.request_workers, _NAME)
-        self._running: dict[threading.Thread, RequestArrived] = {}
+        self._running: dict[threading.Thread, RequestArrived] = {}  # each thread enters itself
+        self._lock = threading.Lock()  # guards what follows
         self._extra: list[threading.Thread] = []
 
     def close(self, timeout: float) -> None:
@@ -157,16 +160,19 @@ class ThreadAnswers(Answers):
             extra = [thread for thread in self._extra if thread is not me]
         for thread in extra:
             thread.join(max(0.0, deadline - time.monotonic()))
-        with self._lock:
-            still = [news for thread, news in self._running.items() if thread is not me]
-        for news in still:
-            logger.warning(
-                f"handler {news.request.method!r} of {news.sender!r} has not ended within {timeout:g} s: "
-                "it is left to itself"
-            )
+        for thread, news in list(self._running.items()):
+            if thread is not me:
+                logger.warning(f"{_named(news)} has not ended within {timeout:g} s: it is left to itself")
 
-    def _start(self, news: RequestArrived, dropping: Dropping) -> None:
-        work = partial(self._answer, news, dropping)
+    def _start(self, accepted: list[tuple[RequestArrived, Dropping]]) -> None:
+        for news, dropping in accepted:
+            try:
+                self._post_one(news, partial(self._run, news, dropping))
+            except Exception as error:  # an executor that has been shut down, or no thread to be had
+                self._done(news)
+                self._reply(news, None, Overloaded(f"the handlers of {news.sender!r} cannot be run: {error}"))
+
+    def _post_one(self, news: RequestArrived, work: Callable[[], object]) -> None:
         if self._post is not None:
             self._post(work)
         elif news.request.hops > 1 and len(self._under_way) > self._limits.request_workers:
@@ -184,19 +190,23 @@ class ThreadAnswers(Answers):
             with self._lock:
                 self._extra.remove(threading.current_thread())
 
-    def _answer(self, news: RequestArrived, dropping: Dropping) -> None:
+    def _run(self, news: RequestArrived, dropping: Dropping) -> None:
         """On a thread of the pool."""
-        with self._lock:
-            self._running[threading.current_thread()] = news
-        walk(self._answering(news, dropping))
+        self._running[threading.current_thread()] = news
+        steps = self._answer(news, dropping)
+        if steps is not None:
+            walk(steps)
 
     def _done(self, news: RequestArrived) -> None:
-        with self._lock:
-            self._running.pop(threading.current_thread(), None)
+        self._running.pop(threading.current_thread(), None)
         super()._done(news)
 
     def _fatal(self, error: BaseException) -> None:
         self._tell_fatal(error)
+
+
+def _named(news: RequestArrived) -> str:
+    return f"handler {news.request.method!r} of {news.sender!r}"
 
 
 def _shown(error: BaseException) -> str:

@@ -16,7 +16,6 @@ import msgspec
 
 from sig.answers import Answers
 from sig.arrivals import Arrivals, RoutePlan
-from sig.callables import is_async
 from sig.codecs import Codec
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from sig.drivers.client import ClientDriver
@@ -100,8 +99,10 @@ class Linked(Hub):
         self._joined = True
 
     def _linked(self) -> ClientDriver:
-        self._check_open()
         driver = self._driver
+        if driver is not None and driver.core.opened and not driver.core.closed and not self._closed.is_set():
+            return driver  # neither lost nor left to a forked child: its core would be closed
+        self._check_open()
         if driver is None or not driver.core.opened:
             raise ConnectionLost(f"this {type(self).__name__} is not connected yet: connect it first")
         return driver
@@ -300,9 +301,8 @@ class Linked(Hub):
         loop = held._handlers.loop
         if loop is None or not self._runtime.would_block(loop):
             return
-        table = held._handlers.table or {}
-        handler = table.get(method, table.get(None))
-        if handler is not None and is_async(handler):
+        handler = held._handlers.find(method)
+        if handler is not None and handler.waits:
             raise WouldDeadlock(
                 f"request {method!r} of sender {held.name!r} would wait on the loop that has to answer it: "
                 "make it from another thread"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from sig.constants import (
@@ -72,6 +73,15 @@ def check_selector(sender: object, event: object) -> None:
 def _check(what: str, name: object) -> str:
     if not isinstance(name, str):
         raise InvalidName(f"{_a(what)} name must be a str, not {type(name).__name__}")
+    # A subclass (an enumeration, say) may compare and print as it likes; we keep the text itself.
+    text = name if type(name) is str else str.__str__(name)
+    _check_text(what, text)
+    return text
+
+
+# Remembered, since requests name the same few senders and methods again and again.
+@lru_cache(maxsize=1024)
+def _check_text(what: str, name: str) -> None:
     if not name:
         raise InvalidName(f"{_a(what)} name cannot be empty")
     try:
@@ -86,8 +96,6 @@ def _check(what: str, name: object) -> str:
         raise InvalidName(f"{_show(name)} is not {_a(what)} name: '*' belongs into patterns, for listening")
     if name.count("/") >= NAME_MAX_LEVELS:
         raise InvalidName(f"the {what} name {_show(name)} has more than {NAME_MAX_LEVELS} levels")
-    # A subclass (an enumeration, say) may compare and print as it likes; we keep the text itself.
-    return name if type(name) is str else str.__str__(name)
 
 
 def _check_stars(what: str, pattern: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -46,7 +45,7 @@ _UNTYPED: Final = Kinds()
 Failed: TypeAlias = Callable[[Callable[..., object], str, Exception], object]
 
 
-class Trail(NamedTuple):
+class Trail(msgspec.Struct, frozen=True):
     """Where a request under way stands."""
 
     hops: int
@@ -81,14 +80,22 @@ def next_hop(now: float, timeout: float, sender: str, method: str, limits: Limit
     return Trail(outer.hops + 1, deadline, outer.dropping)
 
 
-@contextmanager
-def on_trail(trail: Trail) -> Iterator[None]:
-    """What runs inside is part of that request."""
-    token = _trail.set(trail)
-    try:
-        yield
-    finally:
-        _trail.reset(token)
+class Later(NamedTuple):
+    """What a handler will answer, when it has been waited for."""
+
+    steps: Steps[object]
+
+
+class Handler(NamedTuple):
+    """One function, and how it is called."""
+
+    function: Callable[..., object]
+    call: Callable[..., object]
+    """The function, behind what its annotations ask for."""
+    waits: bool
+    """Whether it is `async def`."""
+    whole: bool
+    """Whether it is given the method too: the default handler."""
 
 
 class Handlers:
@@ -104,43 +111,40 @@ class Handlers:
         self._failed = failed
         self.loop: object = loop
         """Where `async def` handlers run; `None` as long as nobody asked for one."""
-        self.table: dict[str | None, Callable[..., object]] | None = None
-        """The handlers by method, `None` for the default handler; `None` instead of it for no requests at all."""
         self.kinds: dict[str | None, Kinds] = {}
         """What their annotations say of parameters and answers, where they say something."""
-        self._called: dict[str | None, Callable[..., Any]] = {}  # the handlers, behind what their annotations ask for
-        self._awaited: dict[str | None, bool] = {}
+        self._table: dict[str | None, Handler] | None = None
         if requests is None:
             return
         if callable(requests):
             raise InvalidArgument(f"requests={describe(requests)} is one function: give a list, or a dict of names")
-        self.table = {}
+        self._table = {}
         for method, function in requests.items() if isinstance(requests, Mapping) else map(_named, requests):
             self._enter(method, function)
 
     def _enter(self, method: object, function: Callable[..., object]) -> None:
-        assert self.table is not None  # made by the constructor
+        assert self._table is not None  # made by the constructor
         name = None if method is None else check_method(method)
-        if name in self.table:
+        if name in self._table:
             raise InvalidArgument(f"two handlers are named {name!r}: give requests as a dict of names")
         check_callable(function, *(("method", "params") if name is None else ("params",)))
-        self._awaited[name] = is_async(function)
-        if self._awaited[name] and self.loop is None:
+        waits = is_async(function)
+        if waits and self.loop is None:
             self.loop = self._runtime.running_loop()
             if self.loop is None:
                 raise InvalidArgument(
                     f"handler {describe(function)} is `async def` and no loop runs here: "
                     "register it inside one, or give loop="
                 )
-        self.table[name] = function
         kinds = Kinds(kind_said(function, 1 if name is None else 0), kind_said(function, None))
         if kinds == _UNTYPED or is_generator(function):
-            self._called[name] = function
+            call = function
         else:
             self.kinds[name] = kinds
-            self._called[name] = self._typed(name, function, kinds)
+            call = self._typed(name, function, kinds, waits)
+        self._table[name] = Handler(function, call, waits, name is None)
 
-    def _typed(self, name: str | None, function: Callable[..., Any], kinds: Kinds) -> Callable[..., Any]:
+    def _typed(self, name: str | None, function: Callable[..., Any], kinds: Kinds, waits: bool) -> Callable[..., Any]:
         """The handler between what makes its parameters fit, and what looks at its answer."""
         wanted, promised = exact(kinds.params), exact(kinds.result)
 
@@ -176,40 +180,66 @@ class Handlers:
         def answer(*arguments: Any) -> Any:
             return given(function(*taken(arguments)), arguments)
 
-        return answer_later if self._awaited[name] else answer
+        return answer_later if waits else answer
 
     def __bool__(self) -> bool:
-        return bool(self.table)
+        return bool(self._table)
+
+    @property
+    def table(self) -> dict[str | None, Callable[..., object]] | None:
+        """The handlers by method, `None` for the default handler; `None` instead of it for no requests at all."""
+        return None if self._table is None else {name: handler.function for name, handler in self._table.items()}
 
     @property
     def names(self) -> list[str | None] | None:
         """The methods, `None` for a default handler among them; `None` instead of a list when there are no requests."""
-        return None if self.table is None else list(self.table)
+        return None if self._table is None else list(self._table)
+
+    def find(self, method: str) -> Handler | None:
+        """What answers that method."""
+        table = self._table or {}
+        return table.get(method) or table.get(None)
 
     def answer(self, sender: str, method: str, params: object, trail: Trail) -> Steps[object]:
         """Call the handler and return what it returns; raises what it raises, and the errors of `Router.request`."""
-        if not self.table:
-            raise RequestsNotSupported(sender)
-        entry, arguments = (method, (params,)) if method in self.table else (None, (method, params))
-        handler = self._called.get(entry)
+        answer = self.begin(sender, method, params, trail)
+        return (yield from answer.steps) if isinstance(answer, Later) else answer
+
+    def begin(self, sender: str, method: str, params: object, trail: Trail) -> object:
+        """The same up to where it has to be waited for: then `Later`."""
+        handler = self.find(method)
         if handler is None:
-            raise MethodNotFound(sender, method)
-        with on_trail(trail):
-            if not self._awaited[entry]:
-                if self._runtime.elsewhere:
-                    return (yield partial(self._runtime.call, handler, arguments))
-                return handler(*arguments)
+            raise MethodNotFound(sender, method) if self._table else RequestsNotSupported(sender)
+        _, call, waits, whole = handler
+        arguments = (method, params) if whole else (params,)
+        if waits or self._runtime.elsewhere:
+            return Later(self._waiting(sender, method, handler, arguments, trail))
+        token = _trail.set(trail)
+        try:
+            return call(*arguments)
+        finally:
+            _trail.reset(token)
+
+    def _waiting(
+        self, sender: str, method: str, handler: Handler, arguments: tuple[object, ...], trail: Trail
+    ) -> Steps[object]:
+        token = _trail.set(trail)
+        try:
+            if not handler.waits:
+                return (yield partial(self._runtime.call, handler.call, arguments))
             if self._runtime.would_block(self.loop):
                 raise WouldDeadlock(
                     f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
                     "make it from another thread, or await it"
                 )
             timeout = trail.deadline - self._runtime.now()
-            coroutine: Any = handler(*arguments)
+            coroutine: Any = handler.call(*arguments)
             try:
                 return (yield partial(self._runtime.run, self.loop, coroutine, timeout, trail.dropping))
             except Expired:
                 raise RequestTimeout(sender, method, round(timeout, 3)) from None
+        finally:
+            _trail.reset(token)
 
 
 def _named(function: Callable[..., object]) -> tuple[str, Callable[..., object]]:

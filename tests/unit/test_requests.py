@@ -7,7 +7,7 @@ import functools
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -24,8 +24,10 @@ from sig.errors import (
     RequestTimeout,
     WouldDeadlock,
 )
-from sig.requests import Handlers, Trail, next_hop, on_trail
+from sig.requests import Handlers, Later, Trail, next_hop
 from sig.steps import walk
+
+T = TypeVar("T")
 
 
 class Clock:
@@ -83,32 +85,45 @@ def test_a_time_out_of_bounds_is_refused(timeout: float) -> None:
         next_hop(100.0, timeout, "s", "m")
 
 
+def inside(trail: Trail, ask: Callable[[], T]) -> T:
+    """Call that from a handler that is on this trail."""
+    made = handlers({"handler": lambda params: ask()})
+    answer: Any = walk(made.answer("s", "handler", None, trail))
+    result: T = answer
+    return result
+
+
+def nested(timeout: float = 5) -> Trail:
+    return next_hop(100.0, timeout, "s", "m")
+
+
 @pytest.mark.parametrize(("timeout", "deadline"), [(5, 105.0), (30, 110.0)])
 def test_a_nested_request_has_what_is_left_at_most(timeout: float, deadline: float) -> None:
-    with on_trail(Trail(3, 110.0)):
-        assert next_hop(100.0, timeout, "s", "m") == Trail(4, deadline)
-    assert next_hop(100.0, 5, "s", "m") == Trail(1, 105.0)
+    assert inside(Trail(3, 110.0), lambda: nested(timeout)) == Trail(4, deadline)
+    assert nested() == Trail(1, 105.0)
 
 
 def test_a_nested_request_without_time_times_out_at_once() -> None:
-    with on_trail(Trail(1, 100.0)), pytest.raises(RequestTimeout, match="'s' has not answered 'm'"):
-        next_hop(100.0, 5, "s", "m")
+    with pytest.raises(RequestTimeout, match="'s' has not answered 'm'"):
+        inside(Trail(1, 100.0), nested)
 
 
 def test_a_circle_is_broken_after_sixteen_hops() -> None:
-    trail = next_hop(100.0, 5, "s", "m")
+    trail = nested()
     for hop in range(1, 16):
         assert trail.hops == hop
-        with on_trail(trail):
-            trail = next_hop(100.0, 5, "s", "m")
-    with on_trail(trail), pytest.raises(LoopDetected, match="'m' of sender 's' was passed on 16 times"):
-        next_hop(100.0, 5, "s", "m")
+        trail = inside(trail, nested)
+    with pytest.raises(LoopDetected, match="'m' of sender 's' was passed on 16 times"):
+        inside(trail, nested)
 
 
 def test_the_trail_ends_when_the_handler_raises() -> None:
-    with pytest.raises(ValueError, match="no"), on_trail(Trail(16, 200.0)):
+    def fail() -> None:
         raise ValueError("no")
-    assert next_hop(100.0, 5, "s", "m").hops == 1
+
+    with pytest.raises(ValueError, match="no"):
+        inside(Trail(16, 200.0), fail)
+    assert nested().hops == 1
 
 
 # -- registering ---------------------------------------------------------------------------------
@@ -205,6 +220,14 @@ def test_a_plain_handler_runs_where_the_runtime_has_such_things_run_and_on_its_t
     made = Handlers([read, ask], Elsewhere(clock=Clock()))
     assert walk(made.answer("s", "read", 5, TRAIL)) == ("elsewhere", ("read", 5))
     assert walk(made.answer("s", "ask", None, TRAIL)) == ("elsewhere", Trail(2, 130.0))
+
+
+def test_only_what_has_to_be_waited_for_is_answered_later(loop: asyncio.AbstractEventLoop) -> None:
+    made = handlers([read, later], loop)
+    assert made.begin("s", "read", 5, TRAIL) == ("read", 5)
+    answer = made.begin("s", "later", 5, TRAIL)
+    assert isinstance(answer, Later)
+    assert walk(answer.steps) == ("later", 5)
 
 
 # -- `async def` handlers ------------------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""Answering requests in the asyncio face: handlers run on the loop, `async def` ones in a task for each request."""
+"""Answering requests in the asyncio face: `def` handlers are called where bytes are read, behind the listeners of the
+events that came with them; `async def` ones run in a task for each request.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextvars import Context, copy_context
-from typing import Any
+from contextvars import copy_context
 
 from sig.answers import Answers
 from sig.codecs import Codec
@@ -13,7 +13,7 @@ from sig.linked import Linked
 from sig.log import logger
 from sig.protocol.client import RequestArrived
 from sig.runtime import Dropping
-from sig.steps import Steps, walk_awaiting
+from sig.steps import walk_awaiting
 
 
 class LoopAnswers(Answers):
@@ -38,21 +38,20 @@ class LoopAnswers(Answers):
         if late:
             await asyncio.wait(late, timeout=1)
 
-    def _start(self, news: RequestArrived, dropping: Dropping) -> None:
-        # Not where bytes are read, but at the next turn: what else has been read is not held up. The whole of it in one
-        # context: what a request made in there inherits is a variable of that.
-        context = copy_context()
-        self._loop.call_soon(self._begin, news, dropping, context, context=context)
+    def _start(self, accepted: list[tuple[RequestArrived, Dropping]]) -> None:
+        for news, dropping in accepted:
+            # Each in a context of its own: what a request made in there inherits is a variable of that.
+            context = copy_context()
+            steps = context.run(self._answer, news, dropping)
+            if steps is not None:
+                task = self._loop.create_task(walk_awaiting(steps), context=context)
+                self._tasks[task] = dropping
+                task.add_done_callback(self._tasks.pop)
 
-    def _begin(self, news: RequestArrived, dropping: Dropping, context: Context) -> None:
-        steps = self._answering(news, dropping)
-        try:
-            wait = next(steps)
-        except StopIteration:
-            return  # most handlers are plain functions, and need no task
-        task = self._loop.create_task(self._go_on(steps, wait), context=context)
-        self._tasks[task] = dropping
-        task.add_done_callback(self._tasks.pop)
+    def _fatal(self, error: BaseException) -> None:
+        # Not where bytes are read: what else came must be answered, and for uvloop the link would be lost.
+        self._loop.call_soon(_raise, error)
 
-    async def _go_on(self, steps: Steps[None], wait: Callable[[], Any]) -> None:
-        await walk_awaiting(steps, wait)
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -23,6 +23,7 @@ from sig.stats import Stats
 from sig.steps import Steps, walk_awaiting
 from sig.subscription import DEFAULTS, Callback, Options, Subscription
 
+from .call import Call
 from .iterators import Events, PendingEvents
 from .pending import Pending
 from .sender import Sender, SenderView, Signal
@@ -203,24 +204,9 @@ class Router(Hub):
 
         Raises at once what is known at once: bad arguments, no link, too many requests under way.
         """
-        future: asyncio.Future[Any] = self._runtime.loop.create_future()
-
-        def done(value: object, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
-
-        give_up = self._start_request(sender, method, params, type, timeout, done)
-
-        def ended(future: asyncio.Future[Any]) -> None:
-            if future.cancelled():
-                give_up()
-
-        future.add_done_callback(ended)
-        return future
+        call = Call(loop=self._runtime.loop)
+        call.begun(self._start_request(sender, method, params, type, timeout, call.answered))
+        return call
 
     # Life
 

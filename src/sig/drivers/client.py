@@ -7,7 +7,7 @@ Everything that knows messages is in the core.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
@@ -33,7 +33,7 @@ class ClientDriver:
         core: used under `lock` only.
         lock: guards the core and all sending; where there is but one thread, it need not do anything.
         handle: called with each piece of news, in order.
-        asked: called with requests where bytes are read; must not block, and not raise.
+        asked: called where bytes are read with the requests that came in one read; must not block, and not raise.
         ended: called once when the link is down, on the thread that noticed; must not block.
     """
 
@@ -44,7 +44,7 @@ class ClientDriver:
         lock: AbstractContextManager[object],
         *,
         handle: Callable[[News], object],
-        asked: Callable[[RequestArrived | RequestDropped], object],
+        asked: Callable[[Sequence[RequestArrived | RequestDropped]], object],
         ended: Callable[[], object],
     ) -> None:
         self.core: ClientCore = core
@@ -163,9 +163,9 @@ class ClientDriver:
             self._room_changed()
             over = self.core.closed and not self._leaving
         self._complete()
-        for item in asked:
-            self._asked(item)
         self._hand_out()
+        if asked:
+            self._asked(asked)
         if over:
             self.lost(ConnectionLost("the server closed the link"))  # nobody need wait until it really is
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from time import monotonic
 from typing import Final
@@ -56,7 +56,7 @@ class LoopDriver(ClientDriver):
         loop: asyncio.AbstractEventLoop,
         *,
         handle: Callable[[News], object],
-        asked: Callable[[RequestArrived | RequestDropped], object],
+        asked: Callable[[Sequence[RequestArrived | RequestDropped]], object],
         ended: Callable[[], object],
         over: Callable[[], object],
     ) -> None:
@@ -162,6 +162,11 @@ class LoopDriver(ClientDriver):
             self._watch()
         return number
 
+    def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
+        self.core.reply(arrived, payload, error)
+        if not self._gate.armed:
+            self._say()
+
     def tell(self, message: Call) -> None:
         """As `ClientDriver.tell`, from any thread: subscriptions may be closed on any, or collected."""
         if asyncio._get_running_loop() is self._loop:
@@ -207,6 +212,18 @@ class LoopDriver(ClientDriver):
 
         self.core.outlet(sender, event, changed)
         return trigger
+
+    # What the link does
+
+    def received(self, data: bytes | memoryview) -> None:
+        """Bytes have come. What is sent in return leaves at the end of this, and not at the end of the turn."""
+        gate = self._gate
+        armed, gate.armed = gate.armed, True
+        try:
+            super().received(data)
+        finally:
+            gate.armed = armed
+            self._send_out()
 
     # Within
 

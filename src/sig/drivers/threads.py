@@ -11,7 +11,7 @@ import copy
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
@@ -89,7 +89,7 @@ class ThreadsDriver(ClientDriver):
         limits: Limits,
         *,
         handle: Callable[[News], object],
-        asked: Callable[[RequestArrived | RequestDropped], object],
+        asked: Callable[[Sequence[RequestArrived | RequestDropped]], object],
         ended: Callable[[], object],
         over: Callable[[], object],
         fatal: Callable[[BaseException], object],

@@ -11,7 +11,8 @@ from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from sig.codecs import Codec, batch_decode
+from sig.codecs import Codec
+from sig.decoding import Decoding
 from sig.errors import InvalidData
 from sig.info import Gap, Info, Received, info_of
 from sig.log import logger
@@ -65,11 +66,13 @@ class RoutePlan(Plan):
     def mark_stale(self) -> None:
         super().mark_stale()
         self.listeners = None
+        self._arrivals.decoding.unheard(self._number)
         self._arrivals.entries[self._number] = self._late, self.info
 
     def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
         retained = super().rebuild(subscriptions)
         self.listeners = self.counted = subscriptions
+        self._arrivals.decoding.heard(self._number, [subscription.kind for subscription in subscriptions])
         calls = self._last_calls = self._calls
         self._arrivals.entries[self._number] = calls[0] if len(calls) == 1 else partial(_walk, self, calls), self.info
         return retained
@@ -136,7 +139,7 @@ class Arrivals:
         self.entries: dict[int, Entry] = _Entries()
         self.wall: float = 0.0
         """When the server accepted the batch under way: seconds since the epoch."""
-        self._codec = codec
+        self.decoding: Decoding = Decoding(codec)
         self._plans: dict[int, RoutePlan] = {}
         # The batch under way: whose each event is (`None`: all of one route's), and what is left of them.
         self._routes: Sequence[int] | None = None
@@ -161,6 +164,7 @@ class Arrivals:
                 with self.router._lock:
                     self.router._index.remove_target(plan)
                     self.entries.pop(news.number, None)
+                    self.decoding.unheard(news.number)
         elif isinstance(news, Presence):
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
             with self.router._lock:
@@ -195,7 +199,8 @@ class Arrivals:
     def _deliver(self, news: EventsArrived) -> None:
         batch = unpack_events(news.frame)
         try:
-            values = batch_decode(self._codec, batch.payloads, batch.lens, news.frame.count)
+            frame = news.frame
+            values = self.decoding.batch(batch.payloads, batch.lens, frame.count, frame.route, batch.routes)
         except InvalidData as error:
             logger.warning(f"{news.frame.count} events could not be decoded: {error}")
             for number, count in news.counts:

@@ -16,6 +16,7 @@ import msgspec
 
 from sig.constants import NAME_MAX_BYTES
 from sig.errors import InvalidArgument, InvalidData
+from sig.kinds import made, plain
 
 
 class Encode(Protocol):
@@ -49,6 +50,9 @@ class Codec(Protocol):
     # What a batch says. `lens` are the lengths of its parts, or None if they are lines. `batch_decode`, which
     # is what to call, checks that there are `count` results.
     def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]: ...
+
+    # The same codec, which decodes into that type, at no more cost; None where that takes a second step.
+    def typed(self, kind: Any, /) -> Codec | None: ...
 
 
 # What msgspec raises for bytes from outside. Broken UTF-8 is a ValueError.
@@ -120,10 +124,13 @@ class JSONCodec(_Msgspec):
     name = "json"
     lines = True
 
-    def __init__(self) -> None:
-        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-        super().__init__("JSON", msgspec.json.Encoder(), decoder)
+    def __init__(self, kind: Any = Any) -> None:
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind, dec_hook=made)
+        super().__init__("JSON", msgspec.json.Encoder(enc_hook=plain), decoder)
         self._decode_lines = decoder.decode_lines
+
+    def typed(self, kind: Any, /) -> JSONCodec:
+        return JSONCodec(kind)
 
     def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]:
         # The lengths are for whoever splits the batch: the newlines are there with or without them.
@@ -148,13 +155,18 @@ class MessagePackCodec(_Msgspec):
     must be one value of MessagePack.
     """
 
-    __slots__ = ()
+    __slots__ = ("_many",)
 
     name = "msgpack"
     lines = False
 
-    def __init__(self) -> None:
-        super().__init__("MessagePack", msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder())
+    def __init__(self, kind: Any = Any) -> None:
+        encoder, decoder = msgspec.msgpack.Encoder(enc_hook=plain), msgspec.msgpack.Decoder(kind, dec_hook=made)
+        super().__init__("MessagePack", encoder, decoder)
+        self._many = msgspec.msgpack.Decoder(list[kind], dec_hook=made)
+
+    def typed(self, kind: Any, /) -> MessagePackCodec:
+        return MessagePackCodec(kind)
 
     def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]:
         if lens is None:
@@ -163,7 +175,7 @@ class MessagePackCodec(_Msgspec):
         # one for each slice. It holds `count` values and no byte more, or is refused. The lengths are for whoever
         # splits the batch: where they cut elsewhere, the sender has broken the protocol, and the values count.
         try:
-            return cast("list[object]", self._decoder.decode(_ARRAY.pack(_ARRAY_32, count) + payloads))
+            return cast("list[object]", self._many.decode(_ARRAY.pack(_ARRAY_32, count) + payloads))
         except _UNREADABLE as error:
             raise InvalidData(f"the batch is not {count} values of MessagePack that can be read: {error}") from error
 
@@ -210,6 +222,9 @@ class UserCodec:
             values.append(self.decode(payloads[start : start + length]))
             start += length
         return values
+
+    def typed(self, kind: Any, /) -> None:
+        """What the user's own code makes of bytes has to be looked at all the same."""
 
 
 JSON: Final = JSONCodec()

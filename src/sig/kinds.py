@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, is_typeddict
 
 import msgspec
 
@@ -68,6 +68,8 @@ def schema_of(kind: Any) -> dict[str, object]:
     definitions: dict[str, Any] = {}
 
     def described(custom: Any) -> dict[str, Any]:
+        if custom is object:
+            return {"title": "any"}  # msgspec takes an empty one for none
         if not _is_model(custom):
             raise NotImplementedError
         schema: dict[str, Any] = custom.model_json_schema(ref_template="#/$defs/{model}")
@@ -81,7 +83,12 @@ def schema_of(kind: Any) -> dict[str, object]:
 
 def exact(kind: Any) -> type:
     """The class whose very instances fit without being looked at; for other types, one that has none."""
-    return kind if isinstance(kind, type) else _Nobody
+    return kind if recognised(kind) else _Nobody
+
+
+def recognised(kind: Any) -> TypeGuard[type]:
+    """Whether values of that type can be told from others by their class."""
+    return isinstance(kind, type) and not is_typeddict(kind)
 
 
 class _Nobody:

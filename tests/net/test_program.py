@@ -6,8 +6,10 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from net.raw import LIMIT_S
 
@@ -225,6 +227,56 @@ def requests(stage: Stage) -> None:
     stage.attempt("view", lambda: router.sender("s").request("double", 3))
 
 
+class Reading(msgspec.Struct):
+    celsius: float
+    unit: str = "C"
+
+
+@dataclass
+class Level:
+    metres: int
+
+
+def types(stage: Stage) -> None:
+    router = stage.router
+
+    def reading(info: sig.Info, data: Reading) -> None:
+        stage.log.append(("reading", data))
+
+    def level(info: sig.Info, data: Level) -> None:
+        stage.log.append(("level", data))
+
+    def plain(info: sig.Info, data: dict[str, object]) -> None:
+        stage.log.append(("plain", data))
+
+    def halved(params: Reading) -> Reading:
+        return Reading(params.celsius / 2)
+
+    def broken(params: list[int]) -> int:
+        return params  # type: ignore[return-value]  # the mistake in question
+
+    router.on_error = lambda failed: stage.log.append(("error", type(failed.error).__name__, failed.info.event))
+    for listener, event in ((reading, "warm"), (level, "deep"), (plain, "both"), (reading, "both"), (level, "any")):
+        router.listen(listener, "s", event)
+    events = {"warm": Reading, "deep": Level, "both": Reading, "any": None}
+    sender = router.add_sender("s", events, [halved, broken])
+    sender.trigger("warm", Reading(20.5))
+    for number in range(3):
+        sender.trigger("warm", {"celsius": number})
+        sender.trigger("deep", {"metres": number})
+        sender.trigger("any", {"metres": number})
+    sender.trigger("any", {"metres": "x"})
+    sender.trigger("any", {"metres": 4})
+    for event, data in (("warm", {"celsius": "x"}), ("warm", None), ("deep", Reading(1)), ("both", Reading(2, "F"))):
+        stage.attempt(f"{event} {data}", lambda event=event, data=data: sender.trigger(event, data))  # type: ignore[misc]
+    stage.attempt("plain", lambda: router.request("s", "halved", {"celsius": 5}, type=dict))
+    stage.attempt("typed", lambda: router.request("s", "halved", Reading(5), type=Reading))
+    stage.attempt("wrong parameters", lambda: router.request("s", "halved", [5]))
+    stage.attempt("broken", lambda: router.request("s", "broken", [5]))
+    router.listen(lambda info, data: stage.log.append(("late", data["celsius"])), "s", "both", type=dict)
+    sender.trigger("both", Reading(3))
+
+
 def names(stage: Stage) -> None:
     router = stage.router
     for name in ("", "a*", "#s", "a\n", "x" * 256, "/".join("x" * 17)):
@@ -328,6 +380,7 @@ PROGRAMS: list[Program] = [
     listeners_that_are_marked,
     listeners_that_fail,
     requests,
+    types,
     names,
     who_is_there,
     queues,

@@ -12,6 +12,7 @@ import pickle
 import uuid
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -464,3 +465,38 @@ def test_what_a_users_codec_raises_becomes_invalid_data_and_is_chained() -> None
         codec.decode(b"")
     assert isinstance(decoding.value.__cause__, KeyError)
     assert len(str(decoding.value)) < 300
+
+
+# -- types ---------------------------------------------------------------------------------------
+
+
+class Place(pydantic.BaseModel):
+    room: int
+
+
+class Reading(msgspec.Struct):
+    celsius: float
+    place: Place | None = None
+
+
+@pytest.mark.parametrize("codec", [JSON, MSGPACK], ids=["json", "msgpack"])
+def test_a_typed_codec_decodes_into_the_type(codec: Codec) -> None:
+    typed = codec.typed(Reading)
+    assert typed is not None
+    assert typed.name == codec.name
+    readings = [Reading(1.5), Reading(2.5, Place(room=7))]
+    payloads = [codec.encode(reading) for reading in readings]
+    assert [typed.decode(payload) for payload in payloads] == readings
+    lens = [len(payload) for payload in payloads]
+    assert typed.decode_many((b"\n" if codec.lines else b"").join(payloads), lens, 2) == readings
+    with pytest.raises(InvalidData, match="Expected `float`"):
+        typed.decode(codec.encode({"celsius": "warm"}))
+
+
+def test_a_codec_of_the_users_has_no_types() -> None:
+    assert as_codec(Reversed()).typed(Reading) is None
+
+
+@pytest.mark.parametrize("codec", [JSON, MSGPACK], ids=["json", "msgpack"])
+def test_a_model_of_pydantics_is_carried_as_its_plain_data(codec: Codec) -> None:
+    assert codec.decode(codec.encode([Place(room=7)])) == [{"room": 7}]

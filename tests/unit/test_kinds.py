@@ -115,6 +115,7 @@ def test_a_schema_is_complete_in_itself() -> None:
     assert schema["additionalProperties"] == {"$ref": "#/$defs/Struct"}
     assert schema["$defs"]["Struct"]["required"] == ["celsius"]  # type: ignore[index]
     assert schema_of(int) == {"type": "integer"}
+    assert schema_of(dict[str, object]) == {"type": "object", "additionalProperties": {"title": "any"}}
 
 
 def test_a_model_of_pydantics_brings_its_own() -> None:
@@ -206,7 +207,7 @@ def test_models_become_plain_data_and_others_do_not() -> None:
 
 def test_only_a_class_has_instances_that_need_no_look() -> None:
     assert exact(int) is int
-    for kind in (list[int], int | None, Literal["a"]):
+    for kind in (list[int], int | None, Literal["a"], Typed):
         assert not issubclass(exact(kind), int | list | str)
 
 

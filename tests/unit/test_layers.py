@@ -16,7 +16,7 @@ LAYERS: dict[int, str] = {
     0: "constants errors names log alias",
     1: "call callables hub index info iterators kinds mailbox marks requests router runtime sender signal stats "
     "steps subscription",
-    2: "messages codecs",
+    2: "messages codecs decoding",
     3: "protocol.*",
     4: "drivers.*",
     5: "carriers.* certs",

@@ -1,0 +1,77 @@
+"""Decoding batches of events straight into the types of those who listen, where they agree on one.
+
+That costs less than plain data does, and what would be made of plain data is saved. A batch that does not fit becomes
+plain data after all: then each listener finds out by itself what it can take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .codecs import Codec, batch_decode
+from .kinds import recognised
+
+
+class Decoding:
+    """Decodes what comes in one codec, by routes."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec: Codec = codec
+        self._typed: dict[int, Codec] = {}  # by route, of those where everybody names the same type
+        self._codecs: dict[type, Codec | None] = {}  # by type: routes of one type share one
+
+    def heard(self, route: int, kinds: Sequence[Any]) -> None:
+        """Those who listen on a route want these types; `None` is plain data."""
+        kind = kinds[0] if kinds else None
+        codec = None
+        # Others would be looked at once more by each listener, who could not tell them from plain data.
+        if recognised(kind) and all(other is kind for other in kinds):
+            if kind not in self._codecs:
+                self._codecs[kind] = self.codec.typed(kind)
+            codec = self._codecs[kind]
+        if codec is None:
+            self.unheard(route)
+        else:
+            self._typed[route] = codec
+
+    def unheard(self, route: int) -> None:
+        """Who listens there is not known for now."""
+        self._typed.pop(route, None)
+
+    def batch(
+        self, payloads: bytes, lens: Sequence[int] | None, count: int, route: int, routes: Sequence[int] | None
+    ) -> list[object]:
+        """The values of one EVENT, whose events are all of one route, or each of its own of `routes`.
+
+        Raises:
+            InvalidData: it cannot be decoded.
+        """
+        if self._typed:
+            values = self._into_types(payloads, lens, count, route, routes)
+            if values is not None:
+                return values
+        return batch_decode(self.codec, payloads, lens, count)
+
+    def _into_types(
+        self, payloads: bytes, lens: Sequence[int] | None, count: int, route: int, routes: Sequence[int] | None
+    ) -> list[object] | None:
+        """`None` where there are no types, or something does not fit."""
+        try:
+            if routes is None:
+                codec = self._typed.get(route)
+                return None if codec is None else batch_decode(codec, payloads, lens, count)
+            codecs = [self._typed.get(route) for route in routes]
+            first = codecs[0]
+            if codecs.count(first) == count:
+                return None if first is None else batch_decode(first, payloads, lens, count)
+            return None if lens is None else list(self._each(payloads, lens, codecs))
+        except Exception:  # of any class: types may run code of the user's
+            return None
+
+    def _each(self, payloads: bytes, lens: Sequence[int], codecs: Sequence[Codec | None]) -> Iterator[object]:
+        start = 0
+        for length, codec in zip(lens, codecs, strict=True):
+            # A newline behind it is whitespace to those codecs that have newlines there.
+            yield (codec or self.codec).decode(payloads[start : start + length])
+            start += length

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -25,8 +27,19 @@ def check(name: str, face: str = "blocking") -> Check:
 Make = Callable[[Half], Medium]
 
 
-def broken(make: Make) -> AbstractContextManager[Ends]:
-    """A carrier with a medium that is not what it should be, at its clients."""
+class Board(Switchboard):
+    """Has media of its own at its end."""
+
+    def __init__(self, make: Make) -> None:
+        super().__init__()
+        self._make = make
+
+    def begin(self, attach: Callable[[Medium, str], None]) -> None:
+        super().begin(lambda half, address: attach(self._make(half), address))  # type: ignore[arg-type]  # it is a Half
+
+
+def broken(make: Make, at_server: Make = lambda half: half) -> AbstractContextManager[Ends]:
+    """A carrier with a medium that is not what it should be, at one of its ends."""
 
     class BrokenPlug(Plug):
         def open(self, timeout: float) -> Medium:
@@ -34,7 +47,7 @@ def broken(make: Make) -> AbstractContextManager[Ends]:
 
     @contextmanager
     def ends() -> Iterator[Ends]:
-        board = Switchboard()
+        board = Board(at_server)
         yield Ends(
             serve=lambda api, **given: api.serve(board, **given),
             connect=lambda api, _, **given: api.connect(BrokenPlug(board), **given),
@@ -99,6 +112,38 @@ class Short(Half):
 def test_a_link_that_ends_too_soon_is_found(face: str) -> None:
     with pytest.raises(AssertionError, match="large_and_small_keep_their_order"):
         check("bytes.large_and_small_keep_their_order", face).run(lambda: broken(Short))
+
+
+class Endless(Half):
+    """A medium that takes all there is, and so hides how much waits."""
+
+    def __init__(self, half: Half) -> None:
+        super().__init__(half.half)
+        self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._carry)
+        self._thread.start()
+
+    def _carry(self) -> None:
+        while (data := self._waiting.get()) is not None:
+            try:
+                super().write(data)
+            except OSError:
+                return
+
+    def write(self, data: Any) -> None:
+        self._waiting.put(data)
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self.half.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        super().close()
+
+
+def test_a_medium_that_hides_how_much_waits_is_found() -> None:
+    name = "bytes.one_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many"
+    with pytest.raises(AssertionError, match=r"something was missed, and why: \(False, set"):
+        check(name, "asyncio").run(lambda: broken(lambda half: half, Endless))
 
 
 def test_ends_that_do_not_pass_on_their_options_are_found() -> None:

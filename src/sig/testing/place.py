@@ -175,6 +175,15 @@ class Place:
         """The clean end of a `with` block."""
         self.do(lambda: self.router.__exit__(None, None, None))
 
+    def closing(self, then: Callable[[], object]) -> Callable[..., Any]:
+        """A listener, or handler, that closes the router from inside."""
+
+        def close(*arguments: object) -> None:
+            self.router.close()
+            then()
+
+        return close
+
     # How they differ
 
     def _handlers(self, requests: Any) -> Any:
@@ -211,6 +220,13 @@ class LoopPlace(Place):
 
     def leave(self) -> None:
         self.do(lambda: self.router.__aexit__(None, None, None))
+
+    def closing(self, then: Callable[[], object]) -> Callable[..., Any]:
+        async def close(*arguments: object) -> None:
+            await self.router.close()
+            then()
+
+        return close
 
     def _handlers(self, requests: Any) -> Any:
         return requests and {

@@ -137,8 +137,13 @@ class Stage:
         """Do something in another thread meanwhile."""
         return self._aside.submit(function, *arguments)
 
-    def cut(self) -> bool:
-        """Break the links of all clients, without a word; false where nobody would notice."""
+    @property
+    def breaks(self) -> bool:
+        """Whether a broken link is noticed."""
+        return self._ends.breaks
+
+    def cut(self) -> None:
+        """Break the links of all clients, without a word."""
         driver = self.places[0].router._server
 
         def cut() -> None:
@@ -146,9 +151,7 @@ class Stage:
                 if not wire.ours:
                     wire.abort()
 
-        if self._ends.breaks:
-            driver.loop.call_soon_threadsafe(cut)
-        return self._ends.breaks
+        driver.loop.call_soon_threadsafe(cut)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

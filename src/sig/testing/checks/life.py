@@ -141,14 +141,66 @@ def a_link_that_breaks_is_noticed_at_both_ends(stage: Stage) -> None:
         asks = server.start_request("s", "hold")
         same(begun.wait(LIMIT_S), True, "the handler has begun")
         waits = stage.aside(client.wait, LIMIT_S)
-        if not stage.cut():
+        if not stage.breaks:
             return
+        stage.cut()
         same(_reason(heard.wait()[0]), "lost", "why the sender has left")
         raises(sig.ConnectionLost, asks.result, LIMIT_S)
         raises(sig.ConnectionLost, waits.result, LIMIT_S)
         same(gone.wait(LIMIT_S), True, "on_disconnected was called")
         raises((sig.ConnectionLost, sig.SenderNotConnected), sender.trigger, "e", 1)
         server.add_sender("s", "e")
+
+
+def a_link_that_breaks_under_load_is_the_only_one(stage: Stage) -> None:
+    """A link that breaks while much is under way, both ways, ends for its client alone: the server goes on, and what
+    was under way is told as lost."""
+    server, client = stage.serve(), stage.connect()
+    bulk = "x" * 20_000
+    heard = server.hear("c", "e")
+    client.hear("s", "e")
+    over = threading.Event()
+    sender = server.add_sender("s", "e", {"echo": lambda params: params})
+    going = client.add_sender("c", "e")
+
+    def send(which: Held) -> None:
+        while not over.is_set():
+            which.trigger("e", bulk)
+
+    def ask() -> None:
+        while not over.is_set():
+            client.request("s", "echo", bulk)
+
+    work = [stage.aside(send, going), stage.aside(ask)]
+    stays = stage.aside(send, sender)
+    heard.wait(10)
+    if stage.breaks:
+        stage.cut()
+        for each in work:
+            raises((sig.ConnectionLost, sig.SenderNotConnected), each.result, LIMIT_S)
+    over.set()
+    if stage.breaks:
+        becomes(lambda: [row.name for row in server.senders()], ["s"], "who is left at the server")
+    stays.result(LIMIT_S)
+    same(set(heard.data), {bulk}, "what was heard before")
+    if stage.may_connect:
+        same(stage.connect().request("s", "echo", 1), 1, "the answer to the next client")
+
+
+def close_works_from_inside_a_callback(stage: Stage) -> None:
+    """A listener, or a handler, may close the router that calls it."""
+    server, client = stage.serve(), stage.connect()
+    closed = threading.Event()
+    client.listen(client.closing(closed.set), "s", "e")
+    server.add_sender("s", "e").trigger("e", 1)
+    same(closed.wait(LIMIT_S), True, "close has returned in a listener")
+    same(client.router.state, "closed", "its state")
+    if stage.may_connect:
+        other = stage.connect()
+        closed.clear()
+        other.add_sender("c", requests={"close": other.closing(closed.set)})
+        raises(sig.SigError, server.request, "c", "close")
+        same(closed.wait(LIMIT_S), True, "close has returned in a handler")
 
 
 def clients_come_and_go(stage: Stage) -> None:

@@ -114,10 +114,13 @@ def test_after_any_noise_and_a_zero_the_next_packet_is_found(noise: bytes) -> No
 
 def test_broken_pieces_are_counted_and_the_first_is_shown() -> None:
     reader = PacketReader(100)
-    reader.feed(b"\0\0login: \0\0")
-    reader.feed(b"more\0")
+    assert reader.noise == b""
+    reader.feed(b"\0\0login: ")
+    assert reader.broken == 0
+    assert reader.noise == b"login: "
+    reader.feed(b"\0more\0" + ONE.encode())
     assert reader.broken == 2
-    assert reader.first_broken == b"login: "
+    assert reader.noise == b"login: "
 
 
 def test_the_longest_payload_is_taken_and_a_longer_one_is_not() -> None:

@@ -5,7 +5,13 @@ finds the next one. A checksum tells whether it is as it was sent. Little endian
 
     u8 kind  u8 number  u8 next  u8 have  u32 tag  payload  u32 CRC-32 of all before     stuffed, then 0x00
 
-What the fields mean is decided in `guard`.
+    SYN    "my name is ..., and yours is tag" (0: not known yet); u32 name  u8 version  u8 window  u16 size
+    DATA   the payload that has this number
+    ACK    nothing but `next` and `have`
+    FIN    the last that has a number: nothing more will come
+    RST    "there is no tag here": tag is a name of the end that sends it
+
+`next` is the number that is missed first, and bit i of `have` says that `next + 1 + i` is there already.
 """
 
 from __future__ import annotations
@@ -14,9 +20,17 @@ import struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
+SYN: Final = 1
+DATA: Final = 2
+ACK: Final = 3
+FIN: Final = 4
+RST: Final = 5
+
 _HEADER: Final = struct.Struct("<BBBBI")
 _CRC: Final = struct.Struct("<I")
 _DELIMITER: Final = b"\0"
+# Of what is no packet, so much can be shown.
+_SHOWN: Final = 32
 # The longest run without a zero that a length of one byte can tell of.
 _RUN: Final = 254
 
@@ -24,7 +38,7 @@ FRAMING_BYTES: Final = _HEADER.size + _CRC.size
 
 
 class Packet(NamedTuple):
-    """One packet. Its kinds are in `guard`."""
+    """One packet."""
 
     kind: int
     number: int
@@ -62,11 +76,15 @@ class PacketReader:
     def __init__(self, max_payload_bytes: int) -> None:
         self.broken: int = 0
         """Pieces that were no packets."""
-        self.first_broken: bytes = b""
-        """How the first of them began."""
+        self._noise = b""
         content = FRAMING_BYTES + max_payload_bytes
         self._longest = content + content // _RUN + 1
         self._tail = b""
+
+    @property
+    def noise(self) -> bytes:
+        """How the first piece that was no packet began, or what may become one."""
+        return self._noise or self._tail[:_SHOWN]
 
     def feed(self, data: bytes | memoryview) -> list[Packet]:
         """Take the next bytes, and give the packets that are complete."""
@@ -79,7 +97,7 @@ class PacketReader:
             if packet is not None:
                 packets.append(packet)
             elif piece:
-                self.first_broken = self.first_broken or piece[:32]
+                self._noise = self._noise or piece[:_SHOWN]
                 self.broken += 1
         return packets
 

@@ -62,6 +62,9 @@ class Limits:
     max_control_frame_bytes: int = 1 * _MIB
     # The same for a peer we do not know yet: a handshake is small, and strangers are many.
     max_frame_before_login_bytes: int = 16 * _KIB
+    # Largest payload that a server looks into, to put it into the codec of a client that lacks the sender's: one byte
+    # may stand for a hundred in memory.
+    max_bridged_bytes: int = 1 * _MIB
 
     # What waits at the server for one slow link. From the first mark its events are dropped, oldest first,
     # and told as lost; at the second the link itself is cut, because what is left cannot be dropped.

@@ -97,7 +97,7 @@ class Serving(Linked):
             epoch=secrets.randbits(64),
             wall_offset=time.time() - now,
             random64=self._runtime.random64,
-            codec=codec.name,
+            codecs={codec.name: codec},
         )
         server, link = self._make_server(core)
         try:

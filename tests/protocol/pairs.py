@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from sig.codecs import as_codec
+from sig.codecs import as_codec, as_codecs
 from sig.constants import Limits
 from sig.errors import ConnectionLost, SigError
 from sig.messages import AddSender, Bye, Call, Close, Error, Flush, Hello, RemoveSender, decode_control, encode_control
@@ -157,7 +157,7 @@ class Raw:
 class World:
     """All of it, on one thread."""
 
-    def __init__(self, *, cut: Cut = whole, **limits: float) -> None:
+    def __init__(self, *, cut: Cut = whole, codec: object = "json", **limits: float) -> None:
         self.limits = Limits.of(**limits)
         self.cut = cut
         self.now = 1000.0
@@ -168,15 +168,16 @@ class World:
             epoch=7,
             wall_offset=1_700_000_000.0,
             random64=lambda: self._random.getrandbits(63) or 1,
+            codecs=as_codecs(codec),
         )
         self.ends: list[End] = []
 
     def accept(self, address: str = "test") -> Connection:
         return self.server.accept(self.now, address)
 
-    def raw(self) -> Raw:
+    def raw(self, codecs: Sequence[str] = ("json",)) -> Raw:
         """Somebody who has been let in, and is played by the test."""
-        raw = Raw(self, hello=Hello([1], ["json"]))
+        raw = Raw(self, hello=Hello([1], list(codecs)))
         raw.read()
         return raw
 

@@ -7,6 +7,7 @@ import gc
 import pytest
 from protocol.pairs import World
 
+from sig.codecs import JSON, MSGPACK
 from sig.constants import Limits
 from sig.errors import Overloaded
 from sig.messages import Error, decode_control, decode_error
@@ -154,8 +155,19 @@ def test_events_before_the_handshake_are_a_mistake() -> None:
 def test_an_audience_takes_what_each_of_it_takes() -> None:
     world = World()
     connections = (world.client().connection, world.client(limits=Limits.of(max_frame_bytes=400)).connection)
-    assert Audience(connections).largest == 412
-    assert Audience(()).connections == ()
+    assert Audience(connections, JSON).largest == 412
+    assert Audience((), JSON).connections == ()
+
+
+def test_of_an_audience_those_who_lack_the_codec_are_apart_by_the_codec_that_they_need() -> None:
+    world = World()
+    both = world.raw(["msgpack", "json"]).connection
+    packed = [world.raw(["msgpack"]).connection for _ in range(2)]
+    audience = Audience((packed[0], both, packed[1]), JSON)
+    assert audience.connections == (packed[0], both, packed[1])
+    assert audience.direct == (both,)
+    assert audience.bridged == {MSGPACK: (packed[0], packed[1])}
+    assert Audience((packed[0],), JSON).largest > 1 << 24  # no frame is too large for nobody
 
 
 def test_frames_for_many_are_none_of_the_garbage_collectors_business() -> None:

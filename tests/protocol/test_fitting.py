@@ -25,7 +25,7 @@ def batch(items: list[tuple[int, bytes]], *, lens: bool, lines: bool = True) -> 
 def parts(frame: Frame, limit: int) -> list[tuple[str, list[tuple[int, object]]]]:
     """What comes of it, in order: ("whole", [(route, value)]) or ("lost", [(route, how many)])."""
     found: list[tuple[str, list[tuple[int, object]]]] = []
-    for part, counts in fit_events(frame, limit):
+    for part, counts in fit_events(frame, limit, lines=True):
         if part is None:
             found.append(("lost", list(counts)))
             continue
@@ -63,9 +63,14 @@ def test_a_batch_that_nobody_can_take_apart_is_lost_as_a_whole() -> None:
 
 def test_payloads_of_a_codec_without_lines_are_parted_by_their_lengths() -> None:
     frame = batch([(1, b"\n\n"), (1, b""), (2, b"\xff\n")], lens=True, lines=False)
-    found = [(Frame.of(part), counts) for part, counts in fit_events(frame, 26) if part is not None]
+    found = [(Frame.of(part), counts) for part, counts in fit_events(frame, 26, lines=False) if part is not None]
     assert [unpack_events(part).payloads for part, _ in found] == [b"\n\n", b"\xff\n"]
     assert [counts for _, counts in found] == [((1, 2),), ((2, 1),)]
+
+
+def test_a_batch_of_such_a_codec_without_lengths_is_lost_as_a_whole_whatever_newlines_are_in_it() -> None:
+    good = batch([(1, b"a"), (1, b"b")], lens=False)
+    assert list(fit_events(good, 10, lines=False)) == [(None, ((1, 2),))]
 
 
 JSON = st.one_of(st.integers(-9, 9), st.text(max_size=40)).map(as_codec("json").encode)

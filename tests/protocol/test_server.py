@@ -103,7 +103,7 @@ def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
         (Hello([0, 2], ["json"]), "update the client"),
         (Hello([], ["json"]), "speaks version nothing of the protocol, this server 1: update the client"),
         (Hello([7] * 1000, ["json"]), "7 or 7 or 7 or 7 or 7 or others"),
-        (Hello([1], ["custom"]), "encodes with 'custom', this server with 'json': give both ends the same codec"),
+        (Hello([1], ["custom"]), "with 'custom', this server with 'json' or 'msgpack': give both ends the same codec"),
         (Hello([1], []), "encodes with nothing"),
         (Hello([1], ["\x1b[2J" * 2000] * 3), "give both ends the same codec"),
         (Hello([1], ["json"], session="x"), "connect anew"),

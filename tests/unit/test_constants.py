@@ -44,6 +44,7 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "max_frame_bytes": 16 * MIB,
         "max_control_frame_bytes": 1024 * 1024,
         "max_frame_before_login_bytes": 16 * 1024,
+        "max_bridged_bytes": MIB,
         "link_drop_bytes": 16 * MIB,
         "link_cut_bytes": 64 * MIB,
         "link_control_bytes": 4 * MIB,

@@ -5,9 +5,10 @@ Sans-I/O: no socket, no thread, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from sig.codecs import Codec
 from sig.errors import Overloaded, RemoteProtocolError, SigError, to_wire
 from sig.messages import AddSender, Result, encode_control
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
@@ -69,14 +70,23 @@ class Route:
 
 
 class Audience:
-    """Who hears a route: the same object for all routes that the same connections hear."""
+    """Who hears a route: the same object for all routes that the same connections hear, and one codec is sent on.
 
-    __slots__ = ("__weakref__", "connections", "largest")
+    `direct` are those that take frames as they come, `bridged` the others, by the codec that each of them needs.
+    """
 
-    def __init__(self, connections: tuple[Connection, ...]) -> None:
+    __slots__ = ("__weakref__", "bridged", "connections", "direct", "largest")
+
+    def __init__(self, connections: tuple[Connection, ...], codec: Codec) -> None:
         self.connections: tuple[Connection, ...] = connections
-        # The largest frame that each of them takes, its header included.
-        self.largest: int = HEADER.size + min((c.max_frame_bytes for c in connections), default=0)
+        self.direct: tuple[Connection, ...] = tuple(c for c in connections if codec.name in c.codecs)
+        bridged: dict[Codec, list[Connection]] = {}
+        for connection in connections:
+            if codec.name not in connection.codecs:
+                bridged.setdefault(connection.codec, []).append(connection)
+        self.bridged: dict[Codec, tuple[Connection, ...]] = {need: tuple(some) for need, some in bridged.items()}
+        # The largest frame that each of `direct` takes, its header included.
+        self.largest: int = HEADER.size + min((c.max_frame_bytes for c in self.direct), default=_LARGEST)
 
 
 class Frames(Entry[bytes], gc=False):
@@ -122,6 +132,8 @@ class Connection(Peer):
         "asked_by",
         "beside",
         "called",
+        "codec",
+        "codecs",
         "deadline",
         "events_in",
         "events_out",
@@ -145,6 +157,8 @@ class Connection(Peer):
         self.deadline: float = deadline
         self.name: str = ""
         self.identity: object = None
+        self.codecs: Mapping[str, Codec] = {}  # that both ends have
+        self.codec: Codec  # that its senders' payloads are in, and what is in none of these is put into
         self.held: dict[str, Held] = {}
         self.heard: dict[int, Audience] = {}  # who hears its own routes, by number, of those that somebody hears
         self.subscriptions: dict[int, LinkSubscription] = {}
@@ -160,6 +174,16 @@ class Connection(Peer):
         self._unfit = 0  # events that it could not take
         self.beside: int = 0
         """Bytes that wait for it outside the outbox, as far as the budget knows."""
+
+    def agree(self, codecs: Mapping[str, Codec]) -> None:
+        """These are the codecs that both ends have, the client's preferred one first."""
+        self.codecs = codecs
+        self.codec = next(iter(codecs.values()))
+
+    def codec_on(self, route: Route) -> Codec:
+        """What payloads are in, of this route and on this link: its owner's codec, if this client has that."""
+        theirs = route.held.owner.codec
+        return theirs if theirs.name in self.codecs else self.codec
 
     def spend(self, size: int) -> None:
         """Take an EVENT frame into account, and give credit for it; not for each one by itself."""
@@ -301,6 +325,7 @@ class Connection(Peer):
             super()._receive(frame)
 
 
+_LARGEST: Final = 0xFFFF_FFFF  # a length that no frame exceeds
 _HELLO: Final = Kind.HELLO.value
 _EVENT: Final = Kind.EVENT.value
 _KIND_AT: Final = 4  # in a header

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from sig.protocol.events import unpack_events
+from sig.protocol.events import EventBatch, unpack_events
 from sig.protocol.frames import EVENT_LENS, EVENT_MIXED, Frame, Kind, pack
 from sig.protocol.outbox import Counts
 
@@ -19,15 +19,18 @@ _U64: Final = struct.Struct("<Q")
 _TABLES: Final = 8
 
 
-def fit_events(frame: Frame, max_frame_bytes: int) -> Iterator[tuple[bytes | None, Counts]]:
+def fit_events(frame: Frame, max_frame_bytes: int, *, lines: bool) -> Iterator[tuple[bytes | None, Counts]]:
     """An EVENT in parts whose bodies have at most so many bytes, in order, each with what it holds.
 
     Instead of the part there is `None` for what cannot be had in one: an event larger than that, or all of a batch
     whose payloads nobody can tell apart. Numbered batches are not for here.
+
+    Args:
+        lines: whether the codec's payloads are joined by newlines (`Codec.lines`).
     """
     batch = unpack_events(frame)
     routes = batch.routes or (frame.route,) * frame.count
-    lens = batch.lens or _lines(batch.payloads, frame.count)
+    lens = lengths(batch, frame.count, lines=lines)
     if lens is None:
         yield None, ((frame.route, frame.count),)
         return
@@ -55,11 +58,13 @@ def fit_events(frame: Frame, max_frame_bytes: int) -> Iterator[tuple[bytes | Non
         yield part(len(lens))
 
 
-def _lines(payloads: bytes, count: int) -> tuple[int, ...] | None:
-    """The length of each line with its newline; `None` if there are not so many."""
+def lengths(batch: EventBatch, count: int, *, lines: bool) -> tuple[int, ...] | None:
+    """The length of each payload, with the newline behind it where there is one; `None` if nobody can tell."""
+    if batch.lens is not None:
+        return batch.lens
     if count == 1:
-        return (len(payloads),)
-    lines = payloads.split(b"\n")
-    if len(lines) != count:
+        return (len(batch.payloads),)
+    parts = batch.payloads.split(b"\n") if lines else []
+    if len(parts) != count:
         return None
-    return (*(len(line) + 1 for line in lines[:-1]), len(lines[-1]))
+    return (*(len(part) + 1 for part in parts[:-1]), len(parts[-1]))

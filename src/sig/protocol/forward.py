@@ -1,15 +1,17 @@
 """Events on their way through a server: from the frame to the outboxes of all who hear them.
 
-Sans-I/O: no socket, no thread, no clock. A payload is never decoded. Frames of one read that go to the same receivers,
+Sans-I/O: no socket, no thread, no clock. No payload is looked into here; who lacks its codec, and needs it in another,
+gets it from `bridge`. Frames of one read that go to the same receivers,
 one after the other, are a *run*, and travel on as one piece: what a receiver costs, it costs once for all of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from sig.codecs import Codec
 from sig.errors import RemoteProtocolError
 from sig.protocol.connection import Audience, Connection, Frames
 from sig.protocol.events import count_events, merge_events, routes_of, split_events
@@ -30,7 +32,6 @@ class Forwarder:
 
     def __init__(self, server: ServerCore) -> None:
         self._server = server
-        self._lines = server.codec == "json"  # how payloads are joined, see `events`
         self._enough = min(_RUN_BYTES, server.limits.link_drop_bytes // _RUN_SHARE)
         # The run: whose it is, its frames, and who hears them. All the same, then their events are counted by route; or
         # `None`: each is for several audiences.
@@ -82,15 +83,18 @@ class Forwarder:
         if not frames:
             return
         if audience is None:
-            self._part(self._owner, frames[0] if len(frames) == 1 else merge_events(frames, lines=self._lines))
+            lines = self._owner.codec.lines
+            self._part(self._owner, frames[0] if len(frames) == 1 else merge_events(frames, lines=lines))
         else:
             counts = tuple(self._counts.items())
             self._counts.clear()
             self._server.accepted(counts)
             entry = Frames.of(b"".join([frame.data for frame in frames]), counts, len(frames))
             self._owner.events_in += entry.events
-            for receiver in audience.connections:
+            for receiver in audience.direct:
                 receiver.share(entry)
+            for codec, receivers in audience.bridged.items():
+                self._translate(self._owner, frames, codec, {number: receivers for number, _ in counts})
         self._owner.spend(self._size)
         self._audience = None
         self._frames.clear()
@@ -110,21 +114,47 @@ class Forwarder:
     def _part(self, connection: Connection, frame: Frame) -> None:
         """Give each what it hears: of one frame, so that its events stay in order."""
         counts = count_events(frame)
-        wanted: dict[Connection, dict[int, int]] = {}
-        for number, events in counts:
-            if (audience := connection.heard.get(number)) is not None:
-                for receiver in audience.connections:
-                    wanted.setdefault(receiver, {})[number] = events
+        heard = connection.heard
+        hearing = {number: audience for number, _ in counts if (audience := heard.get(number)) is not None}
         self._server.accepted(counts)
         connection.events_in += frame.count
+        self._divide(frame, counts, {number: hearing[number].direct for number in hearing}, connection.codec)
+        for codec in {codec: None for audience in hearing.values() for codec in audience.bridged}:
+            needed = {number: hearing[number].bridged.get(codec, ()) for number in hearing}
+            needed = {number: receivers for number, receivers in needed.items() if receivers}
+            (part,) = split_events(frame, (needed,))
+            self._translate(connection, [Frame.of(part)], codec, needed)
+
+    def _translate(
+        self,
+        connection: Connection,
+        frames: Iterable[Frame],
+        codec: Codec,
+        hearing: Mapping[int, Sequence[Connection]],
+    ) -> None:
+        """Put events that this connection sent into another codec, and give them to those who need them in that."""
+        for part in self._server.bridge.events(frames, connection.codec, codec):
+            if part.data is not None:
+                self._divide(Frame.of(part.data), part.counts, hearing, codec)
+                continue
+            for number, missed in part.counts:
+                for receiver in hearing[number]:
+                    receiver.lose(((number, missed),), part.reason)
+
+    def _divide(self, frame: Frame, counts: Counts, hearing: Mapping[int, Sequence[Connection]], codec: Codec) -> None:
+        """Give each what it hears of a frame in that codec."""
+        wanted: dict[Connection, dict[int, int]] = {}
+        for number, events in counts:
+            for receiver in hearing.get(number, ()):
+                wanted.setdefault(receiver, {})[number] = events
         alike: dict[tuple[int, ...], list[Connection]] = {}
         for receiver, held in wanted.items():
             alike.setdefault(tuple(held), []).append(receiver)
         for numbers, part in zip(alike, split_events(frame, alike), strict=True):
             receivers = alike[numbers]
-            self._spread(receivers, part, tuple(wanted[receivers[0]].items()))
+            self._spread(receivers, part, tuple(wanted[receivers[0]].items()), codec)
 
-    def _spread(self, receivers: Iterable[Connection], data: bytes, counts: Counts) -> None:
+    def _spread(self, receivers: Iterable[Connection], data: bytes, counts: Counts, codec: Codec) -> None:
         """Give a frame to each, as large as it takes it."""
         size = len(data) - HEADER.size
         entry = Frames.of(data, counts)
@@ -135,7 +165,7 @@ class Forwarder:
                 receiver.share(entry)
                 continue
             if room not in fitted:
-                fitted[room] = list(fit_events(Frame.of(data), room))
+                fitted[room] = list(fit_events(Frame.of(data), room, lines=codec.lines))
             for part, held in fitted[room]:
                 if part is not None:
                     receiver.share(Frames.of(part, held))

@@ -3,16 +3,18 @@
 Sans-I/O: no socket, no thread, no clock; `now` is passed in. One thread. A driver makes a `Connection` for each link
 with `accept`, hands it what arrives, and sends what the connections in `dirty` have to say.
 
-The data goes one way: frame -> route -> the connections that hear it -> their outboxes. A payload is never decoded.
+The data goes one way: frame -> route -> the connections that hear it -> their outboxes. A payload is not decoded, but
+for clients that lack its codec, see `bridge`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, Literal
 from weakref import WeakValueDictionary
 
+from sig.codecs import Codec, as_codecs
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, NAME_MAX_BYTES, Limits
 from sig.errors import (
     Denied,
@@ -56,6 +58,7 @@ from sig.protocol.bodies import (
     unpack_method,
     unpack_peer_corr,
 )
+from sig.protocol.bridge import Bridge
 from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Audience, Connection, Held, LinkSubscription, Route, Waiting
 from sig.protocol.forward import Forwarder
@@ -76,7 +79,7 @@ class ServerCore:
         epoch: a random number, new at each start.
         wall_offset: seconds since the epoch minus `now`, fixed at the start.
         random64: a source of random numbers of 64 bits.
-        codec: the name of the codec whose payloads it passes on.
+        codecs: those whose payloads it passes on, by name, and puts into each other; more may be added at any time.
     """
 
     def __init__(
@@ -87,10 +90,10 @@ class ServerCore:
         epoch: int,
         wall_offset: float,
         random64: Callable[[], int],
-        codec: str = "json",
+        codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         self.limits = limits
-        self.codec = codec
+        self.codecs: dict[str, Codec] = dict(codecs or as_codecs("json"))
         self.dirty: dict[Connection, None] = {}
         """Connections with something to send, or to close."""
         self.ended: dict[Connection, None] = {}
@@ -114,10 +117,11 @@ class ServerCore:
         self.windows: Windows = Windows(
             limits.memory_bytes // 2, largest=limits.send_window_bytes, clients=limits.max_connections
         )
+        self.bridge: Bridge = Bridge(limits)
         self.forwarder: Forwarder = Forwarder(self)
         self._statistics = Statistics(self)
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
-        self._audiences: WeakValueDictionary[tuple[Connection, ...], Audience] = WeakValueDictionary()
+        self._audiences: WeakValueDictionary[tuple[Codec, tuple[Connection, ...]], Audience] = WeakValueDictionary()
         self._index: Index[Bucket[LinkSubscription], LinkSubscription, Route] = Index(Bucket)
         self.handlers: dict[int, Callable[[Connection, Frame], None]] = {
             Kind.HELLO: self._hello,
@@ -279,6 +283,7 @@ class ServerCore:
             connection.fail(HandshakeRefused(refusal))
             return
         self._pending.pop(connection, None)
+        connection.agree({name: self.codecs[name] for name in hello.codecs if name in self.codecs})
         connection.name = in_a_line(hello.name, NAME_MAX_BYTES)
         connection.opened = True
         connection._reader.max_frame_bytes = self.limits.max_frame_bytes
@@ -287,7 +292,7 @@ class ServerCore:
         connection.window_bytes = self.windows.first
         welcome = Welcome(
             version=VERSION,
-            codecs=[self.codec],
+            codecs=list(connection.codecs),
             node=self._node,
             epoch=self._epoch,
             client=connection.number,
@@ -307,9 +312,9 @@ class ServerCore:
                 f"the client speaks version {_some(hello.versions)} of the protocol, this server {VERSION}: "
                 f"update the {'server' if newer else 'client'}"
             )
-        if self.codec not in hello.codecs:
+        if self.codecs.keys().isdisjoint(hello.codecs):
             return (
-                f"the client encodes with {_some(hello.codecs)}, this server with {self.codec!r}: "
+                f"the client encodes with {_some(hello.codecs)}, this server with {_some(list(self.codecs))}: "
                 "give both ends the same codec (codec=..., or the same pack and unpack)"
             )
         if hello.session is not None:
@@ -338,9 +343,10 @@ class ServerCore:
             for connection in hearing:
                 self._introduce(connection, route)
             connections = tuple(sorted(hearing, key=_number))
-            audience = self._audiences.get(connections)
+            codec = route.held.owner.codec
+            audience = self._audiences.get((codec, connections))
             if audience is None:
-                audience = self._audiences[connections] = Audience(connections)
+                audience = self._audiences[codec, connections] = Audience(connections, codec)
             route.audience = audience
             if connections:
                 route.held.owner.heard[route.id] = audience
@@ -402,7 +408,7 @@ class ServerCore:
         message = RouteMessage(
             sender=held.name,
             event=route.event or None,
-            codec=self.codec,
+            codec=connection.codec_on(route).name,
             node=self._node,
             incarnation=held.incarnation,
             next_seq=route.next_seq,
@@ -600,6 +606,12 @@ class ServerCore:
             error = Denied(f"you may not request {method!r} of {route.sender!r}")
         else:
             owner = route.held.owner
+            if owner.codec.name not in connection.codecs:
+                try:
+                    frame = self.bridge.request(frame, connection.codec, owner.codec)
+                except SigError as unfit:
+                    self._refuse_request(connection, unpack_peer_corr(frame)[1], frame.route, unfit)
+                    return
             size = len(frame.data) - HEADER.size
             if size > owner.max_frame_bytes:
                 error = MessageTooBig(
@@ -634,6 +646,12 @@ class ServerCore:
                 requester.called[connection] = owed - 1
             else:
                 del requester.called[connection], connection.asked_by[requester]
+        if connection.codec.name not in requester.codecs and not frame.flags & REPLY_ERR:
+            try:
+                frame = self.bridge.reply(frame, connection.codec, requester.codec, route.sender)
+            except SigError as unfit:
+                self._refuse_request(requester, corr, frame.route, unfit)
+                return
         size = len(frame.data) - HEADER.size
         if size <= requester.max_frame_bytes:
             requester._hasten(frame.data)

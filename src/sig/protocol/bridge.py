@@ -1,0 +1,135 @@
+"""Payloads put from one codec into another, for a client that lacks the codec of a sender.
+
+Sans-I/O: no socket, no thread, no clock. Here, and nowhere else, a server looks into payloads: once for each codec,
+however many receivers need it. What one codec says and the other cannot, and what is not in the codec it should be in,
+is lost by itself, in its place; what comes before and after it is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from sig.codecs import Codec, batch_decode
+from sig.constants import Limits
+from sig.errors import InvalidData, MessageTooBig
+from sig.protocol.bodies import Reply, Request, pack_reply, pack_request, unpack_reply, unpack_request
+from sig.protocol.events import EventBatch, count_events, pack_events, unpack_events
+from sig.protocol.fitting import lengths
+from sig.protocol.frames import FRAMING_ROOM_BYTES, Frame
+from sig.protocol.outbox import Counts
+
+_CODEC: Final = "codec"
+_TOO_BIG: Final = "too_big"
+
+
+class Part(NamedTuple):
+    """Some events, one after the other: a frame of them, or `None` for those that are missing, and why."""
+
+    data: bytes | None
+    counts: Counts
+    reason: str = ""
+
+
+class Bridge:
+    """Puts payloads into other codecs, within the limits of a server.
+
+    A payload of more than `max_bridged_bytes` is not looked into: a few bytes may stand for many objects. How deep it
+    may be nested is for the codecs to say; those that are built in refuse what the interpreter's stack does not hold.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limit = limits.max_bridged_bytes
+        self._max_frame_bytes = limits.max_frame_bytes
+
+    def events(self, frames: Iterable[Frame], source: Codec, target: Codec) -> Iterator[Part]:
+        """The events of some frames of one time, in their order, in another codec; in as few frames as can be.
+
+        The frames must have been checked, and carry no numbers.
+        """
+        for reason, group in groupby(self._each(frames, source, target), key=itemgetter(0)):
+            # One after the other: what is too much to keep of one kind is not kept of all.
+            found = list(group)
+            if reason:
+                yield Part(None, tuple(Counter(route for _, _, route, _ in found).items()), reason)
+                continue
+            time_us = found[0][1]
+            items = [(route, payload) for _, _, route, payload in found]
+            size = self._max_frame_bytes
+            for data in pack_events(items, lens=False, lines=target.lines, max_frame_bytes=size, time_us=time_us):
+                yield Part(data, count_events(Frame.of(data)))
+
+    def _each(self, frames: Iterable[Frame], source: Codec, target: Codec) -> Iterator[tuple[str, int, int, bytes]]:
+        """Event by event: why it is missing (empty if it is not), its time, its route, its payload."""
+        for frame in frames:
+            batch = unpack_events(frame)
+            routes = batch.routes or (frame.route,) * frame.count
+            for route, (reason, payload) in zip(routes, self._batch(batch, frame.count, source, target), strict=True):
+                yield reason, batch.time_us, route, payload
+
+    def _batch(self, batch: EventBatch, count: int, source: Codec, target: Codec) -> Iterator[tuple[str, bytes]]:
+        payloads = batch.payloads
+        if len(payloads) <= self._limit:
+            try:
+                values = batch_decode(source, payloads, batch.lens, count)
+            except InvalidData:
+                pass  # one may be wrong, and the others right
+            else:
+                for value in values:
+                    yield self._encoded(value, target)
+                return
+        sizes = lengths(batch, count, lines=source.lines)
+        if sizes is None:
+            for _ in range(count):
+                yield _CODEC, b""
+            return
+        start = 0
+        for size in sizes:
+            yield self._single(payloads[start : start + size], source, target)
+            start += size
+
+    def _single(self, payload: bytes, source: Codec, target: Codec) -> tuple[str, bytes]:
+        if len(payload) > self._limit:
+            return _TOO_BIG, b""
+        try:
+            value = source.decode(payload)
+        except InvalidData:
+            return _CODEC, b""
+        return self._encoded(value, target)
+
+    def _encoded(self, value: object, target: Codec) -> tuple[str, bytes]:
+        try:
+            payload = target.quick(value)
+        except Exception:  # whatever a codec of the user's says, or a value that another of them has made
+            return _CODEC, b""
+        if len(payload) > self._max_frame_bytes - FRAMING_ROOM_BYTES:
+            return _TOO_BIG, b""
+        return "", payload
+
+    def request(self, frame: Frame, source: Codec, target: Codec) -> Frame:
+        """A REQUEST with its parameters in another codec. Raises what the requester is to be told."""
+        asked = unpack_request(frame)
+        payload = self._payload(asked.payload, source, target, f"the parameters of request {asked.method!r}")
+        moved = Request(asked.peer, asked.corr, asked.remaining_ms, asked.hops, asked.method, payload)
+        return Frame.of(pack_request(moved, route=frame.route))
+
+    def reply(self, frame: Frame, source: Codec, target: Codec, sender: str) -> Frame:
+        """A REPLY, but for errors, with its answer in another codec. Raises what the requester is to be told."""
+        reply = unpack_reply(frame)
+        payload = self._payload(reply.payload, source, target, f"the answer of sender {sender!r}")
+        return Frame.of(pack_reply(Reply(reply.peer, reply.corr, payload), route=frame.route, flags=frame.flags))
+
+    def _payload(self, payload: bytes, source: Codec, target: Codec, what: str) -> bytes:
+        between = f"the server cannot put {what} from codec {source.name!r} into {target.name!r}"
+        if len(payload) > self._limit:
+            raise MessageTooBig(
+                f"{between}: {len(payload)} bytes are over its limit of {self._limit} (max_bridged_bytes); "
+                "send it in parts, or give both ends a codec that they have in common"
+            )
+        try:
+            return target.encode(source.decode(payload))
+        except InvalidData as error:
+            raise InvalidData(f"{between}: {error}") from error

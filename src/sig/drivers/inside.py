@@ -12,14 +12,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 from sig.drivers.aio import ServerDriver, Wire
-from sig.drivers.links import LinkUser
+from sig.drivers.links import LinkUser, ReadsByItself
 from sig.errors import ConnectionLost
 from sig.protocol.connection import Connection
 
 _ADDRESS: Final = "local"
 
 
-class InsideLink(Wire):
+class InsideLink(ReadsByItself, Wire):
     """Both ends in one: implements `Link` for a router of the blocking face, and is the server driver's `Wire`.
 
     Args:

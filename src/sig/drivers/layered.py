@@ -68,6 +68,15 @@ class LayeredLink:
     def abandon(self) -> None:
         self._link.abandon()
 
+    def turn(self) -> bool:
+        return self._link.turn()
+
+    def poke(self) -> None:
+        self._link.poke()
+
+    def relieve(self) -> None:
+        self._link.relieve()
+
     # LinkUser
 
     def received(self, data: bytes | memoryview) -> None:

@@ -33,6 +33,19 @@ class LinkUser(Protocol):
         ...
 
 
+class ReadsByItself:
+    """What a link is without turns."""
+
+    def turn(self) -> bool:
+        return False
+
+    def poke(self) -> None:
+        pass
+
+    def relieve(self) -> None:
+        pass
+
+
 class Link(Protocol):
     """What carries the bytes. `send` and `finish` are called with the user's lock held, and never wait."""
 
@@ -52,6 +65,21 @@ class Link(Protocol):
 
         May be called again: the shorter time holds.
         """
+        ...
+
+    def turn(self) -> bool:
+        """Read once, on this thread, which calls listeners then; false for links that read by themselves.
+
+        Returns when something has come, or when `poke` is called.
+        """
+        ...
+
+    def poke(self) -> None:
+        """Have a `turn` that is under way return."""
+        ...
+
+    def relieve(self) -> None:
+        """The thread that takes turns will be away: let another read."""
         ...
 
     def join(self, timeout: float) -> Any:

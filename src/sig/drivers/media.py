@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from sig.drivers.aio import Wire, WireUser
-from sig.drivers.links import LINGER_S, LinkUser
+from sig.drivers.links import LINGER_S, LinkUser, ReadsByItself
 from sig.errors import ConnectionLost, SigError
 from sig.log import logger
 from sig.protocol.connection import Connection
@@ -141,7 +141,7 @@ class _Pumps:
             self._error = _why(trouble)
 
 
-class MediumLink:
+class MediumLink(ReadsByItself):
     """Implements `Link`, for the blocking face.
 
     Args:

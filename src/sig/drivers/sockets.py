@@ -1,6 +1,8 @@
-"""A client's link over a stream socket, read by a thread of its own.
+"""A client's link over a stream socket, read by a thread of its own, or by one that has nothing else to do.
 
-The caller writes what the socket takes at once; the rest is left to the reading thread, which also minds the time.
+The caller writes what the socket takes at once; the rest is left to whoever reads, who also minds the time. To wake
+another thread costs as much as all the rest of an event's way through a client, so the thread that calls listeners reads
+by itself while it has nothing to call (`turn`). When it stays away for too long, the link's own thread takes over.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost, SigError
 
 _READ: Final = 256 * 1024
+# How long what has arrived may wait for a thread that took its turn and is busy with what it read.
+_AWAY_S: Final = 0.002
+# The link's own thread looks so often in vain, and then waits to be called.
+_QUIET: Final = 100
 
 # Two sockets need no epoll, whose descriptor a forked child would share with us.
 _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.DefaultSelector)
@@ -42,14 +48,41 @@ class SocketLink:
         self._left: deque[memoryview] = deque()
         self._until: float | None = None  # when it must be down; set by `finish`
         self._thread: threading.Thread | None = None
+        self._user: LinkUser
+        # Who reads. Whoever does holds `_reading`; the rest is changed under it, or by the one thread that it concerns.
+        self._reading = threading.Lock()
+        self._lent = False  # the thread that takes turns reads, and nobody while it is away
+        self._wanted = False  # it wants to
+        self._granted = _Bell()
+        self._turns = 0
+        self._away: float | None = None  # since when it has been
+        self._call = _Bell()  # for our own thread, while it does not read
+        self._relieve = False
+        self._asleep = False
+        self._over = False
+        # Of reading, from one time to the next.
+        self._selector: selectors.BaseSelector
+        self._buffer = memoryview(b"")
+        self._writing = False
+        self._shut = False
+        self._stalled = 0.0  # when waiting to write becomes too long
 
     @property
     def unsent(self) -> int:
         return sum(map(len, self._left))
 
     def start(self, user: LinkUser) -> None:
-        thread = threading.Thread(target=self._run, args=(user,), name="sig-read", daemon=True)
-        thread.start()
+        self._user = user
+        self._selector = _Selector()
+        self._selector.register(self._sock, selectors.EVENT_READ)
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._buffer = memoryview(bytearray(_READ))
+        thread = threading.Thread(target=self._run, name="sig-read", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            self._selector.close()
+            raise
         self._thread = thread
 
     def send(self, data: bytes) -> None:
@@ -61,12 +94,12 @@ class SocketLink:
             return  # the reading thread meets the same end, and tells it
         if sent < len(data):
             self._left.append(memoryview(data)[sent:])
-            self._wake()
+            self.relieve()
 
     def finish(self, timeout: float) -> None:
         until = time.monotonic() + timeout
         self._until = until if self._until is None else min(until, self._until)
-        self._wake()
+        self.relieve()
 
     def join(self, timeout: float) -> None:
         if self._thread is None:
@@ -79,70 +112,148 @@ class SocketLink:
             if sock.fileno() >= 0:
                 os.close(sock.detach())
 
-    def _close(self) -> None:
-        for sock in (self._sock, self._wake_in, self._wake_out):
-            sock.close()
+    # Taking turns
 
-    def _wake(self) -> None:
+    def turn(self) -> bool:
+        """Read once, on this thread: returns when something has come, or when `poke` is called.
+
+        Always by the same thread, which may then do whatever it likes: it need not be woken for what comes next, and
+        what comes while it is away is read by another. False when the link is down.
+        """
+        if self._over:
+            return False
+        self._away = None
+        if not self._lent:
+            self._wanted = True
+            self.poke()
+            self._granted.wait()
+            self._away = time.monotonic()
+            return not self._over  # without reading: something may have come until now
+        with self._reading:
+            if self._over:
+                return False
+            if not self._lent:  # taken back in the very moment
+                return True
+            self._turns += 1
+            alive = self._once()
+            self._away = time.monotonic()
+        if not alive:
+            self._call.ring()
+        elif self._asleep:
+            self._asleep = False
+            self._call.ring()
+        return True
+
+    def poke(self) -> None:
+        """Have whoever waits for something to come look up."""
         try:
             self._wake_out.send(b"\0")
         except OSError:
             pass  # full: it is awake already; closed: it is gone
 
-    # On the reading thread
+    def relieve(self) -> None:
+        """Have somebody read, write and mind the time from here on, although the one whose turn it is may be away."""
+        self.poke()
+        if self._lent:
+            self._relieve = True
+            self._call.ring()
 
-    def _run(self, user: LinkUser) -> None:
+    def _run(self) -> None:
+        """On our own thread."""
+        while not self._over:
+            if self._lent and not self._missed():
+                continue
+            with self._reading:
+                self._lent = False
+                while not self._over and not self._wanted:
+                    self._once()
+                self._wanted = False
+                self._lent = not self._over
+                self._relieve = False
+            self._granted.ring()
+
+    def _missed(self) -> bool:
+        """Wait for as long as somebody else reads; whether he has been away for too long."""
+        turns, looks = self._turns, 0
+        while not self._over:
+            self._asleep = looks > _QUIET
+            if self._asleep and self._away is not None:  # gone before that could be seen
+                self._asleep = False
+            self._call.wait(None if self._asleep else _AWAY_S)
+            if self._turns != turns:
+                turns, looks = self._turns, 0
+            looks += 1
+            away = self._away
+            if (self._relieve or (away is not None and time.monotonic() - away >= _AWAY_S)) and self._free():
+                return True
+        return True
+
+    def _free(self) -> bool:
+        """Whether nobody reads at this moment."""
+        if not self._reading.acquire(blocking=False):
+            self._relieve = False  # whoever reads has been poked
+            return False
+        self._lent = False
+        self._reading.release()
+        return True
+
+    def _close(self) -> None:
+        for sock in (self._sock, self._wake_in, self._wake_out):
+            sock.close()
+
+    # Reading, by whoever does
+
+    def _once(self) -> bool:
+        """Read and write once; when that is the end, tell so. Whether it goes on."""
         error: SigError = ConnectionLost("the server closed the link")
         try:
-            with _Selector() as selector:
-                selector.register(self._sock, selectors.EVENT_READ)
-                selector.register(self._wake_in, selectors.EVENT_READ)
-                self._serve(user, selector)
+            if self._serve():
+                return True
         except _Stalled:
             error = ConnectionLost(f"the server has not taken anything for {self._stall_s:g} s")
         except OSError as trouble:
             error = ConnectionLost(f"the link to the server was lost: {trouble.strerror or trouble}")
-        finally:
-            user.lost(error)
-            self._close()
+        self._over = True
+        self._user.lost(error)
+        self._selector.close()
+        self._close()
+        return False
 
-    def _serve(self, user: LinkUser, selector: selectors.BaseSelector) -> None:
-        """Read and write until the end. Raises `OSError`, and `_Stalled` when nothing leaves for too long."""
-        buffer = memoryview(bytearray(_READ))
-        writing = shut = False
-        stalled = 0.0  # when waiting to write becomes too long
-        while True:
-            now, until = time.monotonic(), self._until
-            if until is not None and now >= until:
-                return
-            if bool(self._left) is not writing:
-                writing = not writing
-                selector.modify(self._sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0))
-                stalled = now + self._stall_s
-            if until is not None and not writing and not shut:
-                self._sock.shutdown(socket.SHUT_WR)
-                shut = True
-            if writing and now >= stalled:
-                raise _Stalled
-            wait = None if until is None else until - now
-            if writing:
-                wait = stalled - now if wait is None else min(wait, stalled - now)
-            for key, ready in selector.select(wait):
-                if key.fileobj is self._wake_in:
-                    self._wake_in.recv(4096)
+    def _serve(self) -> bool:
+        """False at the end. Raises `OSError`, and `_Stalled` when nothing leaves for too long."""
+        now, until = time.monotonic(), self._until
+        if until is not None and now >= until:
+            return False
+        if bool(self._left) is not self._writing:
+            self._writing = not self._writing
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writing else 0)
+            self._selector.modify(self._sock, events)
+            self._stalled = now + self._stall_s
+        if until is not None and not self._writing and not self._shut:
+            self._sock.shutdown(socket.SHUT_WR)
+            self._shut = True
+        if self._writing and now >= self._stalled:
+            raise _Stalled
+        wait = None if until is None else until - now
+        if self._writing:
+            wait = self._stalled - now if wait is None else min(wait, self._stalled - now)
+        for key, ready in self._selector.select(wait):
+            if key.fileobj is self._wake_in:
+                self._wake_in.recv(4096)
+                continue
+            if ready & selectors.EVENT_READ:
+                try:
+                    size = self._sock.recv_into(self._buffer)
+                except BlockingIOError:  # the system may announce what then is not there
                     continue
-                if ready & selectors.EVENT_READ:
-                    try:
-                        size = self._sock.recv_into(buffer)
-                    except BlockingIOError:  # the system may announce what then is not there
-                        continue
-                    if not size:
-                        return
-                    user.received(buffer[:size])
-                if ready & selectors.EVENT_WRITE and user.locked(self._write):
-                    stalled = time.monotonic() + self._stall_s
-                    if not self._left:
-                        user.writable()
+                if not size:
+                    return False
+                self._user.received(self._buffer[:size])
+            if ready & selectors.EVENT_WRITE and self._user.locked(self._write):
+                self._stalled = time.monotonic() + self._stall_s
+                if not self._left:
+                    self._user.writable()
+        return True
 
     def _write(self) -> bool:
         """Send some of what is left; true if anything went."""
@@ -156,6 +267,24 @@ class SocketLink:
         else:
             self._left.popleft()
         return True
+
+
+class _Bell:
+    """Wakes one thread; rung before, that need not wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # it rings already
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it rings; whether it has, within `timeout` seconds."""
+        return self._lock.acquire(timeout=-1 if timeout is None else timeout)
 
 
 class _Stalled(Exception):

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final, cast
 
 from sig.drivers.fork import let_go
-from sig.drivers.links import LINGER_S, LinkUser
+from sig.drivers.links import LINGER_S, LinkUser, ReadsByItself
 from sig.drivers.stall import Stall
 from sig.errors import ConnectionLost, SigError
 
@@ -15,7 +15,7 @@ _READ: Final = 256 * 1024
 _TRANSPORT_BYTES: Final = 256 * 1024
 
 
-class StreamLink(asyncio.BufferedProtocol):
+class StreamLink(ReadsByItself, asyncio.BufferedProtocol):
     """Implements `Link`; `join` is to be awaited.
 
     Args:

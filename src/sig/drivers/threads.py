@@ -138,6 +138,7 @@ class ThreadsDriver(ClientDriver):
             raise
 
     def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
+        self._away()
         answer = Answer()
         with self._lock:
             number = begin(answer.give)
@@ -204,7 +205,7 @@ class ThreadsDriver(ClientDriver):
             self._marks += 1
             mine = self._marks
             self._inbox.put(_Mark(), 0)
-            self._arrived.notify_all()
+            self._rouse()
         with self._arrived:
             self._arrived.wait_for(
                 lambda: self._passed >= mine or self._dispatched, max(0.0, deadline - time.monotonic())
@@ -225,7 +226,7 @@ class ThreadsDriver(ClientDriver):
         self._deadlines.close(timeout)
         with self._arrived:
             self._stopping = True
-            self._arrived.notify_all()
+            self._rouse()
         if not self.inside and self._dispatcher.ident is not None:
             # One that is not inside a listener ends by itself, however little time is left.
             self._dispatcher.join(max(0.0 if self._handling else LINGER_S, deadline - monotonic()))
@@ -251,6 +252,7 @@ class ThreadsDriver(ClientDriver):
             self._pump()
 
     def _wait_for_room(self) -> None:
+        self._away()
         self._tail.gate = 0.0
         self._pump()  # nobody else might: what has been gathered leaves as far as there is credit
         timeout = self._limits.send_timeout_s
@@ -315,7 +317,7 @@ class ThreadsDriver(ClientDriver):
     def _no_more(self) -> None:
         with self._arrived:
             self._down = True
-            self._arrived.notify_all()
+            self._rouse()
 
     # On the dispatch thread
 
@@ -345,7 +347,7 @@ class ThreadsDriver(ClientDriver):
                 if entry is None:
                     if self._down:
                         return None
-                    self._arrived.wait()
+                    self._wait_for_news()
                 elif entry.lost is not None:
                     return [Lost(route, missed, reason) for (route, reason), missed in entry.lost.items()]
                 elif isinstance(entry.item, _Mark):
@@ -355,6 +357,30 @@ class ThreadsDriver(ClientDriver):
                     assert entry.item is not None  # an entry is one or the other
                     return [entry.item]
             return None
+
+    def _wait_for_news(self) -> None:
+        """Until there may be some; the lock of the inbox is held. Best is to read them here."""
+        link = self._link
+        if link is not None:
+            self._arrived.release()
+            try:
+                if link.turn():
+                    return
+            finally:
+                self._arrived.acquire()
+        if not (len(self._inbox) or self._down or self._stopping):
+            self._arrived.wait()
+
+    def _away(self) -> None:
+        """Whoever is about to wait may be the one who reads."""
+        if self._link is not None and self.inside:
+            self._link.relieve()
+
+    def _rouse(self) -> None:
+        """Have the dispatch thread look at the inbox. Its lock is held."""
+        self._arrived.notify_all()
+        if self._link is not None:
+            self._link.poke()
 
     # In the child of a fork
 

@@ -104,6 +104,18 @@ class Error(Message, frozen=True, omit_defaults=True):
 # which RESULT repeats.
 
 
+class Schema(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What JSON Schema says of a sender's data, where it has types; nobody looks into that on the way."""
+
+    # By event.
+    events: dict[str, msgspec.Raw] = {}
+    # By method: an object with the schemas of its `params` and its `result`.
+    requests: dict[str, msgspec.Raw] = {}
+
+
+NO_SCHEMA: Final = msgspec.Raw()
+
+
 class AddSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="add_sender"):
     """Register a sender; the ROUTEs of its events and requests come before the result."""
 
@@ -111,6 +123,7 @@ class AddSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag=
     events: list[str] = []
     # The methods; None among them is the default handler. No list: it answers no requests.
     requests: list[str | None] | None = None
+    schema: Schema | None = None
 
 
 class RemoveSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="remove_sender"):
@@ -151,6 +164,8 @@ class SenderRow(msgspec.Struct, frozen=True):
     address: str
     # Its incarnation.
     instance: U64
+    # As in `AddSender`, opened up.
+    schema: dict[str, object] | None = None
 
 
 class Stats(Message, frozen=True, omit_defaults=True, tag_field="call", tag="stats"):
@@ -202,6 +217,8 @@ class Route(Message, frozen=True, omit_defaults=True):
     # The route that this one is a lane of, and the group it serves, if it does.
     base: U32 | None = None
     group: str | None = None
+    # Of the event, or of the requests by method, where the sender told that and it does not cost too much.
+    schema: msgspec.Raw = NO_SCHEMA
 
 
 class RouteGone(Message, frozen=True, omit_defaults=True):

@@ -119,9 +119,9 @@ def medium(**both: Any) -> Iterator[Ends]:
 
 @contextmanager
 def single(**both: Any) -> Iterator[Ends]:
-    """One that leads to a single client, as a line does."""
+    """One that leads to a single client, and does not tell when its other end has gone: as a serial line."""
     with medium(**both) as ends:
-        yield ends._replace(clients=1)
+        yield ends._replace(clients=1, breaks=False)
 
 
 class Piped(MediumServer):

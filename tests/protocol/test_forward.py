@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from protocol.pairs import Raw, World
 
 from sig.messages import AddSender, Call, Hello, Interest, Listen, RemoveSender, Route, decode_control, encode_control
-from sig.protocol.bodies import unpack_credit, unpack_lost
+from sig.protocol.bodies import LOST_REASONS, unpack_credit, unpack_lost
 from sig.protocol.events import pack_batch, pack_events, unpack_events
 from sig.protocol.frames import Frame, Kind, pack
 
@@ -40,8 +41,8 @@ def call(number: int, message: Call) -> bytes:
     return pack(Kind.CALL, encode_control(message), route=number)
 
 
-def listener(world: World, *events: str | None, max_frame_bytes: int | None = None) -> Raw:
-    raw = Raw(world, hello=Hello([1], ["json"], max_frame_bytes=max_frame_bytes))
+def listener(world: World, *events: str | None, max_frame_bytes: int | None = None, codec: str = "json") -> Raw:
+    raw = Raw(world, hello=Hello([1], [codec], max_frame_bytes=max_frame_bytes))
     raw.send(*(call(number, Listen(number, "s", event)) for number, event in enumerate(events, 1)))
     raw.read()
     return raw
@@ -210,6 +211,39 @@ def test_credit_is_given_for_all_that_came() -> None:
     owner.raw.send(*sent, *sent)
     given = [unpack_credit(frame).amount for frame in owner.raw.read() if frame.kind == Kind.CREDIT]
     assert 2 * sum(map(len, sent)) - 500 < sum(given) <= 2 * sum(map(len, sent))
+
+
+def test_who_needs_another_codec_gets_what_can_be_put_into_it_and_who_does_not_the_bytes_that_came() -> None:
+    """More of that is in `test_bridge`."""
+    world = World()
+    owner = Owner(world, "e", "f")
+    plain, packed, some = (
+        listener(world, event, codec=codec) for event, codec in ((None, "json"), (None, "msgpack"), ("f", "msgpack"))
+    )
+    owner.send([(0, b"0"), (1, b"0")])
+    for raw in (plain, packed, some):
+        raw.read()
+    owner.send([(0, b"1"), (0, b"?")], [(0, b"2"), (1, b"3")], [(1, b"4")])
+    e, f = owner.routes
+    came = [(frame.kind, frame.route, frame.count, frame.body) for frame in packed.read()]
+    assert [row[:3] for row in came] == [(Kind.EVENT, e, 1), (Kind.LOST, e, 0), (Kind.EVENT, 0, 2), (Kind.EVENT, f, 1)]
+    assert [row[3][-1:] for row in came] == [b"\x01", LOST_REASONS.index("codec").to_bytes(), b"\x03", b"\x04"]
+    assert came[2][3][8:] == struct.pack("<4I", e, f, 1, 1) + b"\x02\x03"
+    assert [frame.body[8:] for frame in some.read()] == [b"\x01\0\0\0\x03", b"\x01\0\0\0\x04"]
+    assert heard(plain) == [(e, b"1"), (e, b"?"), (e, b"2"), (f, b"3"), (f, b"4")]
+
+
+def test_a_run_that_all_hear_is_put_into_a_codec_as_one() -> None:
+    world = World()
+    owner = Owner(world, "e")
+    plain, packed = listener(world, "e"), listener(world, "e", codec="msgpack")
+    owner.send([(0, b"0")])
+    plain.read()
+    packed.read()
+    owner.send([(0, b"1"), (0, b"2")], [(0, b"3")])
+    assert heard(plain) == [(owner.routes[0], payload) for payload in (b"1", b"2", b"3")]
+    (frame,) = packed.read()
+    assert (frame.count, unpack_events(frame).payloads) == (3, b"\x01\x02\x03")
 
 
 EVENTS = ("a", "b", "c", "d")

@@ -37,6 +37,7 @@ from sig.messages import (
     Senders,
     Stats,
     decode_control,
+    decode_error,
     encode_control,
 )
 from sig.protocol.bodies import (
@@ -48,6 +49,7 @@ from sig.protocol.bodies import (
     pack_reply,
     pack_request,
     unpack_lost,
+    unpack_reply,
     unpack_request,
 )
 from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, RequestDropped, RouteClosed, RouteOpened
@@ -906,6 +908,30 @@ def test_an_answer_that_the_requester_cannot_take_becomes_an_error() -> None:
     with pytest.raises(MessageTooBig, match="5008 bytes, and this client accepts 2000"):
         _ = answer.ok
     assert not a.core.closed
+
+
+def test_between_ends_of_different_codecs_a_request_and_its_answer_are_put_into_the_other_or_refused() -> None:
+    """More of that is in `test_bridge`."""
+    world = World()
+    owner = world.client()
+    a = world.raw(["msgpack"])
+    owner.add("s", requests=["m"])
+    a.send(pack(Kind.CALL, encode_control(OpenRequests("s")), route=1))
+    route = next(frame.route for frame in a.read() if frame.kind == Kind.ROUTE)
+    for corr, payload in ((1, b"\x92\x01\xc0"), (2, b"\xc1"), (3, b"\xc0")):
+        a.send(pack_request(Request(0, corr, 1000, 1, "m", payload), route=route))
+    world.settle()
+    asked = owner.asked()
+    assert [(news.request.corr, news.request.payload) for news in asked] == [(1, b"[1,null]"), (3, b"null")]
+    owner.core.reply(asked[0], b"[2]", None)
+    owner.core.reply(asked[1], b"%d" % 2**70, None)
+    world.settle()
+    told = {reply.corr: reply.payload for reply in map(unpack_reply, a.read())}
+    assert told.pop(1) == b"\x91\x02"
+    assert [(corr, decode_error(payload).wire_code) for corr, payload in told.items()] == [
+        (2, "invalid_data"),
+        (3, "invalid_data"),
+    ]
 
 
 def test_a_sender_that_left_meanwhile_is_named() -> None:

@@ -29,6 +29,7 @@ from sig.messages import (
     Result,
     Route,
     RouteGone,
+    Schema,
     Senders,
     Stats,
     Welcome,
@@ -45,6 +46,10 @@ CALLS: list[tuple[Call, str]] = [
         '"add_sender","name":"thermo","events":["changed"],"requests":["read",null]',
     ),
     (AddSender("thermo"), '"add_sender","name":"thermo"'),
+    (
+        AddSender("thermo", schema=Schema({"changed": msgspec.Raw(b"true")})),
+        '"add_sender","name":"thermo","schema":{"events":{"changed":true}}',
+    ),
     (RemoveSender("thermo"), '"remove_sender","name":"thermo"'),
     (Listen(7, "lab/*", "changed"), '"listen","id":7,"sender":"lab/*","event":"changed"'),
     (Listen(7), '"listen","id":7'),

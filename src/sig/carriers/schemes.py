@@ -27,6 +27,7 @@ _SCHEMES: Final[dict[str, Scheme]] = {
     "unix": Scheme("sig.carriers.unix:UnixServer", "sig.carriers.unix:UnixClient"),
     "ws": Scheme("sig.carriers.websocket:WSServer", "sig.carriers.websocket:WSClient", "websocket"),
     "wss": Scheme("sig.carriers.websocket:WSSServer", "sig.carriers.websocket:WSSClient", "websocket"),
+    "serial": Scheme("sig.carriers.serial:SerialServer", "sig.carriers.serial:SerialClient", "serial"),
     "stdio": Scheme("sig.carriers.stdio:StdioServer", "sig.carriers.stdio:StdioClient"),
 }
 

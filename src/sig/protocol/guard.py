@@ -81,6 +81,11 @@ class GuardLayer:
         return self._over or (self._closed and self._ended and not self._flight.sent)
 
     @property
+    def denial(self) -> bytes:
+        """Tells the other end, at any time, that this session is no more; may be asked by any thread."""
+        return b"\0" + Packet(RST, 0, 0, 0, self._name).encode()
+
+    @property
     def broken(self) -> int:
         """Pieces that came and were no packets."""
         return self._reader.broken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import threading
@@ -214,3 +215,135 @@ def test_abandoning_lets_go_without_a_word() -> None:
     assert pair.other.recv(100) == b"still here"
     parents.close()
     pair.other.close()
+
+
+# -- a thread that takes turns -------------------------------------------------------------------
+
+
+class Turning:
+    """A thread that reads when it has nothing else to do, as the one that calls listeners does."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.readers: list[str] = []  # which thread read each piece
+        self.busy = threading.Event()  # it stays away while this is clear
+        self.busy.set()
+        self.turned = threading.Semaphore(0)
+        received = pair.user.received
+
+        def noted(data: bytes | memoryview) -> None:
+            self.readers.append(threading.current_thread().name)
+            received(data)
+
+        pair.user.received = noted  # type: ignore[method-assign]  # to know who it was
+        self.thread = threading.Thread(target=self.run, name="turning")
+
+    def run(self) -> None:
+        while self.pair.link.turn():
+            self.turned.release()
+            self.busy.wait(LIMIT_S)
+
+    def __enter__(self) -> Turning:
+        self.thread.start()
+        assert self.turned.acquire(timeout=LIMIT_S)  # it has taken over
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.busy.set()
+        self.pair.other.close()
+        self.thread.join(LIMIT_S)
+        assert not self.thread.is_alive()
+
+
+def test_who_takes_turns_reads_by_itself(pair: Pair) -> None:
+    with Turning(pair) as turning:
+        for number in range(5):
+            pair.other.sendall(b"%d;" % number)
+            pair.user.wait_for(b"%d;" % number)
+        assert set(turning.readers) == {"turning"}
+        pair.user.send(b"there")
+        assert pair.other.recv(100) == b"there"
+
+
+def test_while_it_is_away_the_links_own_thread_reads_and_then_it_does_again(pair: Pair) -> None:
+    with Turning(pair) as turning:
+        for _ in range(3):
+            turning.busy.clear()
+            pair.other.sendall(b"go away;")
+            pair.user.wait_for(b"go away;")
+            pair.other.sendall(b"while away;")
+            pair.user.wait_for(b"while away;")
+            assert turning.readers[-1] == "sig-read"
+            while turning.turned.acquire(blocking=False):
+                pass
+            turning.busy.set()
+            assert turning.turned.acquire(timeout=LIMIT_S)
+            pair.user._data.clear()
+        pair.link.poke()
+        assert turning.turned.acquire(timeout=LIMIT_S)
+
+
+def test_what_waits_to_be_written_leaves_while_it_is_away(pair: Pair) -> None:
+    with Turning(pair) as turning:
+        turning.busy.clear()
+        pair.other.sendall(b"go away;")
+        pair.user.wait_for(b"go away;")
+        pair.user.send(b"x" * 1_000_000)
+        assert len(pair.read(1_000_000)) == 1_000_000
+
+
+def test_who_is_about_to_wait_lets_another_read_at_once(pair: Pair) -> None:
+    with Turning(pair) as turning:
+        turning.busy.clear()
+        pair.other.sendall(b"away;")
+        pair.user.wait_for(b"away;")
+        pair.link.relieve()
+        pair.other.sendall(b"answer;")
+        pair.user.wait_for(b"answer;")
+        assert turning.readers[-1] == "sig-read"
+
+
+def test_a_quiet_link_is_not_watched_and_is_there_at_once(pair: Pair) -> None:
+    with Turning(pair) as turning:
+        deadline = time.monotonic() + LIMIT_S
+        while not pair.link._asleep:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)  # nobody tells
+        turning.busy.clear()
+        pair.other.sendall(b"go away;")
+        pair.user.wait_for(b"go away;")
+        pair.other.sendall(b"while away;")
+        pair.user.wait_for(b"while away;")
+        assert turning.readers == ["turning", "sig-read"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_lost_however_the_turns_go(pair: Pair, seed: int) -> None:
+    chance = random.Random(seed)
+    sent = b"".join(b"%d;" % number for number in range(20_000))
+    with Turning(pair) as turning:
+        run = pair.link.turn
+
+        def busy_sometimes() -> bool:
+            if chance.random() < 0.3:
+                time.sleep(chance.choice([0, 0.001, 0.004]))
+            return run()
+
+        pair.link.turn = busy_sometimes  # type: ignore[method-assign]
+        position = 0
+        while position < len(sent):
+            size = chance.randint(1, 4000)
+            pair.other.sendall(sent[position : position + size])
+            position += size
+            if chance.random() < 0.2:
+                time.sleep(0.001)
+        pair.user.wait_for(sent[-8:])
+        assert bytes(pair.user._data) == sent
+        assert len(set(turning.readers)) <= 2
+
+
+def test_a_turn_on_a_link_that_has_ended_is_none(pair: Pair) -> None:
+    pair.other.close()
+    pair.link.join(LIMIT_S)
+    assert not pair.link.turn()
+    pair.link.relieve()

@@ -130,16 +130,11 @@ class SocketLink:
             self._away = time.monotonic()
             return not self._over  # without reading: something may have come until now
         with self._reading:
-            if self._over:
-                return False
-            if not self._lent:  # taken back in the very moment
-                return True
-            self._turns += 1
-            alive = self._once()
+            if self._lent and not self._over:  # else it was taken back in the very moment
+                self._turns += 1
+                self._once()
             self._away = time.monotonic()
-        if not alive:
-            self._call.ring()
-        elif self._asleep:
+        if self._asleep:
             self._asleep = False
             self._call.ring()
         return True
@@ -161,19 +156,19 @@ class SocketLink:
     def _run(self) -> None:
         """On our own thread."""
         while not self._over:
-            if self._lent and not self._missed():
-                continue
+            if self._lent:
+                self._watch()
             with self._reading:
                 self._lent = False
-                while not self._over and not self._wanted:
+                while not (self._over or self._wanted):
                     self._once()
                 self._wanted = False
                 self._lent = not self._over
                 self._relieve = False
             self._granted.ring()
 
-    def _missed(self) -> bool:
-        """Wait for as long as somebody else reads; whether he has been away for too long."""
+    def _watch(self) -> None:
+        """Return when the thread that reads has been away for too long, or somebody asks for it."""
         turns, looks = self._turns, 0
         while not self._over:
             self._asleep = looks > _QUIET
@@ -185,8 +180,7 @@ class SocketLink:
             looks += 1
             away = self._away
             if (self._relieve or (away is not None and time.monotonic() - away >= _AWAY_S)) and self._free():
-                return True
-        return True
+                return
 
     def _free(self) -> bool:
         """Whether nobody reads at this moment."""
@@ -203,21 +197,24 @@ class SocketLink:
 
     # Reading, by whoever does
 
-    def _once(self) -> bool:
-        """Read and write once; when that is the end, tell so. Whether it goes on."""
+    def _once(self) -> None:
+        """Read and write once; when that is the end, tell so."""
         error: SigError = ConnectionLost("the server closed the link")
+        alive = False
         try:
-            if self._serve():
-                return True
+            alive = self._serve()
         except _Stalled:
             error = ConnectionLost(f"the server has not taken anything for {self._stall_s:g} s")
         except OSError as trouble:
             error = ConnectionLost(f"the link to the server was lost: {trouble.strerror or trouble}")
-        self._over = True
-        self._user.lost(error)
-        self._selector.close()
-        self._close()
-        return False
+        finally:
+            if not alive:
+                self._over = True
+                self._user.lost(error)
+                self._selector.close()
+                self._close()
+                for bell in (self._call, self._granted):  # whoever waits has an end too
+                    bell.ring()
 
     def _serve(self) -> bool:
         """False at the end. Raises `OSError`, and `_Stalled` when nothing leaves for too long."""

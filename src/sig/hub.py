@@ -447,7 +447,9 @@ class Hub(OldNames):
         """Give an event to one listener, or to one of a group: the first who takes it."""
         for listener in member.queue() if isinstance(member, Group) else (member,):
             own = numbered if numbered is not None and listener.options.meta else info
-            if not listener.closed and self._guarded(listener.call, own, data, listener) is not REFUSED:
+            if listener.closed:
+                listener.forget()
+            elif self._guarded(listener.call, own, data, listener) is not REFUSED:
                 return
 
     def _give_back(self, subscription: Subscription, info: Info, data: object) -> None:

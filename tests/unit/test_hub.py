@@ -123,6 +123,34 @@ def test_a_bound_method_is_found_again_weak_or_not(router: sig.Router) -> None:
     assert not router._index.count
 
 
+def test_a_member_of_a_group_that_takes_no_more_leaves_the_event_to_another(router: sig.Router) -> None:
+    heard: list[object] = []
+    router.listen(nothing, "s", "e", group="g", once=True, executor=lambda function: None)  # which never runs it
+    router.listen(lambda info, data: heard.append(data), "s", "e", group="g")
+    signal = router.add_sender("s", "e").signal("e")
+    for number in range(5):
+        signal.trigger(number)
+    assert len(heard) == 4
+
+
+def test_what_is_marked_is_registered_altogether_or_not_at_all(router: sig.Router) -> None:
+    class Thing:
+        @sig.on("s", "e")
+        def hear(self, info: sig.Info, data: object) -> None: ...
+
+        @sig.on("s")
+        def more(self, info: sig.Info, data: object) -> None: ...
+
+    with router.listen_all(Thing()):
+        assert router._index.count == 2
+    assert not router._index.count
+    with pytest.raises(sig.InvalidArgument):
+        router.listen_all(Thing(), queue=0)
+    with pytest.raises(sig.InvalidArgument):
+        router.listen_all(type("Other", (Thing,), {"more": sig.on("s", queue=0)(lambda self, info, data: None)})())
+    assert not router._index.count
+
+
 @pytest.mark.parametrize("act", ["listen", "remove", "event", "events"])
 def test_who_has_gone_is_out_of_the_tables_when_somebody_looks(router: sig.Router, act: str) -> None:
     class Thing:

@@ -273,6 +273,14 @@ def test_a_weak_method_that_has_gone_is_out_with_the_next_event(
     assert not router._index.count
 
 
+def test_one_that_was_closed_in_the_same_round_is_passed_by(router: sig.Router, signal: sig.Signal) -> None:
+    thing = Thing([])
+    router.listen(lambda info, data: closed.close(), "s", "e", meta=True)
+    closed = router.listen(thing.hear, "s", "e", meta=True, weak=True)
+    signal.trigger(1)
+    assert thing.heard == []
+
+
 def test_a_weak_method_that_has_gone_is_out_with_the_next_news_of_presence(router: sig.Router) -> None:
     thing = Thing([])
     subscription = router.listen(thing.hear, "s", "#connect", weak=True)
@@ -325,7 +333,7 @@ def test_an_object_that_cannot_be_watched_is_refused(router: sig.Router) -> None
 
         def hear(self, info: sig.Info, data: object) -> None: ...
 
-    with pytest.raises(sig.InvalidArgument, match="weak=True cannot watch the .*Slim of .*Slim.hear: add '__weakref__'"):
+    with pytest.raises(sig.InvalidArgument, match="weak=True cannot watch the .*Slim of .*hear: add '__weakref__'"):
         router.listen(Slim().hear, "s", "e", weak=True)
 
 

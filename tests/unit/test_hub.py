@@ -45,6 +45,9 @@ def answer(params: object) -> object:
     return ("answer", params)
 
 
+def anything(method: str, params: int) -> int: ...
+
+
 # -- listening -----------------------------------------------------------------------------------
 
 
@@ -604,6 +607,67 @@ def test_an_event_may_have_a_type(router: sig.Router) -> None:
     sender.trigger("any", "anything")
     with pytest.raises(sig.InvalidData, match="event 'typed' of sender 's' takes int: Expected `int`, got `str`"):
         sender.trigger("typed", "five")
+
+
+def test_types_are_told_as_json_schema(router: sig.Router) -> None:
+    def set_level(params: int) -> None: ...
+
+    told: list[Any] = []
+    router.listen(lambda info, data: told.append(data), "s", "#connect")
+    untyped = router.add_sender("u", ["e"], [answer])
+    sender = router.add_sender(
+        "s", {"typed": list[int], "any": None}, {"set": set_level, "ask": answer, None: anything}
+    )
+    schema = {
+        "events": {"typed": {"type": "array", "items": {"type": "integer"}}},
+        "requests": {"set": {"params": {"type": "integer"}, "result": {"type": "null"}}},
+    }
+    assert told == [{"events": ["typed", "any"], "requests": ["set", "ask", None], "schema": schema}]
+    assert [row.schema for row in router.senders()] == [None, schema]
+    sender.set_requests([answer])
+    assert router.senders("s")[0].schema == {"events": schema["events"], "requests": {}}
+    untyped.set_requests([set_level])
+    assert router.senders("u")[0].schema == {"events": {}, "requests": {"set_level": schema["requests"]["set"]}}
+
+
+def test_who_wants_other_data_than_a_sender_triggers_is_told_once(
+    router: sig.Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    def number(info: sig.Info, data: int) -> None: ...
+
+    def text(info: sig.Info, data: str) -> None: ...
+
+    def own(info: sig.Info, data: object) -> None: ...
+
+    failed: list[sig.ListenerError] = []
+    router.on_error = failed.append
+    router.listen(number, "s", "*")
+    router.listen(own, "s", "*", type=sig.Router)
+    sender = router.add_sender("s", {"e": str, "f": int, "any": None})
+    router.listen(text, "s", "e")
+    router.listen(text, "s", "any")
+    router.listen(own, "s", "e", type=str | None)
+    sentence = "takes int, and 's' triggers 'e' with other data: $ is a string, not an integer"
+    assert [(error.listener, error.info.event) for error in failed] == [(number, "e")]
+    assert isinstance(failed[0].error, sig.InvalidData)
+    assert str(failed[0].error).endswith(sentence)
+    sender.remove()
+    router.add_sender("s", {"e": str})
+    assert len(failed) == 1
+    router.listen(text, None, "f")
+    router.add_sender("t", {"f": int})
+    assert [(error.listener, error.info.sender) for error in failed[1:]] == [(text, "t")]
+    assert len(caplog.records) == 2
+
+
+def test_so_many_differences_are_remembered_and_no_more(router: sig.Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sig.hub._MOST_DIFFERENCES", 2)
+    failed: list[str] = []
+    router.on_error = lambda error: failed.append(error.info.event)
+    router.add_sender("s", dict.fromkeys("abc", str))
+    for event in "aabca":
+        router.listen(print, "s", event, type=int)
+    assert failed == ["a", "b", "c", "a"]
 
 
 def test_a_handler_that_breaks_its_word_is_reported_too(router: sig.Router) -> None:

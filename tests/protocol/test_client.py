@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from protocol.pairs import Answer, World
 from protocol.recorded import FRAMES
 
-from sig.codecs import as_codec
+from sig.codecs import as_codecs
 from sig.constants import Limits
 from sig.errors import (
     Closed,
@@ -74,7 +74,7 @@ WELCOME = Welcome(1, ["json"], "node", 1, 5, "token", 1 << 20, 1 << 20, 0.0)
 
 def lone() -> ClientCore:
     """A client whose server is played by the test."""
-    core = ClientCore(Limits(), as_codec("json"))
+    core = ClientCore(Limits(), as_codecs("json"))
     core.receive_at(PREFACE, 0.0)
     core.data_to_send(1 << 20)
     return core
@@ -136,7 +136,7 @@ def test_a_welcome_to_something_else_is_a_mistake(welcome: Welcome) -> None:
     ],
 )
 def test_who_does_not_shake_hands_has_refused_to(data: bytes, told: str) -> None:
-    core = ClientCore(Limits(), as_codec("json"))
+    core = ClientCore(Limits(), as_codecs("json"))
     core.receive_at(data, 0.0)
     assert isinstance(core.error, HandshakeRefused)
     assert told in str(core.error)
@@ -307,7 +307,7 @@ def test_a_call_that_is_too_big_is_refused_at_the_caller() -> None:
 
 
 def test_control_from_a_server_has_a_limit_too() -> None:
-    core = ClientCore(Limits.of(max_control_frame_bytes=1000), as_codec("json"))
+    core = ClientCore(Limits.of(max_control_frame_bytes=1000), as_codecs("json"))
     core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)
     core.receive_at(pack(Kind.RESULT, b"[" * 1001), 0.0)
     assert "the limit is 1000" in str(core.error)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Cut, Raw, World, byte_by_byte, seeded, whole
 
-from sig.codecs import as_codec
+from sig.codecs import JSON, as_codecs
 from sig.constants import Limits
 from sig.errors import (
     ConnectionLost,
@@ -90,7 +90,7 @@ def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
     end = world.client(limits=Limits.of(max_frame_bytes=5000))
     welcome = end.core.welcome
     assert welcome is not None
-    assert (welcome.version, welcome.codecs, welcome.node, welcome.epoch) == (1, ["json"], "test", 7)
+    assert (welcome.version, welcome.codecs, welcome.node, welcome.epoch) == (1, ["json", "msgpack"], "test", 7)
     assert (welcome.client, welcome.max_frame_bytes) == (end.connection.number, world.limits.max_frame_bytes)
     assert len(welcome.session) == 64
     assert (end.connection.name, end.connection.max_frame_bytes) == ("client 0", 5000)
@@ -121,7 +121,7 @@ def test_a_handshake_that_cannot_be_is_refused_with_what_to_do(hello: Hello, tol
     assert raw.connection.closed
     assert isinstance(raw.connection.error, HandshakeRefused)
     assert (world.server.refused, world.server.next_deadline()) == (1, None)
-    client = ClientCore(Limits(), as_codec("json"))
+    client = ClientCore(Limits(), as_codecs("json"))
     for part in cut(raw.connection.data_to_send(1 << 20)):
         client.receive_at(part, world.now)
     assert isinstance(client.error, HandshakeRefused)
@@ -665,7 +665,7 @@ def counted(end: Any) -> list[tuple[int, object]]:
             count[news.route] += news.missed or 0
         elif isinstance(news, EventsArrived):
             batch = unpack_events(news.frame)
-            values = as_codec("json").decode_many(batch.payloads, batch.lens, news.frame.count)
+            values = JSON.decode_many(batch.payloads, batch.lens, news.frame.count)
             for number, value in zip(batch.routes or [news.frame.route] * news.frame.count, values, strict=True):
                 found.append((count[number], value))
                 count[number] += 1

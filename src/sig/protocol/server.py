@@ -79,7 +79,7 @@ class ServerCore:
         epoch: a random number, new at each start.
         wall_offset: seconds since the epoch minus `now`, fixed at the start.
         random64: a source of random numbers of 64 bits.
-        codecs: those whose payloads it passes on, by name, and puts into each other; more may be added at any time.
+        codecs: those whose payloads it passes on, by name, and puts into each other.
     """
 
     def __init__(
@@ -93,7 +93,8 @@ class ServerCore:
         codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         self.limits = limits
-        self.codecs: dict[str, Codec] = dict(codecs or as_codecs("json"))
+        self.codecs: Mapping[str, Codec] = codecs or as_codecs("json")
+        """For clients that come: may be replaced, by one that has more."""
         self.dirty: dict[Connection, None] = {}
         """Connections with something to send, or to close."""
         self.ended: dict[Connection, None] = {}

@@ -15,7 +15,7 @@ from benchmarks.costs.rows import Effort, Measure, WrongCount
 from benchmarks.costs.world import CHUNK, World
 from benchmarks.peers.payload import encode, sample
 from benchmarks.timing import undisturbed
-from sig.codecs import as_codec
+from sig.codecs import as_codecs
 from sig.messages import AddSender
 from sig.protocol.client import ClientCore, RequestArrived
 
@@ -55,7 +55,7 @@ class Ends:
         self._world = World()
         self._payload = encode(sample())
         self._answers: list[object] = []
-        self._requester, self._owner = (ClientCore(self._world.limits, as_codec("json")) for _ in range(2))
+        self._requester, self._owner = (ClientCore(self._world.limits, as_codecs("json")) for _ in range(2))
         self._links = [(core, self._world.accept()) for core in (self._requester, self._owner)]
         self._settle()
         self._owner.call(AddSender(SENDER, [], [METHOD]), time.monotonic(), 30, self._answered)

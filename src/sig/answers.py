@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sig.codecs import Codec
 from sig.drivers.pool import Pool
 from sig.errors import InvalidData, Overloaded, RequestTimeout, SenderNotConnected, SigError
 from sig.log import logger
@@ -34,9 +33,8 @@ _NAME: Final = "sig-handler"
 class Answers:
     """Takes the requests in, for one link of one router."""
 
-    def __init__(self, router: Linked, codec: Codec) -> None:
+    def __init__(self, router: Linked) -> None:
         self._router = router
-        self._codec = codec
         self._limits = router.limits
         # Only `asked` adds, and it is called on one thread; each is taken out by whoever has answered it.
         self._under_way: dict[tuple[int, int], tuple[RequestArrived, Dropping]] = {}
@@ -93,7 +91,7 @@ class Answers:
             raise SenderNotConnected(sender)
         if dropping.dropped or time.monotonic() >= news.deadline:
             raise RequestTimeout(sender, request.method, 0)  # nobody waits any more
-        params = self._codec.decode(request.payload)
+        params = self._router._codec.decode(request.payload)
         return held._handlers.begin(sender, request.method, params, Trail(request.hops, news.deadline, dropping))
 
     def _go_on(self, news: RequestArrived, steps: Steps[object]) -> Steps[None]:
@@ -109,7 +107,7 @@ class Answers:
         payload: bytes | None = None
         if error is None:
             try:
-                payload = self._codec.encode(answer)
+                payload = self._router._codec.encode(answer)
             except BaseException as trouble:
                 error = trouble
                 if isinstance(trouble, InvalidData):
@@ -141,10 +139,8 @@ class ThreadAnswers(Answers):
     KeyboardInterrupt or SystemExit of a handler.
     """
 
-    def __init__(
-        self, router: Linked, codec: Codec, post: Post | None, fatal: Callable[[BaseException], object]
-    ) -> None:
-        super().__init__(router, codec)
+    def __init__(self, router: Linked, post: Post | None, fatal: Callable[[BaseException], object]) -> None:
+        super().__init__(router)
         self._post = post
         self._tell_fatal = fatal
         self._pool = Pool(self._limits.request_workers, _NAME)

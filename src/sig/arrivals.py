@@ -5,7 +5,7 @@ Everything here runs on the dispatch thread, in the order in which the server to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
 from operator import length_hint
@@ -50,9 +50,12 @@ class RoutePlan(Plan):
         event: str,
         event_info: dict[str, object] | None,
         next_seq: int,
+        decoding: Decoding,
     ) -> None:
         self._arrivals = arrivals
         self._number = number
+        self.decoding: Decoding = decoding
+        """How its events are decoded."""
         super().__init__(arrivals.router, sender, event, event_info)
         self.next_seq: int = next_seq
         self.told: int = 0  # of the batch under way, so many events have been counted by the listeners
@@ -66,13 +69,13 @@ class RoutePlan(Plan):
     def mark_stale(self) -> None:
         super().mark_stale()
         self.listeners = None
-        self._arrivals.decoding.unheard(self._number)
+        self.decoding.unheard(self._number)
         self._arrivals.entries[self._number] = self._late, self.info
 
     def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
         retained = super().rebuild(subscriptions)
         self.listeners = self.counted = subscriptions
-        self._arrivals.decoding.heard(self._number, [subscription.kind for subscription in subscriptions])
+        self.decoding.heard(self._number, [subscription.kind for subscription in subscriptions])
         calls = self._last_calls = self._calls
         self._arrivals.entries[self._number] = calls[0] if len(calls) == 1 else partial(_walk, self, calls), self.info
         return retained
@@ -134,12 +137,13 @@ _NOTHING: Final = info_of("", "")
 class Arrivals:
     """Takes the news in, for one link of one router."""
 
-    def __init__(self, router: Linked, codec: Codec) -> None:
+    def __init__(self, router: Linked, codecs: Mapping[str, Codec]) -> None:
         self.router = router
         self.entries: dict[int, Entry] = _Entries()
         self.wall: float = 0.0
         """When the server accepted the batch under way: seconds since the epoch."""
-        self.decoding: Decoding = Decoding(codec)
+        self._decodings = {name: Decoding(codec) for name, codec in codecs.items()}
+        self._decoding = next(iter(self._decodings.values()))  # of what nobody knows
         self._plans: dict[int, RoutePlan] = {}
         # The batch under way: whose each event is (`None`: all of one route's), and what is left of them.
         self._routes: Sequence[int] | None = None
@@ -164,7 +168,7 @@ class Arrivals:
                 with self.router._lock:
                     self.router._index.remove_target(plan)
                     self.entries.pop(news.number, None)
-                    self.decoding.unheard(news.number)
+                    plan.decoding.unheard(news.number)
         elif isinstance(news, Presence):
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
             with self.router._lock:
@@ -190,7 +194,8 @@ class Arrivals:
         own = self.router._senders.get(route.sender) if route.owner else None
         signal = own.get_signal(event) if own is not None else None
         event_info = signal.event_info if signal is not None else None
-        plan = RoutePlan(self, news.number, route.sender, event, event_info, route.next_seq)
+        decoding = self._decodings[route.codec]
+        plan = RoutePlan(self, news.number, route.sender, event, event_info, route.next_seq, decoding)
         plan.incarnation = route.incarnation
         self._plans[news.number] = plan
         with self.router._lock:
@@ -200,7 +205,9 @@ class Arrivals:
         batch = unpack_events(news.frame)
         try:
             frame = news.frame
-            values = self.decoding.batch(batch.payloads, batch.lens, frame.count, frame.route, batch.routes)
+            plan = self._plans.get(frame.route if batch.routes is None else batch.routes[0])
+            decoding = self._decoding if plan is None else plan.decoding  # a frame is of one codec
+            values = decoding.batch(batch.payloads, batch.lens, frame.count, frame.route, batch.routes)
         except InvalidData as error:
             logger.warning(f"{news.frame.count} events could not be decoded: {error}")
             for number, count in news.counts:

@@ -24,12 +24,13 @@ from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
-from .kinds import fit, is_kind, kind_of, shown
+from .kinds import fit, is_kind, kind_of, schema_of, shown
 from .log import logger
 from .marks import Several, marked
 from .names import check_event, check_method, check_own_event, check_selector, check_sender, matches
 from .requests import Requests, next_hop
 from .runtime import Runtime
+from .schema import difference
 from .sender import Event, Owned, View
 from .signal import Group, Plan, Signal, Turn, typed_class
 from .stats import MOST_ROWS, Stats, local_stats
@@ -37,6 +38,9 @@ from .steps import Steps, at_once
 from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
 
 Name = str | View
+
+# So many sentences about data of other types are remembered, not to be said twice.
+_MOST_DIFFERENCES = 1000
 
 
 class Rounds(deque[Callable[[], object]]):
@@ -76,6 +80,7 @@ class Hub(OldNames):
         # What is to be told of a sender while its `#connect` or `#disconnect` is, by sender: each sender's in order.
         self._rounds: dict[str, Rounds] = {}
         self._departed: list[Plan] = []  # plans that have left the index while a round was walking them
+        self._differences: dict[str, None] = {}  # that have been told
         self._closing = False
         self._closed = self._runtime.flag()
         self._gone: deque[Subscription] = deque()  # weak ones whose object has gone, to be closed; needs no lock
@@ -157,6 +162,7 @@ class Hub(OldNames):
                 typed.take(kinds[event])
             signal.retains = event in keep
             made._signals[event] = signal
+        made._describe()
         yield from self._claim(made)
         return made
 
@@ -268,6 +274,10 @@ class Hub(OldNames):
                 signal.incarnation = sender._incarnation
                 self._index.add_target(signal)
             self._tell_presence(sender, EVENT_CONNECT, presence(sender))
+            typed = [signal for signal in sender._signals.values() if signal.kind is not None]
+            heard = [(s, signal) for signal in typed for s in self._index.matching(signal.sender, signal.event)]
+        for subscription, signal in heard:
+            self._compare(subscription, signal, signal.kind)
         self._run_rounds(sender.name)
         return at_once(None)
 
@@ -294,7 +304,10 @@ class Hub(OldNames):
         with self._lock:
             held = [s for s in self._senders.values() if matches(pattern, s.name)]
         return at_once(
-            [SenderInfo(s.name, list(s._signals), s._handlers.names, s._since, "local", s._incarnation) for s in held]
+            [
+                SenderInfo(s.name, list(s._signals), s._handlers.names, s._since, "local", s._incarnation, s._schema)
+                for s in held
+            ]
         )
 
     def _stats(self, limit: int) -> Steps[Stats]:
@@ -353,10 +366,14 @@ class Hub(OldNames):
                 self._turns.setdefault(subscription.options.group, Turn()).members += 1
             if subscription.options.initial:
                 subscription.call = gate = Gate(subscription)
-            for plan in self._index.add(subscription):
+            plans = self._index.add(subscription)
+            for plan in plans:
                 plan.mark_stale()
             if gate is not None:
                 past = self._past(subscription)
+        if subscription.kind is not None:
+            for plan in plans:
+                self._compare(subscription, plan, plan.kind)
         if gate is None:
             return at_once(None)
         try:
@@ -447,7 +464,9 @@ class Hub(OldNames):
         """Give an event to one listener, or to one of a group: the first who takes it."""
         for listener in member.queue() if isinstance(member, Group) else (member,):
             own = numbered if numbered is not None and listener.options.meta else info
-            if not listener.closed and self._guarded(listener.call, own, data, listener) is not REFUSED:
+            if listener.closed:
+                listener.forget()
+            elif self._guarded(listener.call, own, data, listener) is not REFUSED:
                 return
 
     def _give_back(self, subscription: Subscription, info: Info, data: object) -> None:
@@ -528,6 +547,25 @@ class Hub(OldNames):
         """A handler answered with other data than it says. Whoever asked is told by the error itself."""
         self._tell_error(error, handler, info_of(sender, method))
 
+    def _compare(self, listener: Subscription, plan: Plan, kind: Any, schema: object = None) -> None:
+        """Tell, once, that a listener wants other data than a sender triggers: of this type, or of that schema."""
+        wanted = listener.kind
+        if wanted is None or kind is wanted or not is_kind(wanted) or (kind is None and schema is None):
+            return
+        differs = difference(schema_of(kind) if schema is None else schema, schema_of(wanted))
+        if differs is None:
+            return
+        sentence = f"listener {describe(listener.callback)} takes {shown(wanted)}, and {plan.sender!r} triggers "
+        sentence += f"{plan.event!r} with other data: {differs}"
+        with self._lock:
+            if sentence in self._differences:
+                return
+            if len(self._differences) >= _MOST_DIFFERENCES:
+                self._differences.clear()
+            self._differences[sentence] = None
+        logger.error(sentence)
+        self._tell_error(InvalidData(sentence), listener.callback, plan.info)
+
     def _tell_error(self, error: BaseException, callback: object, info: Info) -> None:
         if self.on_error is not None:
             try:
@@ -556,7 +594,8 @@ class Hub(OldNames):
 
 def presence(sender: Owned) -> dict[str, object]:
     """What `#connect` and `#disconnect` say of a sender."""
-    return {"events": list(sender._signals), "requests": sender._handlers.names}
+    told: dict[str, object] = {"events": list(sender._signals), "requests": sender._handlers.names}
+    return told if sender._schema is None else {**told, "schema": sender._schema}
 
 
 def name_of(sender: Name | None) -> Any:

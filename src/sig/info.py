@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Info(Mapping[str, object]):
@@ -99,4 +99,5 @@ class SenderInfo(NamedTuple):
     """Where it lives: `local`, or the address of its client as the server sees it."""
     instance: int
     """Its incarnation: a random 64-bit number, new at each registration."""
-    schema: object | None = None
+    schema: dict[str, Any] | None = None
+    """JSON Schema of what has types: `events` by name, `requests` by method, each with its `params` and `result`."""

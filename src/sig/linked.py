@@ -25,6 +25,7 @@ from sig.errors import (
     Closed,
     ConnectionLost,
     InvalidArgument,
+    InvalidData,
     ProtocolError,
     SenderAlreadyConnected,
     SenderNotConnected,
@@ -37,7 +38,7 @@ from sig.log import logger
 from sig.messages import AddSender, Close, Flush, RemoveSender, SenderRow, Senders
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
-from sig.protocol.client import ClientCore
+from sig.protocol.client import ClientCore, Coded, Payloads
 from sig.requests import Requests, Trail, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
@@ -55,7 +56,7 @@ class Linked(Hub):
         self.limits = limits
         super().__init__(executor=executor, **options)
         self._post = getattr(executor, "submit", executor)
-        self._codec: Codec
+        self._codec: Codec  # the link's, for all that this end says; known once the link has come up
         self._driver: ClientDriver | None = None
         self._answers: Answers | None = None
         self._subscriptions: dict[int, Subscription] = {}  # all that are open, by serial; the index has who is called
@@ -72,15 +73,14 @@ class Linked(Hub):
         """The driver of this face."""
         raise NotImplementedError
 
-    def _make_answers(self, codec: Codec) -> Answers:
+    def _make_answers(self) -> Answers:
         """How this face answers requests."""
         raise NotImplementedError
 
-    def _connecting(self, link: Link, codec: Codec, timeout: float, name: str) -> Steps[None]:
+    def _connecting(self, link: Link, codecs: Mapping[str, Codec], timeout: float, name: str) -> Steps[None]:
         """Become linked; raises what went wrong, and may be tried again then."""
-        self._codec = codec
-        answers = self._make_answers(codec)
-        driver = self._make_driver(ClientCore(self.limits, codec, name=name), Arrivals(self, codec), answers)
+        answers = self._make_answers()
+        driver = self._make_driver(ClientCore(self.limits, codecs, name=name), Arrivals(self, codecs), answers)
         try:
             with self._lock:
                 self._check_open(self._closing)
@@ -96,6 +96,7 @@ class Linked(Hub):
             with self._lock:
                 self._driver = self._answers = None
             raise
+        self._codec = driver.core.codec
         self._joined = True
 
     def _linked(self) -> ClientDriver:
@@ -257,9 +258,9 @@ class Linked(Hub):
         held = self._senders.get(sender)
         if held is not None:
             self._check_wait(held, method)
-        payload = self._encoded(params)
+        payload = self._encoded(driver.core, sender, params)
         answer = yield partial(driver.request, sender, method, payload, deadline=trail.deadline, hops=trail.hops)
-        return self._codec.decode(answer)
+        return self._decoded(answer)
 
     def _start_request(
         self,
@@ -272,7 +273,7 @@ class Linked(Hub):
     ) -> Callable[[], object]:
         name, check, limit = self._checked_request(sender, method, timeout)
         driver, trail = self._linked(), self._trail(name, check, limit)
-        decode = self._codec.decode
+        decode = self._decoded
 
         def answered(value: Any, error: BaseException | None) -> None:
             if error is None:
@@ -283,18 +284,33 @@ class Linked(Hub):
                     error = trouble
             done(value, error)
 
-        payload = self._encoded(params)
+        payload = self._encoded(driver.core, name, params)
         number = driver.start_request(name, check, payload, deadline=trail.deadline, hops=trail.hops, done=answered)
         return partial(driver.give_up, number)
 
     def _trail(self, sender: str, method: str, timeout: float) -> Trail:
         return next_hop(time.monotonic(), timeout, sender, method, self.limits)
 
-    def _encoded(self, params: object) -> bytes:
+    def _encoded(self, core: ClientCore, sender: str, params: object) -> bytes | Payloads:
+        """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""
+        codec = core.codec_of(sender)
+        if codec is None and len(core.codecs) > 1:
+            payloads = {name: _encoded_or_not(each, params) for name, each in core.codecs.items()}
+            own = payloads[core.codec.name]
+            if isinstance(own, InvalidData) and not any(isinstance(payload, bytes) for payload in payloads.values()):
+                raise own
+            return payloads
+        if codec is not None and codec is not core.codec:
+            return {codec.name: codec.encode(params)}
         try:
-            return self._codec.quick(params)
+            return core.codec.quick(params)
         except Exception:
-            return self._codec.encode(params)  # raises what is wrong, in a sentence
+            return core.codec.encode(params)  # raises what is wrong, in a sentence
+
+    def _decoded(self, answer: bytes | Coded) -> object:
+        if isinstance(answer, bytes):
+            return self._codec.decode(answer)
+        return answer.codec.decode(answer.payload)
 
     def _check_wait(self, held: Owned, method: str) -> None:
         """Refuse to wait on the loop that would have to answer."""
@@ -447,6 +463,13 @@ class Linked(Hub):
         self._closed, self._finished = self._runtime.flag(), self._runtime.flag()
         self._closed.set()
         self._finished.set()
+
+
+def _encoded_or_not(codec: Codec, params: object) -> bytes | InvalidData:
+    try:
+        return codec.encode(params)
+    except InvalidData as error:
+        return error
 
 
 def left(deadline: float) -> float:

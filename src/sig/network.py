@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from sig.alias import alias
@@ -46,11 +46,11 @@ class LinkedRouter(Linked, Router):
             fatal=self._fatal,
         )
 
-    def _make_answers(self, codec: Codec) -> ThreadAnswers:
-        return ThreadAnswers(self, codec, self._post, self._fatal)
+    def _make_answers(self) -> ThreadAnswers:
+        return ThreadAnswers(self, self._post, self._fatal)
 
-    def _connecting(self, link: Link, codec: Codec, timeout: float, name: str) -> Steps[None]:
-        yield from super()._connecting(link, codec, timeout, name)
+    def _connecting(self, link: Link, codecs: Mapping[str, Codec], timeout: float, name: str) -> Steps[None]:
+        yield from super()._connecting(link, codecs, timeout, name)
         _open_routers.add(self)
 
     def _leave(self, held: list[Any], deadline: float) -> Steps[None]:

@@ -14,7 +14,7 @@ from sig.callables import describe
 from sig.carriers.address import default_url
 from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.carriers.schemes import client_carrier, server_carrier
-from sig.codecs import Codec, as_codec
+from sig.codecs import Codec, as_codecs
 from sig.constants import Limits
 from sig.drivers.aio import ServerDriver
 from sig.drivers.links import Link
@@ -73,23 +73,24 @@ class Serving(Linked):
         self._check_open(self._closing)
         if self._server is not None:
             raise InvalidArgument("this server runs already")
-        wanted = as_codec(self._wanted_codec)
-        codec = self._carriers[0].codec(wanted) if self._carriers else wanted
-        for carrier in self._carriers:
-            _check_codec(carrier, wanted, codec)
+        codecs = as_codecs(self._wanted_codec)
+        if self._carriers:
+            codecs = {}
+            for carrier in self._carriers:
+                codecs |= carrier.codecs(self._wanted_codec) | codecs
         bound: list[ServerCarrier] = []
         try:
             for carrier in self._carriers:
                 self._urls.append(carrier.bind(public=self._insecure_public))
                 bound.append(carrier)
-            yield from self._running(codec)
+            yield from self._running(codecs)
         except BaseException:
             self._urls.clear()
             for carrier in bound:
                 carrier.unbind()
             raise
 
-    def _running(self, codec: Codec) -> Steps[None]:
+    def _running(self, codecs: dict[str, Codec]) -> Steps[None]:
         now = time.monotonic()
         core = ServerCore(
             self.limits,
@@ -97,11 +98,11 @@ class Serving(Linked):
             epoch=secrets.randbits(64),
             wall_offset=time.time() - now,
             random64=self._runtime.random64,
-            codecs={codec.name: codec},
+            codecs=codecs,
         )
         server, link = self._make_server(core)
         try:
-            yield from self._connecting(link, codec, self.limits.handshake_timeout_s, "server")
+            yield from self._connecting(link, codecs, self.limits.handshake_timeout_s, "server")
         except BaseException:
             yield partial(self._stop_loop, self.limits.close_timeout_s)
             raise
@@ -119,7 +120,8 @@ class Serving(Linked):
             raise InvalidArgument("this server does not run yet: start it first")
         carrier = self._carrier_for(carrier_or_url, **options)
         _check_taken(options, [carrier])
-        _check_codec(carrier, self._wanted_codec, self._codec)
+        core = self._server.core
+        core.codecs = {**carrier.codecs(self._wanted_codec), **core.codecs}
         url = carrier.bind(public=self._insecure_public)
         carrier.router = self
         try:
@@ -158,11 +160,6 @@ class Serving(Linked):
             yield partial(self._on_loop, step, timeout + 1)  # our own loop has other things to do than to wait
         except TimeoutError:
             pass  # what does not end in time ends with its loop
-
-
-def _check_codec(carrier: ServerCarrier, wanted: object, codec: Codec) -> None:
-    if carrier.codec(wanted).name != codec.name:
-        raise InvalidArgument("the carriers of one server must encode alike: give all the same pack and unpack")
 
 
 def _sorted_out(settings: dict[str, Any]) -> tuple[Limits, dict[str, Any]]:
@@ -234,10 +231,10 @@ class Connecting(Linked):
         self._check_open(self._closing)
         if self._driver is not None:
             raise InvalidArgument("this client is connected already")
-        codec = self._carrier.codec(self._wanted_codec)
+        codecs = self._carrier.codecs(self._wanted_codec)
         link: Link = yield self._open_link
         try:
-            yield from self._connecting(link, codec, self.limits.handshake_timeout_s, self._name)
+            yield from self._connecting(link, codecs, self.limits.handshake_timeout_s, self._name)
         except (Closed, ConnectFailed, InvalidArgument):
             raise
         except SigError as error:

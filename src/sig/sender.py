@@ -11,6 +11,7 @@ from .call import Call
 from .errors import SenderNotConnected, UnknownEvent
 from .index import Bucket
 from .info import Received
+from .kinds import schema_of
 from .names import check_sender, is_channel_name
 from .requests import Handlers, Requests
 from .signal import Signal
@@ -116,6 +117,7 @@ class Owned(View):
         super().__init__(router, name)
         self._signals: dict[str, Signal] = {}
         self._handlers = self._handled(None)
+        self._schema: dict[str, dict[str, object]] | None = None  # of what has types
         self._held = False
         self._since = 0.0
         self._incarnation = 0
@@ -137,10 +139,23 @@ class Owned(View):
         Raises as `Router.add_sender`; the loop of `async def` handlers stays the same.
         """
         self._handlers = self._handled(requests, self._handlers.loop)
+        self._describe()
 
     def _handled(self, requests: Requests | None, loop: object = None) -> Handlers:
         router: Hub = self._router
         return Handlers(requests, router._runtime, loop, partial(router._handler_failed, self._name))
+
+    def _describe(self) -> None:
+        """Look at what has types."""
+        events: dict[str, object] = {
+            event: schema_of(signal.kind) for event, signal in self._signals.items() if signal.kind is not None
+        }
+        requests: dict[str, object] = {
+            method: {what: schema_of(kind) for what, kind in kinds._asdict().items() if kind is not None}
+            for method, kinds in self._handlers.kinds.items()
+            if method is not None
+        }
+        self._schema = {"events": events, "requests": requests} if events or requests else None
 
     def signal(self, event: str) -> Signal:
         """The signal of an event: `trigger` on it is the fast way. Raises `UnknownEvent` for one not declared."""

@@ -88,6 +88,7 @@ class Plan:
         self.event_info: dict[str, object] = {"sender": sender, "event": event} if event_info is None else event_info
         self.info: Info = Info(self.event_info)
         self.incarnation: int | None = None
+        self.kind: Any = None  # the type of the data; `None` for any
         self.retains = False
         self.last: Received | None = None
         self._seq = 0
@@ -181,9 +182,6 @@ class Signal(Plan):
     Made by the router. A subclass (`Router(class_signal=...)`, or `class_signal` of a sender) may override `trigger`
     and add keys to `event_info`, which listeners in the same process see in `info`.
     """
-
-    kind: Any = None
-    """The type of the data; `None` for any."""
 
     def trigger(self, data: object = None) -> None:
         """Call every listener of this event, broadcasts first, and return.

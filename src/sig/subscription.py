@@ -252,8 +252,18 @@ class Subscription:
             self.closed = True
             self._router._gone.append(self)
 
-        owner = self._owner = weakref.ref(callback.__self__, gone)
-        self._callback = function  # the subscription itself must not keep the object
+        try:
+            owner = self._owner = weakref.ref(callback.__self__, gone)
+        except TypeError:
+            raise InvalidArgument(
+                f"weak=True cannot watch the {type(callback.__self__).__qualname__} of {describe(callback)}: "
+                "add '__weakref__' to its __slots__, or leave weak= out"
+            ) from None
+        # The subscription itself must not keep the object.
+        self._callback = function
+        on_gap = self.options.on_gap
+        if isinstance(on_gap, MethodType) and on_gap.__self__ is callback.__self__:
+            self.options = self.options._replace(on_gap=_weak_method(on_gap))
 
         def alive(info: Info, data: object) -> object:
             target = owner()
@@ -263,6 +273,11 @@ class Subscription:
             return function(target, info, data)
 
         return alive
+
+    def forget(self) -> None:
+        """Of a weak one whose object has gone: do now what could not be done then."""
+        if not self.detached:
+            self.close()
 
     def _typed(self, call: Callback) -> Callback:
         kind, wanted = self.kind, exact(self.kind)
@@ -399,6 +414,17 @@ class Subscription:
 def _pause() -> Generator[None, None, None]:
     """Let others on the loop run: what `asyncio.sleep(0)` does."""
     yield
+
+
+def _weak_method(method: MethodType) -> Callback:
+    """The same, without keeping its object."""
+    reference = weakref.WeakMethod(method)
+
+    def call(info: Info, gap: Gap) -> object:
+        found = reference()
+        return None if found is None else found(info, gap)
+
+    return call
 
 
 class Gate:

@@ -27,7 +27,7 @@ def test_without_an_override_it_encodes_as_json() -> None:
     assert carrier.pack({"a": [1, None]}) == b'{"a":[1,null]}'
     assert carrier.unpack(b'{"a":[1,null]}') == {"a": [1, None]}
     assert not carrier.overrides_codec
-    assert carrier.codec().name == "json"
+    assert list(carrier.codecs()) == ["json", "msgpack"]
     assert carrier.router is None
 
 
@@ -39,7 +39,7 @@ def test_what_it_cannot_carry_raises() -> None:
 
 
 def test_an_override_is_the_codec_of_its_links() -> None:
-    codec = Hex().codec("json")
+    (codec,) = Hex().codecs("json").values()
     assert (codec.name, codec.lines) == ("hex", False)
     assert codec.encode("hi") == b"6869"
     assert codec.decode(b"6869") == "hi"
@@ -50,7 +50,7 @@ def test_half_an_override_is_one_too() -> None:
         def pack(self, obj: object) -> bytes:
             return super().pack(obj).upper()
 
-    codec = Half().codec()
+    (codec,) = Half().codecs().values()
     assert codec.name == "custom"
     assert codec.encode("a") == b'"A"'
     assert codec.decode(b'"A"') == "A"
@@ -66,8 +66,8 @@ def test_another_codec_may_be_chosen_where_nothing_is_overridden() -> None:
         def decode(self, data: bytes) -> object:
             return data.decode()
 
-    assert Plain().codec(Upper()).name == "upper"
-    assert Hex().codec(Upper()).name == "hex"
+    assert list(Plain().codecs(Upper())) == ["upper"]
+    assert list(Hex().codecs([Upper(), "json"])) == ["hex"]
 
 
 def test_one_that_fails_costs_the_caller_and_not_the_link() -> None:

@@ -20,6 +20,7 @@ from carriers.cable import BitFlips, Cable, silence
 import sig
 import sig.aio
 from sig.carriers.schemes import client_carrier, server_carrier
+from sig.drivers import layered
 from sig.protocol.packets import RST, SYN, Packet, PacketReader
 
 serial: Any = pytest.importorskip("sig.carriers.serial", exc_type=ImportError)
@@ -124,7 +125,7 @@ def test_a_client_that_died_is_followed_by_a_new_one(cable: Cable) -> None:
 
 def test_a_client_notices_that_its_server_has_begun_anew(cable: Cable) -> None:
     with sig.serve(url(cable.here)) as server:
-        board = sig.connect(url(cable.there))
+        board = sig.connect(url(cable.there), write_stall_s=1000)  # it asks nobody whether he is still there
         driver = server._server
         assert driver is not None
         (wire,) = (wire for wire in driver._wires.values() if not wire.ours)
@@ -146,6 +147,20 @@ def test_a_server_that_closes_says_all_that_it_has_to_say(cable: Cable) -> None:
             signal.trigger([number, "x" * 100])
         server.close()
         becomes(lambda: len(heard), 500)
+
+
+@pytest.mark.timeout(LIMIT_S)
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_closing_waits_for_the_other_end_and_for_nothing_else(
+    cable: Cable, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(layered, "LINGER_S", 1000.0)
+    monkeypatch.setattr(serial, "LINGER_S", 1000.0)
+    server = sig.serve(url(cable.here), close_timeout_s=1000)
+    board = sig.connect(url(cable.there), close_timeout_s=1000)
+    ends = [board, server] if first == "client" else [server, board]
+    for end in ends:
+        end.close()
 
 
 def test_a_port_can_be_used_again_at_once(cable: Cable) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 import sig
-from sig.carriers.tcp import TCPServer
+from sig.carriers.tcp import TCPClient, TCPServer
 
 LIMIT_S = 30
 
@@ -76,7 +76,9 @@ def test_messagepack_on_both_ends_carries_what_it_promises() -> None:
     assert got == wanted  # whoever closes lets its listeners have what has arrived
 
 
-@pytest.mark.parametrize(("at_server", "at_client"), [(Reprs(), "json"), ("json", Reprs()), ("json", "msgpack")])
+@pytest.mark.parametrize(
+    ("at_server", "at_client"), [(Reprs(), "json"), ("json", Reprs()), (["json", "msgpack"], Reprs())]
+)
 def test_another_codec_is_refused_with_what_to_do(at_server: object, at_client: object) -> None:
     with (
         sig.serve("tcp://127.0.0.1:0", codec=at_server) as server,
@@ -94,20 +96,41 @@ def test_what_is_no_codec_is_refused_before_anything_is_begun(urls: tuple[str, .
         assert server.urls == []
 
 
-def test_a_carrier_added_later_encodes_like_its_server() -> None:
-    class Hex(TCPServer):
-        codec_name = "hex"
+class Hex(TCPServer):
+    codec_name = "hex"
 
-        def pack(self, obj: object) -> bytes:
-            return str(obj).encode().hex().encode()
+    def pack(self, obj: object) -> bytes:
+        return str(obj).encode().hex().encode()
 
-        def unpack(self, data: bytes) -> object:
-            return bytes.fromhex(data.decode()).decode()
+    def unpack(self, data: bytes) -> object:
+        return bytes.fromhex(data.decode()).decode()
 
+
+class HexClient(TCPClient):
+    codec_name = "hex"
+    pack = Hex.pack
+    unpack = Hex.unpack
+
+
+def test_a_carrier_that_is_added_brings_its_codec_along() -> None:
     with sig.serve(codec=Reprs()) as server:
-        with pytest.raises(sig.InvalidArgument, match="must encode alike"):
-            server.add_carrier(Hex("tcp://127.0.0.1:0"))
         url = server.add_carrier("tcp://127.0.0.1:0")
-        with sig.connect(url, codec=Reprs()) as client:
-            client.add_sender("s", requests={None: lambda method, params: params})
-            assert server.request("s", "echo", (1,), timeout=LIMIT_S) == (1,)
+        with pytest.raises(sig.HandshakeRefused, match="this server with 'reprs'"):
+            sig.connect(HexClient(url))
+        hex_url = server.add_carrier(Hex("tcp://127.0.0.1:0"))
+        with sig.connect(HexClient(hex_url)) as client, sig.connect(url, codec=Reprs()) as other:
+            client.add_sender("s", requests={None: lambda method, params: [method, params]})
+            # As the codec of the one who answers has it: as text.
+            assert other.request("s", "echo", (1,), timeout=LIMIT_S) == "['echo', '(1,)']"
+            assert server.request("s", "echo", 2, timeout=LIMIT_S) == "['echo', '2']"
+
+
+def test_the_carriers_of_a_server_may_encode_each_in_its_own_way() -> None:
+    with (
+        sig.serve(Hex("tcp://127.0.0.1:0"), "tcp://127.0.0.1:0") as server,
+        sig.connect(HexClient(server.urls[0])) as client,
+        sig.connect(server.urls[1]) as other,
+    ):
+        client.add_sender("s", requests={None: lambda method, params: params})
+        assert other.request("s", "echo", 1, timeout=LIMIT_S) == "1"
+        assert client.request("s", "echo", 1, timeout=LIMIT_S) == "1"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -139,6 +140,32 @@ def options(stage: Stage) -> None:
     sender.trigger("e", 4)
     for wrong in ({"when_full": "explode"}, {"queue": 0}, {"weak": True}, {"executor": 5}):
         stage.attempt(f"{wrong}", lambda wrong=wrong: router.listen(print, "s", "e", **wrong))  # type: ignore[misc]
+
+
+def listeners_that_go_with_their_object(stage: Stage) -> None:
+    router = stage.router
+
+    class Keeper:
+        def hear(self, info: sig.Info, data: object) -> None:
+            stage.log.append(("weak", info.event, data if info.event == "e" else None))
+
+    keepers = [Keeper()]
+    options: list[dict[str, Any]] = [{}, {"meta": True}, {"type": int}, {"once": True}, {"on_gap": keepers[0].hear}]
+    weak = [router.listen(keepers[0].hear, "s", "e", weak=True, **each) for each in options]
+    weak.append(router.listen(keepers[0].hear, "s", "#disconnect", weak=True))
+    sender = router.add_sender("s", "e")
+    sender.trigger("e", 1)
+    stage.settle()
+    stage.log.append([subscription.closed for subscription in weak])
+    keepers.clear()
+    gc.collect()
+    stage.log.append([subscription.closed for subscription in weak])
+    sender.trigger("e", 2)
+    sender.remove()
+    stage.settle()
+    stage.log.append([subscription.detached for subscription in weak])
+    for wrong in (stage.hear("function"), partial(Keeper.hear, Keeper()), stage.log.append):
+        stage.attempt(type(wrong).__name__, lambda wrong=wrong: router.listen(wrong, "s", "e", weak=True))  # type: ignore[misc]
 
 
 def listeners_that_are_marked(stage: Stage) -> None:
@@ -377,6 +404,7 @@ PROGRAMS: list[Program] = [
     presence,
     changes_from_inside,
     options,
+    listeners_that_go_with_their_object,
     listeners_that_are_marked,
     listeners_that_fail,
     requests,

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from sig.codecs import as_codec, as_codecs
+from sig.codecs import as_codecs
 from sig.constants import Limits
 from sig.errors import ConnectionLost, SigError
 from sig.messages import AddSender, Bye, Call, Close, Error, Flush, Hello, RemoveSender, decode_control, encode_control
@@ -182,7 +182,7 @@ class World:
         return raw
 
     def client(self, *, codec: object = "json", limits: Limits | None = None, settle: bool = True) -> End:
-        core = ClientCore(limits or self.limits, as_codec(codec), name=f"client {len(self.ends)}")
+        core = ClientCore(limits or self.limits, as_codecs(codec), name=f"client {len(self.ends)}")
         end = End(self, core, self.accept(f"client {len(self.ends)}"))
         self.ends.append(end)
         if settle:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, World
 from protocol.recorded import FRAMES
 
-from sig.codecs import as_codec
+from sig.codecs import MSGPACK, as_codecs
 from sig.constants import Limits
 from sig.errors import (
     Closed,
     ConnectionLost,
     HandshakeRefused,
+    InvalidData,
     InvalidName,
     LoopDetected,
     MessageTooBig,
     Overloaded,
     ProtocolError,
     RemoteError,
+    RemoteProtocolError,
     RequestFailed,
     RequestTimeout,
     SenderNotConnected,
@@ -33,6 +36,7 @@ from sig.messages import (
     Bye,
     Error,
     Flush,
+    Hello,
     Interest,
     Presence,
     Result,
@@ -60,6 +64,7 @@ from sig.protocol.client import (
     CLOSED,
     UNHEARD,
     ClientCore,
+    Coded,
     EventsArrived,
     ListenerReady,
     RequestArrived,
@@ -74,7 +79,7 @@ WELCOME = Welcome(1, ["json"], "node", 1, 5, "token", 1 << 20, 1 << 20, 0.0)
 
 def lone() -> ClientCore:
     """A client whose server is played by the test."""
-    core = ClientCore(Limits(), as_codec("json"))
+    core = ClientCore(Limits(), as_codecs("json"))
     core.receive_at(PREFACE, 0.0)
     core.data_to_send(1 << 20)
     return core
@@ -136,7 +141,7 @@ def test_a_welcome_to_something_else_is_a_mistake(welcome: Welcome) -> None:
     ],
 )
 def test_who_does_not_shake_hands_has_refused_to(data: bytes, told: str) -> None:
-    core = ClientCore(Limits(), as_codec("json"))
+    core = ClientCore(Limits(), as_codecs("json"))
     core.receive_at(data, 0.0)
     assert isinstance(core.error, HandshakeRefused)
     assert told in str(core.error)
@@ -307,7 +312,7 @@ def test_a_call_that_is_too_big_is_refused_at_the_caller() -> None:
 
 
 def test_control_from_a_server_has_a_limit_too() -> None:
-    core = ClientCore(Limits.of(max_control_frame_bytes=1000), as_codec("json"))
+    core = ClientCore(Limits.of(max_control_frame_bytes=1000), as_codecs("json"))
     core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)
     core.receive_at(pack(Kind.RESULT, b"[" * 1001), 0.0)
     assert "the limit is 1000" in str(core.error)
@@ -768,3 +773,89 @@ def test_giving_up_tells_the_owner() -> None:
     world.settle()
     assert RequestDropped(a.connection.number, owner.asked()[0].request.corr) in owner.news
     assert answer.times == 0
+
+
+# -- codecs --------------------------------------------------------------------------------------
+
+
+def spoken(*codecs: str) -> ClientCore:
+    """A client that prefers JSON, at a server that has these."""
+    core = lone()
+    core.receive_at(pack(Kind.WELCOME, encode_control(msgspec.structs.replace(WELCOME, codecs=list(codecs)))), 0.0)
+    return core
+
+
+def opened(core: ClientCore, codec: str, *, route: int = 5) -> None:
+    core.receive_at(pack(Kind.ROUTE, encode_control(Route("s", codec=codec)), route=route), 0.0)
+
+
+def test_it_offers_all_that_it_speaks_and_goes_by_the_first_that_both_have() -> None:
+    core = ClientCore(Limits(), as_codecs(["msgpack", "json"]))
+    (hello,) = FrameReader(1 << 24, preface=True).feed(core.data_to_send(1 << 20))
+    assert decode_control(Hello, hello.body).codecs == ["msgpack", "json"]
+    for told, agreed in (["json", "msgpack"], ["json", "msgpack"]), (["yaml", "msgpack"], ["msgpack"]):
+        core = spoken(*told)
+        assert [*core.codecs] == agreed
+        assert core.codec.name == core.outgoing.codec.name == agreed[0]
+
+
+def test_a_route_in_a_codec_that_was_not_offered_is_the_servers_mistake() -> None:
+    core = spoken("json")
+    opened(core, "msgpack")
+    assert isinstance(core.error, RemoteProtocolError)
+    assert "a ROUTE in the codec 'msgpack', which was not offered" in str(core.error)
+
+
+def test_a_sender_is_asked_in_its_codec_and_answers_in_it() -> None:
+    core, answer = spoken("json", "msgpack"), Answer()
+    assert core.codec_of("s") is None
+    opened(core, "msgpack")
+    assert core.codec_of("s") is MSGPACK
+    core.request("s", "m", {"msgpack": b"\x05"}, now=0.0, deadline=5.0, hops=1, done=answer)
+    (frame,) = said(core)
+    assert unpack_request(frame).payload == b"\x05"
+    core.receive_at(pack_reply(Reply(0, 1, b"\x06"), route=5), 0.0)
+    assert answer.ok == Coded(MSGPACK, b"\x06")
+    core.receive_at(pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5), 0.0)
+    assert core.codec_of("s") is None
+    opened(core, "json")
+    assert core.codec_of("s") is core.codec
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack"])
+def test_as_long_as_that_is_not_known_it_is_given_each_and_sends_the_right_one(codec: str) -> None:
+    core, answer = spoken("json", "msgpack"), Answer()
+    core.request("s", "m", {"json": b"5", "msgpack": b"\x05"}, now=0.0, deadline=5.0, hops=1, done=answer)
+    (call,) = said(core)
+    opened(core, codec)
+    core.receive_at(pack(Kind.RESULT, encode_control(Result(5)), route=call.route), 0.0)
+    (frame,) = said(core)
+    assert unpack_request(frame).payload == {"json": b"5", "msgpack": b"\x05"}[codec]
+
+
+def test_parameters_that_cannot_be_had_in_the_senders_codec_fail_the_request() -> None:
+    core, answer = spoken("json", "msgpack"), Answer()
+    payloads = {"json": b"5", "msgpack": InvalidData("not in MessagePack")}
+    core.request("s", "m", payloads, now=0.0, deadline=5.0, hops=1, done=answer)
+    (call,) = said(core)
+    opened(core, "msgpack")
+    core.receive_at(pack(Kind.RESULT, encode_control(Result(5)), route=call.route), 0.0)
+    with pytest.raises(InvalidData, match="not in MessagePack"):
+        _ = answer.ok
+    with pytest.raises(InvalidData, match="not in MessagePack"):
+        core.request("s", "m", payloads, now=0.0, deadline=5.0, hops=1, done=answer)
+    with pytest.raises(MessageTooBig):
+        core.request("s", "m", {"msgpack": bytes(1 << 20)}, now=0.0, deadline=5.0, hops=1, done=answer)
+    assert said(core) == []
+    assert len(core.calls) == 0
+
+
+def test_a_sender_that_was_replaced_by_one_of_another_codec_has_left() -> None:
+    core, answer = spoken("json", "msgpack"), Answer()
+    opened(core, "msgpack")
+    with pytest.raises(SenderNotConnected, match="sender 's'"):
+        core.request("s", "m", b"5", now=0.0, deadline=5.0, hops=1, done=answer)
+    opened(core, "json", route=6)
+    with pytest.raises(SenderNotConnected, match="sender 's'"):
+        core.request("s", "m", {"msgpack": b"\x05"}, now=0.0, deadline=5.0, hops=1, done=answer)
+    assert said(core) == []

@@ -5,16 +5,17 @@ from __future__ import annotations
 import gc
 
 import pytest
+from msgspec import Raw
 from protocol.pairs import World
 
 from sig.codecs import JSON, MSGPACK
 from sig.constants import Limits
 from sig.errors import Overloaded
-from sig.messages import Error, decode_control, decode_error
+from sig.messages import NO_SCHEMA, AddSender, Error, Schema, decode_control, decode_error
 from sig.protocol.bodies import Credit, Lost, unpack_credit, unpack_lost
-from sig.protocol.connection import Audience, Connection, Frames
+from sig.protocol.connection import Audience, Connection, Frames, Held
 from sig.protocol.events import pack_events
-from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
+from sig.protocol.frames import HEADER, PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
 
 
 def frames(data: bytes) -> list[Frame]:
@@ -44,6 +45,35 @@ def test_dropped_events_become_the_news_of_them_in_their_place() -> None:
     ]
     assert unpack_lost(sent[1]) == (1, 6, "slow")
     assert sent[2].body.endswith(b'"' + b"6" * 40 + b'"')
+
+
+def test_there_is_room_for_what_one_could_do_without_as_long_as_little_waits() -> None:
+    connection = World(link_control_bytes=4000).client(limits=Limits.of(max_frame_bytes=900)).connection
+    connection.data_to_send(1 << 20)
+    assert connection.has_room_for(b"x" * 900)
+    assert not connection.has_room_for(b"x" * 901)
+    connection.put(pack(Kind.LOST, b"x" * (500 - HEADER.size)))
+    assert connection.has_room_for(b"x" * 500)
+    assert not connection.has_room_for(b"x" * 501)
+
+
+def test_schemas_are_told_apart() -> None:
+    number, requests = Raw(b'{"type":"number"}'), {"set": Raw(b"{}")}
+    owner = World().client().connection
+
+    def held(schema: Schema | None) -> Held:
+        return Held("s", owner, AddSender("s", ["e", "f"], ["set"], schema), 1, 2)
+
+    assert held(None).schema_of("e") is NO_SCHEMA
+    assert held(None).presence() == {"events": ["e", "f"], "requests": ["set"]}
+    typed = held(Schema({"e": number}, requests))
+    assert typed.presence()["schema"] == {"events": {"e": number}, "requests": requests}
+    assert typed.schema_of("e") == number
+    assert typed.schema_of("f") is NO_SCHEMA
+    assert typed.schema_of("") == Raw(b'{"set":{}}')
+    assert held(Schema({"e": number})).schema_of("") is NO_SCHEMA
+    large = held(Schema({"e": Raw(b'"' + b"x" * 999 + b'"')}))
+    assert (held(None).declared, typed.declared, large.declared) == (3, 3, 6)
 
 
 def test_it_hands_out_about_as_much_as_it_is_asked_for() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol.pairs import Cut, Raw, World, byte_by_byte, seeded, whole
+from protocol.pairs import Cut, End, Raw, World, byte_by_byte, seeded, whole
 
-from sig.codecs import as_codec
+from sig.codecs import JSON, as_codecs
 from sig.constants import Limits
 from sig.errors import (
     ConnectionLost,
@@ -34,6 +35,7 @@ from sig.messages import (
     OpenRequests,
     Presence,
     RemoveSender,
+    Schema,
     Senders,
     Stats,
     decode_control,
@@ -90,7 +92,7 @@ def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
     end = world.client(limits=Limits.of(max_frame_bytes=5000))
     welcome = end.core.welcome
     assert welcome is not None
-    assert (welcome.version, welcome.codecs, welcome.node, welcome.epoch) == (1, ["json"], "test", 7)
+    assert (welcome.version, welcome.codecs, welcome.node, welcome.epoch) == (1, ["json", "msgpack"], "test", 7)
     assert (welcome.client, welcome.max_frame_bytes) == (end.connection.number, world.limits.max_frame_bytes)
     assert len(welcome.session) == 64
     assert (end.connection.name, end.connection.max_frame_bytes) == ("client 0", 5000)
@@ -121,7 +123,7 @@ def test_a_handshake_that_cannot_be_is_refused_with_what_to_do(hello: Hello, tol
     assert raw.connection.closed
     assert isinstance(raw.connection.error, HandshakeRefused)
     assert (world.server.refused, world.server.next_deadline()) == (1, None)
-    client = ClientCore(Limits(), as_codec("json"))
+    client = ClientCore(Limits(), as_codecs("json"))
     for part in cut(raw.connection.data_to_send(1 << 20)):
         client.receive_at(part, world.now)
     assert isinstance(client.error, HandshakeRefused)
@@ -335,6 +337,92 @@ def test_the_owner_is_told_its_routes_before_the_answer() -> None:
     assert opened == [("e", True), ("f", True)]
     assert end.core.owns("s", "e")
     assert end.core.owns("s", None)
+
+
+# -- types ---------------------------------------------------------------------------------------
+
+NUMBER: dict[str, object] = {"type": "number"}
+SCHEMA: dict[str, object] = {"events": {"changed": NUMBER}, "requests": {"set": {"params": NUMBER}}}
+
+
+def typed(pad: int = 0) -> AddSender:
+    """A sender with types; their schemas have so many bytes more."""
+    events = {"changed": msgspec.Raw(encode_control({**NUMBER, **({"title": "x" * pad} if pad else {})}))}
+    requests = {"set": msgspec.Raw(encode_control({"params": NUMBER}))}
+    return AddSender("thermo", ["changed", "untyped"], ["set"], Schema(events, requests))
+
+
+def told_schemas(end: End) -> list[tuple[str | None, object]]:
+    opened = [news.route for news in end.news if isinstance(news, RouteOpened)]
+    return [(route.event, msgspec.json.decode(route.schema) if bytes(route.schema) else None) for route in opened]
+
+
+def test_schemas_are_told_to_who_asks_who_is_there_and_in_presence(world: World) -> None:
+    owner, other = world.client(), world.client()
+    other.listen(1, None, "#connect")
+    other.listen(2, None, "#disconnect")
+    owner.ask(typed())
+    assert [row.get("schema") for row in other.ask(Senders())] == [SCHEMA]  # type: ignore[attr-defined]  # a list of dicts
+    world.lose(owner)
+    presence = {"events": ["changed", "untyped"], "requests": ["set"], "schema": SCHEMA}
+    told = [news.data for news in other.news if isinstance(news, Presence)]
+    assert told == [presence, {**presence, "reason": "lost"}]
+
+
+def test_who_listens_to_what_has_a_type_knows_it_before_the_answer(world: World) -> None:
+    owner, other = world.client(), world.client()
+    owner.ask(typed())
+    other.listen(1, "thermo")
+    kinds = [type(news) for news in other.news]
+    assert told_schemas(other) == [("changed", NUMBER), ("untyped", None)]
+    assert kinds == [RouteOpened, RouteOpened, ListenerReady]
+    owner.listen(1, "thermo")
+    assert told_schemas(owner) == [("changed", None), ("untyped", None)]
+
+
+def test_who_asks_is_told_the_types_of_requests(world: World) -> None:
+    owner, other = world.client(), world.client()
+    owner.ask(typed())
+    other.ask(OpenRequests("thermo"))
+    other.request("thermo", "set")
+    world.settle()
+    route = next(route for route in other.core._routes.values() if route.event is None)
+    assert msgspec.json.decode(route.schema) == {"set": {"params": NUMBER}}
+
+
+def test_who_may_not_listen_is_not_told() -> None:
+    world = World()
+    owner, other = world.client(), world.client()
+    owner.ask(typed())
+    world.server.allowed = lambda identity, action, sender, name: action != "listen"  # type: ignore[method-assign]
+    other.listen(1, "thermo")
+    assert told_schemas(other) == []
+
+
+def test_a_schema_that_does_not_fit_is_left_out() -> None:
+    """It must cost nobody the link, nor what matters more."""
+    world = World()
+    owner, small, large = world.client(), world.client(limits=Limits.of(max_frame_bytes=1000)), world.client()
+    for end in (small, large):
+        end.listen(1, "thermo")
+        end.listen(2, None, "#connect")
+    owner.ask(typed(2000))
+    owner.core.trigger("thermo", "changed", b"1")
+    world.settle()
+    assert told_schemas(small) == [("changed", None)]
+    assert told_schemas(large) == [("changed", {**NUMBER, "title": "x" * 2000})]
+    [presence] = [news.data for news in small.news if isinstance(news, Presence)]
+    assert presence == {"events": ["changed", "untyped"], "requests": ["set"]}
+
+
+def test_schemas_count_as_what_a_client_declares() -> None:
+    world = World(max_events=10)
+    end = world.client()
+    with pytest.raises(Overloaded, match="1[0-9] events and requests, and the limit is 10"):
+        end.ask(typed(2000))
+    assert end.ask(typed())
+    with pytest.raises(MessageTooBig, match="names and types of what sender 'thermo' has take"):
+        World(max_control_frame_bytes=3000).client().ask(typed(2000))
 
 
 def test_senders_are_listed_in_order_of_arrival() -> None:
@@ -665,7 +753,7 @@ def counted(end: Any) -> list[tuple[int, object]]:
             count[news.route] += news.missed or 0
         elif isinstance(news, EventsArrived):
             batch = unpack_events(news.frame)
-            values = as_codec("json").decode_many(batch.payloads, batch.lens, news.frame.count)
+            values = JSON.decode_many(batch.payloads, batch.lens, news.frame.count)
             for number, value in zip(batch.routes or [news.frame.route] * news.frame.count, values, strict=True):
                 found.append((count[number], value))
                 count[number] += 1

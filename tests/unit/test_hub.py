@@ -45,6 +45,9 @@ def answer(params: object) -> object:
     return ("answer", params)
 
 
+def anything(method: str, params: int) -> int: ...
+
+
 # -- listening -----------------------------------------------------------------------------------
 
 
@@ -120,6 +123,34 @@ def test_a_bound_method_is_found_again_weak_or_not(router: sig.Router) -> None:
         router.listen(thing.hear, "s", weak=weak)
         assert router.remove_listener(other.hear, "s") is False
         assert router.remove_listener(thing.hear, "s") is True
+    assert not router._index.count
+
+
+def test_a_member_of_a_group_that_takes_no_more_leaves_the_event_to_another(router: sig.Router) -> None:
+    heard: list[object] = []
+    router.listen(nothing, "s", "e", group="g", once=True, executor=lambda function: None)  # which never runs it
+    router.listen(lambda info, data: heard.append(data), "s", "e", group="g")
+    signal = router.add_sender("s", "e").signal("e")
+    for number in range(5):
+        signal.trigger(number)
+    assert len(heard) == 4
+
+
+def test_what_is_marked_is_registered_altogether_or_not_at_all(router: sig.Router) -> None:
+    class Thing:
+        @sig.on("s", "e")
+        def hear(self, info: sig.Info, data: object) -> None: ...
+
+        @sig.on("s")
+        def more(self, info: sig.Info, data: object) -> None: ...
+
+    with router.listen_all(Thing()):
+        assert router._index.count == 2
+    assert not router._index.count
+    with pytest.raises(sig.InvalidArgument):
+        router.listen_all(Thing(), queue=0)
+    with pytest.raises(sig.InvalidArgument):
+        router.listen_all(type("Other", (Thing,), {"more": sig.on("s", queue=0)(lambda self, info, data: None)})())
     assert not router._index.count
 
 
@@ -576,6 +607,67 @@ def test_an_event_may_have_a_type(router: sig.Router) -> None:
     sender.trigger("any", "anything")
     with pytest.raises(sig.InvalidData, match="event 'typed' of sender 's' takes int: Expected `int`, got `str`"):
         sender.trigger("typed", "five")
+
+
+def test_types_are_told_as_json_schema(router: sig.Router) -> None:
+    def set_level(params: int) -> None: ...
+
+    told: list[Any] = []
+    router.listen(lambda info, data: told.append(data), "s", "#connect")
+    untyped = router.add_sender("u", ["e"], [answer])
+    sender = router.add_sender(
+        "s", {"typed": list[int], "any": None}, {"set": set_level, "ask": answer, None: anything}
+    )
+    schema = {
+        "events": {"typed": {"type": "array", "items": {"type": "integer"}}},
+        "requests": {"set": {"params": {"type": "integer"}, "result": {"type": "null"}}},
+    }
+    assert told == [{"events": ["typed", "any"], "requests": ["set", "ask", None], "schema": schema}]
+    assert [row.schema for row in router.senders()] == [None, schema]
+    sender.set_requests([answer])
+    assert router.senders("s")[0].schema == {"events": schema["events"], "requests": {}}
+    untyped.set_requests([set_level])
+    assert router.senders("u")[0].schema == {"events": {}, "requests": {"set_level": schema["requests"]["set"]}}
+
+
+def test_who_wants_other_data_than_a_sender_triggers_is_told_once(
+    router: sig.Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    def number(info: sig.Info, data: int) -> None: ...
+
+    def text(info: sig.Info, data: str) -> None: ...
+
+    def own(info: sig.Info, data: object) -> None: ...
+
+    failed: list[sig.ListenerError] = []
+    router.on_error = failed.append
+    router.listen(number, "s", "*")
+    router.listen(own, "s", "*", type=sig.Router)
+    sender = router.add_sender("s", {"e": str, "f": int, "any": None})
+    router.listen(text, "s", "e")
+    router.listen(text, "s", "any")
+    router.listen(own, "s", "e", type=str | None)
+    sentence = "takes int, and 's' triggers 'e' with other data: $ is a string, not an integer"
+    assert [(error.listener, error.info.event) for error in failed] == [(number, "e")]
+    assert isinstance(failed[0].error, sig.InvalidData)
+    assert str(failed[0].error).endswith(sentence)
+    sender.remove()
+    router.add_sender("s", {"e": str})
+    assert len(failed) == 1
+    router.listen(text, None, "f")
+    router.add_sender("t", {"f": int})
+    assert [(error.listener, error.info.sender) for error in failed[1:]] == [(text, "t")]
+    assert len(caplog.records) == 2
+
+
+def test_so_many_differences_are_remembered_and_no_more(router: sig.Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sig.hub._MOST_DIFFERENCES", 2)
+    failed: list[str] = []
+    router.on_error = lambda error: failed.append(error.info.event)
+    router.add_sender("s", dict.fromkeys("abc", str))
+    for event in "aabca":
+        router.listen(print, "s", event, type=int)
+    assert failed == ["a", "b", "c", "a"]
 
 
 def test_a_handler_that_breaks_its_word_is_reported_too(router: sig.Router) -> None:

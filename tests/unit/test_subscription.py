@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -238,6 +239,102 @@ def test_a_weak_method_in_a_group_passes_its_event_on(router: sig.Router, signal
     desk.run()
     assert before < 4
     assert sorted(others) == [0, 1, 2, 3]
+
+
+def test_the_gaps_of_a_weak_method_do_not_keep_its_object_either(router: sig.Router, signal: sig.Signal) -> None:
+    class Watching(Thing):
+        def missing(self, info: sig.Info, gap: sig.Gap) -> None:
+            self.heard.append(gap)
+
+    desk, heard = Desk(), list[object]()
+    thing = Watching(heard)
+    subscription = router.listen(thing.hear, "s", "e", weak=True, on_gap=thing.missing, queue=1, executor=desk)
+    signal.trigger(1)
+    signal.trigger(2)
+    desk.run()
+    assert heard == [(1, "slow"), 2]
+    del thing
+    gc.collect()
+    assert subscription.closed
+    subscription._tell_gap(signal.info, sig.Gap(1, "slow"))
+    assert len(heard) == 2
+
+
+@pytest.mark.parametrize("options", [{"meta": True}, {"group": "g"}, {"meta": True, "once": True}, {"type": int}])
+def test_a_weak_method_that_has_gone_is_out_with_the_next_event(
+    router: sig.Router, signal: sig.Signal, options: dict[str, Any]
+) -> None:
+    thing = Thing([])
+    subscription = router.listen(thing.hear, "s", "e", weak=True, **options)
+    del thing
+    gc.collect()
+    signal.trigger(1)
+    assert subscription.detached
+    assert not router._index.count
+
+
+def test_one_that_was_closed_in_the_same_round_is_passed_by(router: sig.Router, signal: sig.Signal) -> None:
+    thing = Thing([])
+    router.listen(lambda info, data: closed.close(), "s", "e", meta=True)
+    closed = router.listen(thing.hear, "s", "e", meta=True, weak=True)
+    signal.trigger(1)
+    assert thing.heard == []
+
+
+def test_a_weak_method_that_has_gone_is_out_with_the_next_news_of_presence(router: sig.Router) -> None:
+    thing = Thing([])
+    subscription = router.listen(thing.hear, "s", "#connect", weak=True)
+    del thing
+    gc.collect()
+    router.add_sender("s", "e")
+    assert subscription.detached
+
+
+class Called(Thing):
+    def __call__(self, info: sig.Info, data: object) -> None:
+        self.heard.append(data)
+
+
+@pytest.mark.parametrize(
+    ("callback", "shown"),
+    [
+        (nothing, "nothing"),
+        (lambda info, data: None, "<lambda>"),
+        (partial(nothing), "nothing"),
+        (partial(Thing([]).hear), "Thing.hear"),
+        (Called([]), "Called"),
+        (Thing.__dict__["hear"].__get__, "function.__get__|method-wrapper.__get__"),
+    ],
+)
+def test_what_is_no_bound_method_is_not_kept_weakly(router: sig.Router, callback: Any, shown: str) -> None:
+    with pytest.raises(sig.InvalidArgument, match=f"weak=True takes a bound method, not .*({shown})"):
+        router.listen(callback, "s", "e", weak=True)
+
+
+def test_a_method_of_an_object_that_is_called_and_of_a_class(router: sig.Router, signal: sig.Signal) -> None:
+    class OfClass:
+        heard: list[object] = []
+
+        @classmethod
+        def hear(cls, info: sig.Info, data: object) -> None:
+            cls.heard.append(data)
+
+    called = Called([])
+    router.listen(called.__call__, "s", "e", weak=True)
+    router.listen(OfClass.hear, "s", "e", weak=True)
+    gc.collect()
+    signal.trigger(1)
+    assert called.heard == OfClass.heard == [1]
+
+
+def test_an_object_that_cannot_be_watched_is_refused(router: sig.Router) -> None:
+    class Slim:
+        __slots__ = ()
+
+        def hear(self, info: sig.Info, data: object) -> None: ...
+
+    with pytest.raises(sig.InvalidArgument, match="weak=True cannot watch the .*Slim of .*hear: add '__weakref__'"):
+        router.listen(Slim().hear, "s", "e", weak=True)
 
 
 # -- type ----------------------------------------------------------------------------------------

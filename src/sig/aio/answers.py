@@ -8,7 +8,6 @@ import asyncio
 from contextvars import copy_context
 
 from sig.answers import Answers
-from sig.codecs import Codec
 from sig.linked import Linked
 from sig.log import logger
 from sig.protocol.client import RequestArrived
@@ -19,8 +18,8 @@ from sig.steps import walk_awaiting
 class LoopAnswers(Answers):
     """`Answers` of the asyncio face. Everything happens on the loop's thread."""
 
-    def __init__(self, router: Linked, codec: Codec, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(router, codec)
+    def __init__(self, router: Linked, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(router)
         self._loop = loop
         self._tasks: dict[asyncio.Task[None], Dropping] = {}
 

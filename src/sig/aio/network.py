@@ -10,7 +10,6 @@ from typing import Any, Self
 from sig.answers import Answers
 from sig.arrivals import Arrivals
 from sig.carriers.base import ClientCarrier, ServerCarrier
-from sig.codecs import Codec
 from sig.drivers.aio import ServerDriver
 from sig.drivers.inside import LoopInsideLink
 from sig.drivers.links import Link
@@ -43,8 +42,8 @@ class LinkedRouter(Linked, Router):
             over=self._over,
         )
 
-    def _make_answers(self, codec: Codec) -> LoopAnswers:
-        return LoopAnswers(self, codec, self._runtime.loop)
+    def _make_answers(self) -> LoopAnswers:
+        return LoopAnswers(self, self._runtime.loop)
 
     def _over(self) -> None:
         """The listeners have been given all that came before the link went down."""

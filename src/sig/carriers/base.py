@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sig.alias import OldNames
-from sig.codecs import Codec, as_codec
+from sig.codecs import Codec, as_codec, as_codecs
 from sig.constants import Limits
 from sig.drivers.aio import ServerDriver
 from sig.drivers.links import Link
@@ -44,9 +44,9 @@ class Carrier(OldNames):
         """Whether a subclass encodes in its own way."""
         return type(self).pack is not Carrier.pack or type(self).unpack is not Carrier.unpack
 
-    def codec(self, default: object = "json") -> Codec:
-        """The codec of this carrier's links."""
-        return as_codec(_Overridden(self)) if self.overrides_codec else as_codec(default)
+    def codecs(self, default: object = "json") -> dict[str, Codec]:
+        """The codecs of this carrier's links, by name, the preferred one first: its own one, or the default ones."""
+        return as_codecs(_Overridden(self) if self.overrides_codec else default)
 
 
 class ServerCarrier(Carrier):

@@ -17,7 +17,7 @@ from sig.drivers.links import LINGER_S, Link
 from sig.errors import Closed, ConnectionLost, SigError
 from sig.messages import Call
 from sig.protocol.calls import Done
-from sig.protocol.client import ClientCore, News, RequestArrived, RequestDropped
+from sig.protocol.client import ClientCore, News, Payloads, RequestArrived, RequestDropped
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class ClientDriver:
         now = time.monotonic()
         return self.ask(lambda done: self.core.listen(number, sender, event, listener, now, timeout, done), timeout)
 
-    def request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int) -> Any:
+    def request(self, sender: str, method: str, payload: bytes | Payloads, *, deadline: float, hops: int) -> Any:
         """Ask a sender, and wait for the payload of its answer. A step."""
         now = time.monotonic()
 
@@ -98,7 +98,9 @@ class ClientDriver:
 
     # What does not wait
 
-    def start_request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int, done: Done) -> int:
+    def start_request(
+        self, sender: str, method: str, payload: bytes | Payloads, *, deadline: float, hops: int, done: Done
+    ) -> int:
         """Ask a sender without waiting; `done` is called where bytes are read, or where time passes.
 
         Returns the number of the request, for `give_up`.

@@ -22,7 +22,7 @@ from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, SigE
 from sig.log import logger
 from sig.messages import Call, Flush
 from sig.protocol.calls import Done
-from sig.protocol.client import CLOSED, UNHEARD, ClientCore, News, RequestArrived, RequestDropped
+from sig.protocol.client import CLOSED, UNHEARD, ClientCore, News, Payloads, RequestArrived, RequestDropped
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 
 # So many events leave at once and not at the end of the turn: what comes of them elsewhere begins the earlier.
@@ -150,7 +150,9 @@ class LoopDriver(ClientDriver):
 
     # What does not wait
 
-    def start_request(self, sender: str, method: str, payload: bytes, *, deadline: float, hops: int, done: Done) -> int:
+    def start_request(
+        self, sender: str, method: str, payload: bytes | Payloads, *, deadline: float, hops: int, done: Done
+    ) -> int:
         if asyncio._get_running_loop() is not self._loop:
             self._check_loop()
         # `done` may be called while bytes are read: there is no lock, and whoever awaits the answer goes on later.

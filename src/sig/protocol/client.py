@@ -6,7 +6,7 @@ Sans-I/O: no socket, no thread, no clock; `now` is passed in. What arrives and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -17,6 +17,7 @@ from sig.errors import (
     Closed,
     ConnectionLost,
     HandshakeRefused,
+    InvalidData,
     MessageTooBig,
     ProtocolError,
     RemoteProtocolError,
@@ -79,9 +80,19 @@ _EVENT: Final = Kind.EVENT.value
 # Sender, method, and when it was asked.
 _Asked: TypeAlias = tuple[str, str, float]
 
+# The parameters of a request in each codec that may be asked for, by name; or why they cannot be had in it.
+Payloads: TypeAlias = Mapping[str, bytes | InvalidData]
+
 # What an outlet is told instead of a route.
 CLOSED: Final = 0
 UNHEARD: Final = -1
+
+
+class Coded(NamedTuple):
+    """An answer in another codec than this client's own."""
+
+    codec: Codec
+    payload: bytes
 
 
 class RouteOpened(NamedTuple):
@@ -137,26 +148,30 @@ class ClientCore(Peer):
 
     Args:
         limits: what it allows.
-        codec: for events, parameters and answers.
+        codecs: for events, parameters and answers, by name; the preferred one first.
         name: for the server's logs and lists.
     """
 
-    def __init__(self, limits: Limits, codec: Codec, *, name: str = "") -> None:
+    def __init__(self, limits: Limits, codecs: Mapping[str, Codec], *, name: str = "") -> None:
         super().__init__(limits)
         self.max_frame_bytes: int = limits.max_frame_bytes
         self.error: SigError | None = None
-        self.codec = codec
+        self.codecs: Mapping[str, Codec] = codecs
+        """Those that both ends have, once the handshake is complete."""
+        self.codec: Codec = next(iter(codecs.values()))
+        """What its senders' payloads are in, and the answers of their handlers: the first of these."""
         self.welcome: Welcome | None = None
         self.calls: Calls[_Asked] = Calls(limits.requests_out, self._request_expired)
         # With what to say where no answer comes. Bounded by what the application does: each call blocks its caller.
         self._control: Calls[str] = Calls(0xFFFFFFFF, lambda _, call: ConnectionLost(call.what))
         self._news: list[News] = []
-        self.outgoing: Outgoing = Outgoing(codec, limits.max_frame_bytes, limits.send_window_bytes)
+        self.outgoing: Outgoing = Outgoing(self.codec, limits.max_frame_bytes, limits.send_window_bytes)
         self._outlets: dict[tuple[str, str], Callable[[int], object]] = {}
         self._routes: dict[int, Route] = {}
         self._known: dict[str, int] = {}  # how many of these routes are of which sender
         self._owned: dict[tuple[str, str | None], int] = {}
         self._request_routes: dict[str, int] = {}
+        self._foreign: dict[int, Codec] = {}  # by those of these that are in another codec than `codec`
         self._now = 0.0
         self._left = False
         self._put(
@@ -165,7 +180,7 @@ class ClientCore(Peer):
                 encode_control(
                     Hello(
                         versions=[VERSION],
-                        codecs=[codec.name],
+                        codecs=list(codecs),
                         name=name,
                         max_frame_bytes=limits.max_frame_bytes,
                     )
@@ -234,21 +249,26 @@ class ClientCore(Peer):
         return self.outgoing.packed + len(self.outgoing.events)
 
     def request(
-        self, sender: str, method: str, payload: bytes, *, now: float, deadline: float, hops: int, done: Done
+        self, sender: str, method: str, payload: bytes | Payloads, *, now: float, deadline: float, hops: int, done: Done
     ) -> int:
         """Ask a sender; `done` gets the payload of the answer, or the error. Returns its number, for `give_up`.
 
+        The payload is in the codec that `codec_of` tells, the client's own if it is bytes; of a sender of which that is
+        not known, in each that it may turn out to be. The answer is in the same one: bytes in our own, else `Coded`.
         Raises `Overloaded` when too many wait for their answers.
         """
         if self.closed:
             raise self._end()
-        if len(payload) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
-            check_payload(payload, self.max_frame_bytes)
         self._now = now
         route = self._request_routes.get(sender)
+        fitting = payload if isinstance(payload, bytes) and not self._foreign else None
+        if fitting is None and route is not None:
+            fitting = self._payload_on(route, sender, payload)
+        elif fitting is not None and len(fitting) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
+            check_payload(fitting, self.max_frame_bytes)
         number = self.calls.open(done, deadline, (sender, method, now), route)
-        if route is not None:
-            self._send_request(number, route, deadline, hops, method, payload)
+        if route is not None and fitting is not None:
+            self._send_request(number, route, deadline, hops, method, fitting)
             return number
 
         def opened(_: object, error: BaseException | None) -> None:
@@ -261,10 +281,32 @@ class ClientCore(Peer):
             elif route is None:
                 self.calls.fail(number, RemoteProtocolError("the server answered OpenRequests without a ROUTE"))
             else:
-                self._send_request(number, route, deadline, hops, method, payload)
+                try:
+                    found = self._payload_on(route, sender, payload)
+                except SigError as unfit:
+                    self.calls.fail(number, unfit)
+                else:
+                    self._send_request(number, route, deadline, hops, method, found)
 
         self.call(OpenRequests(sender), now, deadline - now, opened)
         return number
+
+    def _payload_on(self, route: int, sender: str, payload: bytes | Payloads) -> bytes:
+        """The parameters in the codec of that route."""
+        codec = self._routes[route].codec
+        payloads = {self.codec.name: payload} if isinstance(payload, bytes) else payload
+        found = payloads.get(codec)
+        if found is None:
+            raise SenderNotConnected(sender)  # it has left since, and another came, in another codec
+        if isinstance(found, InvalidData):
+            raise found
+        check_payload(found, self.max_frame_bytes)
+        return found
+
+    def codec_of(self, sender: str) -> Codec | None:
+        """What that sender is asked in; `None` if that is not known yet. From any thread."""
+        route = self._request_routes.get(sender)
+        return None if route is None else self._foreign.get(route, self.codec)
 
     def _send_request(self, number: int, route: int, deadline: float, hops: int, method: str, payload: bytes) -> None:
         remaining = max(1, int(min((deadline - self._now) * 1000, NO_DEADLINE - 1)))
@@ -382,11 +424,14 @@ class ClientCore(Peer):
         self.outgoing.clear()
 
     def _welcomed(self, welcome: Welcome) -> None:
-        if welcome.version != VERSION or self.codec.name not in welcome.codecs:
+        agreed = {name: self.codecs[name] for name in welcome.codecs if name in self.codecs}
+        if welcome.version != VERSION or not agreed:
             raise RemoteProtocolError(
                 f"the server chose version {welcome.version} and {welcome.codecs}, which were not offered"
             )
         self.welcome = welcome
+        self.codecs = agreed
+        self.codec = self.outgoing.codec = next(iter(agreed.values()))
         self.opened = True
         self.max_frame_bytes = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
         self._reader.max_frame_bytes = self.limits.max_frame_bytes
@@ -401,6 +446,8 @@ class ClientCore(Peer):
 
     def _route(self, frame: Frame) -> None:
         route = decode_control(Route, frame.body)
+        if route.codec not in self.codecs:
+            raise RemoteProtocolError(f"the server sent a ROUTE in the codec {route.codec!r}, which was not offered")
         self._forget(frame.route)  # told again to who has missed some of it
         self._routes[frame.route] = route
         self._known[route.sender] = self._known.get(route.sender, 0) + 1
@@ -410,11 +457,14 @@ class ClientCore(Peer):
                 changed(frame.route)
         if route.event is None:
             self._request_routes[route.sender] = frame.route
+            if route.codec != self.codec.name:
+                self._foreign[frame.route] = self.codecs[route.codec]
         else:
             self._news.append(RouteOpened(frame.route, route))
 
     def _forget(self, number: int) -> Route | None:
         route = self._routes.pop(number, None)
+        self._foreign.pop(number, None)
         if route is not None:
             self._known[route.sender] -= 1
             if not self._known[route.sender]:
@@ -479,7 +529,8 @@ class ClientCore(Peer):
         if call is None:
             return  # it came too late
         if not frame.flags & (REPLY_ERR | REPLY_MORE):
-            call.done(reply.payload, None)
+            codec = self._foreign.get(frame.route)
+            call.done(reply.payload if codec is None else Coded(codec, reply.payload), None)
         elif frame.flags & REPLY_ERR:
             error = self._told(reply.payload)
             if isinstance(error, SenderNotConnected) and not error.sender:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Raw
+
 from sig.codecs import Codec
+from sig.constants import NAME_MAX_BYTES
 from sig.errors import Overloaded, RemoteProtocolError, SigError, to_wire
-from sig.messages import AddSender, Result, encode_control
+from sig.messages import NO_SCHEMA, AddSender, Result, Schema, encode_control
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
 from sig.protocol.frames import HEADER, RESULT_ERR, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Entry, Outbox, total
@@ -23,25 +26,47 @@ if TYPE_CHECKING:
 class Held:
     """A name that a connection holds."""
 
-    __slots__ = ("events", "incarnation", "name", "owner", "requests", "requests_route", "routes", "since_us")
+    __slots__ = (
+        "declared",
+        "events",
+        "incarnation",
+        "name",
+        "owner",
+        "requests",
+        "requests_route",
+        "routes",
+        "schema",
+        "since_us",
+    )
 
     def __init__(self, name: str, owner: Connection, call: AddSender, incarnation: int, since_us: int) -> None:
         self.name: str = name
         self.owner: Connection = owner
         self.events: list[str] = list(dict.fromkeys(call.events))
         self.requests: list[str | None] | None = None if call.requests is None else list(dict.fromkeys(call.requests))
+        self.schema: Schema | None = call.schema
         self.incarnation: int = incarnation
         self.since_us: int = since_us
         self.routes: list[Route] = []
         self.requests_route: Route
-
-    @property
-    def declared(self) -> int:
-        """How many events and requests it has."""
-        return len(self.events) + len(self.requests or ())
+        self.declared: int = len(self.events) + len(self.requests or ())
+        """How many events and requests it has; its schema counts as names of the same length would."""
+        if self.schema is not None:
+            self.declared += len(encode_control(self.schema)) // NAME_MAX_BYTES
 
     def presence(self) -> dict[str, object]:
-        return {"events": self.events, "requests": self.requests}
+        told: dict[str, object] = {"events": self.events, "requests": self.requests}
+        if self.schema is not None:
+            told["schema"] = {"events": self.schema.events, "requests": self.schema.requests}
+        return told
+
+    def schema_of(self, event: str) -> Raw:
+        """The schema of an event, or of the requests (`""`); `NO_SCHEMA` where there is none."""
+        if self.schema is None:
+            return NO_SCHEMA
+        if event:
+            return self.schema.events.get(event, NO_SCHEMA)
+        return Raw(encode_control(self.schema.requests)) if self.schema.requests else NO_SCHEMA
 
 
 class Route:
@@ -249,6 +274,11 @@ class Connection(Peer):
         waiting = self.outbox.other_bytes - self._asked_bytes
         if waiting > self.limits.link_control_bytes:
             self.cut(Overloaded(f"it does not read: {waiting} bytes wait that cannot be dropped"))
+
+    def has_room_for(self, body: bytes) -> bool:
+        """Whether it takes that frame, though it could do without; nothing that is needed has to wait for it."""
+        waiting = self.outbox.other_bytes + len(body)
+        return len(body) <= self.max_frame_bytes and waiting <= self.limits.link_control_bytes // 4
 
     def put_asked(self, frame: bytes) -> bool:
         """Append what another client asks of this one; false, and nothing is done, where too much of that waits.

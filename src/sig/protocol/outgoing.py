@@ -35,7 +35,7 @@ class Outgoing:
         self.event_bytes: int = 0
         self.other_bytes: int = 0
         self._window_bytes = window_bytes
-        self._codec = codec
+        self.codec: Codec = codec
         self._frames: deque[bytes] = deque()
 
     @property
@@ -63,7 +63,7 @@ class Outgoing:
         count = len(events)
         taken = events[:count]
         del events[:count]  # not all: another thread may have appended meanwhile
-        frames = pack_events(taken, lens=False, lines=self._codec.lines, max_frame_bytes=self.max_frame_bytes)
+        frames = pack_events(taken, lens=False, lines=self.codec.lines, max_frame_bytes=self.max_frame_bytes)
         self._frames.extend(frames)
         self.event_bytes += sum(map(len, frames))
         self.packed += count

@@ -14,6 +14,8 @@ from itertools import count
 from typing import Any, Final, Literal
 from weakref import WeakValueDictionary
 
+from msgspec.structs import replace
+
 from sig.codecs import Codec, as_codecs
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, NAME_MAX_BYTES, Limits
 from sig.errors import (
@@ -30,6 +32,7 @@ from sig.errors import (
 )
 from sig.index import Bucket, Index
 from sig.messages import (
+    NO_SCHEMA,
     AddSender,
     Close,
     Flush,
@@ -79,7 +82,7 @@ class ServerCore:
         epoch: a random number, new at each start.
         wall_offset: seconds since the epoch minus `now`, fixed at the start.
         random64: a source of random numbers of 64 bits.
-        codecs: those whose payloads it passes on, by name, and puts into each other; more may be added at any time.
+        codecs: those whose payloads it passes on, by name, and puts into each other.
     """
 
     def __init__(
@@ -93,7 +96,8 @@ class ServerCore:
         codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         self.limits = limits
-        self.codecs: dict[str, Codec] = dict(codecs or as_codecs("json"))
+        self.codecs: Mapping[str, Codec] = codecs or as_codecs("json")
+        """For clients that come: may be replaced, by one that has more."""
         self.dirty: dict[Connection, None] = {}
         """Connections with something to send, or to close."""
         self.ended: dict[Connection, None] = {}
@@ -415,7 +419,12 @@ class ServerCore:
             since_us=held.since_us,
             owner=held.owner is connection,
         )
-        connection.put(pack(Kind.ROUTE, encode_control(message), route=route.id))
+        body = encode_control(message)
+        schema = held.schema_of(route.event)
+        if schema is not NO_SCHEMA and not message.owner:
+            more = encode_control(replace(message, schema=schema))
+            body = more if connection.has_room_for(more) else body
+        connection.put(pack(Kind.ROUTE, body, route=route.id))
 
     # Calls
 
@@ -472,7 +481,7 @@ class ServerCore:
         size = len(encode_control(held.presence()))
         if size > self.limits.max_control_frame_bytes // 2:
             raise MessageTooBig(
-                f"the names of the events and requests of sender {held.name!r} take {size} bytes, and the limit is "
+                f"the names and types of what sender {held.name!r} has take {size} bytes, and the limit is "
                 f"{self.limits.max_control_frame_bytes // 2}: declare fewer, or part them among several senders"
             )
 
@@ -523,7 +532,9 @@ class ServerCore:
                 continue
             if len(frame) - HEADER.size > connection.max_frame_bytes:
                 # The names that one client chose must not cost another its link.
-                connection.put(said({"events": [], "requests": None}))
+                shorter = said({"events": held.events, "requests": held.requests})
+                fits = len(shorter) - HEADER.size <= connection.max_frame_bytes
+                connection.put(shorter if fits else said({"events": [], "requests": None}))
             else:
                 connection.put(frame)
 
@@ -540,6 +551,8 @@ class ServerCore:
         waiting = Waiting(connection, number, self._now + self.limits.interest_timeout_s)
         for route in self._index.add(subscription):
             self._audience_changed(route)
+            if route.held.schema is not None and self.allowed(connection.identity, "listen", route.sender, route.event):
+                self._introduce(connection, route)  # before it listens it shall know what will come
             if route.unheard:
                 self._tell_interest(route, "some")
             if route.unseen:
@@ -565,8 +578,7 @@ class ServerCore:
         return [
             {
                 "name": held.name,
-                "events": held.events,
-                "requests": held.requests,
+                **held.presence(),
                 "since": held.since_us / 1e6,
                 "address": held.owner.address,
                 "instance": held.incarnation,

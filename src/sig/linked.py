@@ -35,7 +35,7 @@ from sig.errors import (
 from sig.hub import Hub, Name, converted, name_of
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
-from sig.messages import AddSender, Close, Flush, RemoveSender, SenderRow, Senders
+from sig.messages import AddSender, Close, Flush, RemoveSender, Schema, SenderRow, Senders, encode_control
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.protocol.client import ClientCore, Coded, Payloads
@@ -182,7 +182,7 @@ class Linked(Hub):
             self._senders[sender.name] = sender  # before the server knows: requests may come with its answer
         for signal in sender._signals.values():
             self._open_outlet(driver, signal)
-        call = AddSender(sender.name, list(sender._signals), sender._handlers.names)
+        call = AddSender(sender.name, list(sender._signals), sender._handlers.names, _encoded_schema(sender))
         try:
             incarnation = yield partial(driver.call, call, self.limits.request_timeout_s)
         except BaseException as error:
@@ -237,7 +237,7 @@ class Linked(Hub):
             read = msgspec.convert(rows, list[SenderRow])
         except msgspec.ValidationError as error:
             raise ProtocolError(f"the server's list of senders cannot be read: {error}") from None
-        return [SenderInfo(r.name, r.events, r.requests, r.since, r.address, r.instance) for r in read]
+        return [SenderInfo(r.name, r.events, r.requests, r.since, r.address, r.instance, r.schema) for r in read]
 
     def _stats(self, limit: int) -> Steps[Stats]:
         answer = yield partial(self._linked().call, StatsMessage(limit), self.limits.request_timeout_s)
@@ -470,6 +470,13 @@ def _encoded_or_not(codec: Codec, params: object) -> bytes | InvalidData:
         return codec.encode(params)
     except InvalidData as error:
         return error
+
+
+def _encoded_schema(sender: Owned) -> Schema | None:
+    if sender._schema is None:
+        return None
+    parts = (sender._schema["events"], sender._schema["requests"])
+    return Schema(*({name: msgspec.Raw(encode_control(schema)) for name, schema in part.items()} for part in parts))
 
 
 def left(deadline: float) -> float:

@@ -293,19 +293,18 @@ class Linked(Hub):
 
     def _encoded(self, core: ClientCore, sender: str, params: object) -> bytes | Payloads:
         """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""
-        codec = core.codec_of(sender)
-        if codec is None and len(core.codecs) > 1:
-            payloads = {name: _encoded_or_not(each, params) for name, each in core.codecs.items()}
-            own = payloads[core.codec.name]
-            if isinstance(own, InvalidData) and not any(isinstance(payload, bytes) for payload in payloads.values()):
-                raise own
-            return payloads
-        if codec is not None and codec is not core.codec:
+        own, codec = core.codec, core.codec_of(sender)
+        if codec is own or len(core.codecs) == 1:
+            try:
+                return own.quick(params)
+            except Exception:
+                return own.encode(params)  # raises what is wrong, in a sentence
+        if codec is not None:
             return {codec.name: codec.encode(params)}
-        try:
-            return core.codec.quick(params)
-        except Exception:
-            return core.codec.encode(params)  # raises what is wrong, in a sentence
+        payloads = {name: _encoded_or_not(each, params) for name, each in core.codecs.items()}
+        if not any(isinstance(payload, bytes) for payload in payloads.values()):
+            own.encode(params)  # raises what is wrong
+        return payloads
 
     def _decoded(self, answer: bytes | Coded) -> object:
         if isinstance(answer, bytes):

@@ -100,8 +100,9 @@ class Several(Subscription):
         self.parts = tuple(parts)
         """The registrations, one for each mark."""
 
+    # Of the base it is a note; here it follows from the parts.
     @property
-    def closed(self) -> bool:
+    def closed(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]  # can be read and set as there
         """Whether all of them have ended."""
         return all(part.closed for part in self.parts)
 

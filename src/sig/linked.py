@@ -39,7 +39,7 @@ from sig.messages import AddSender, Close, Flush, RemoveSender, Schema, SenderRo
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.protocol.client import ClientCore, Coded, Payloads
-from sig.requests import Requests, Trail, next_hop
+from sig.requests import Requests, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
 from sig.stats import Stats, listener_stats
@@ -254,7 +254,8 @@ class Linked(Hub):
         return at_once(None)
 
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
-        driver, trail = self._linked(), self._trail(sender, method, timeout)
+        driver = self._linked()
+        trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
         held = self._senders.get(sender)
         if held is not None:
             self._check_wait(held, method)
@@ -272,7 +273,8 @@ class Linked(Hub):
         done: Callable[[object, BaseException | None], object],
     ) -> Callable[[], object]:
         name, check, limit = self._checked_request(sender, method, timeout)
-        driver, trail = self._linked(), self._trail(name, check, limit)
+        driver = self._linked()
+        trail = next_hop(time.monotonic(), limit, name, check, self.limits)
         decode = self._decoded
 
         def answered(value: Any, error: BaseException | None) -> None:
@@ -287,9 +289,6 @@ class Linked(Hub):
         payload = self._encoded(driver.core, name, params)
         number = driver.start_request(name, check, payload, deadline=trail.deadline, hops=trail.hops, done=answered)
         return partial(driver.give_up, number)
-
-    def _trail(self, sender: str, method: str, timeout: float) -> Trail:
-        return next_hop(time.monotonic(), timeout, sender, method, self.limits)
 
     def _encoded(self, core: ClientCore, sender: str, params: object) -> bytes | Payloads:
         """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""

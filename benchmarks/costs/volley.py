@@ -103,7 +103,7 @@ class Ends:
             request(SENDER, METHOD, payload, now=now, deadline=now + 30, hops=1, done=answered)
 
     def _reply(self) -> None:
-        for item in self._owner.take_news():
+        for item in self._owner.take_asked():
             if isinstance(item, RequestArrived):
                 self._owner.reply(item, item.request.payload, None)
 

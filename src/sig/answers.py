@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from sig.drivers.pool import Pool
 from sig.errors import InvalidData, Overloaded, RequestTimeout, SenderNotConnected, SigError
 from sig.log import logger
-from sig.protocol.client import RequestArrived, RequestDropped
+from sig.protocol.client import Asked, RequestArrived, RequestDropped
 from sig.requests import Later, Trail
 from sig.runtime import Dropping
 from sig.steps import Steps, walk
@@ -39,7 +39,7 @@ class Answers:
         # Only `asked` adds, and it is called on one thread; each is taken out by whoever has answered it.
         self._under_way: dict[tuple[int, int], tuple[RequestArrived, Dropping]] = {}
 
-    def asked(self, news: Sequence[RequestArrived | RequestDropped]) -> None:
+    def asked(self, news: Sequence[Asked]) -> None:
         """Where bytes are read: what came in one read, in order."""
         under_way = self._under_way
         accepted: list[tuple[RequestArrived, Dropping]] = []
@@ -116,7 +116,7 @@ class Answers:
             logger.error(f"{_named(news)} failed: {_shown(error)}")
         self._done(news)
         self._reply(news, payload, error)
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if error is not None and isinstance(error, KeyboardInterrupt | SystemExit):
             self._fatal(error)
 
     def _fatal(self, error: BaseException) -> None:

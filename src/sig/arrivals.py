@@ -11,12 +11,14 @@ from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
+
 from sig.codecs import Codec
 from sig.decoding import Decoding
 from sig.errors import InvalidData
 from sig.info import Gap, Info, Received, info_of
 from sig.log import logger
-from sig.messages import Presence
+from sig.messages import NO_SCHEMA, Presence
 from sig.protocol.bodies import Lost
 from sig.protocol.client import (
     EventsArrived,
@@ -57,6 +59,7 @@ class RoutePlan(Plan):
         self.decoding: Decoding = decoding
         """How its events are decoded."""
         super().__init__(arrivals.router, sender, event, event_info)
+        self.schema: msgspec.Raw = NO_SCHEMA  # of its data, where the server told that
         self.next_seq: int = next_seq
         self.told: int = 0  # of the batch under way, so many events have been counted by the listeners
         # Who is called; `None` when somebody has come or gone since.
@@ -184,9 +187,17 @@ class Arrivals:
     def _activate(self, listener: object) -> None:
         assert isinstance(listener, Subscription)  # what _attach handed in
         with self.router._lock:
-            if not listener.closed:
-                for plan in self.router._index.add(listener):
-                    plan.mark_stale()
+            plans = [] if listener.closed else self.router._index.add(listener)
+            for plan in plans:
+                plan.mark_stale()
+        if listener.kind is not None:
+            for plan in plans:
+                self._compare(listener, plan)
+
+    def _compare(self, listener: Subscription, plan: Plan) -> None:
+        assert isinstance(plan, RoutePlan)  # no others are in the index of a router with a link
+        schema = None if plan.schema is NO_SCHEMA else msgspec.json.decode(plan.schema)
+        self.router._compare(listener, plan, plan.kind, schema)
 
     def _open_route(self, news: RouteOpened) -> None:
         route = news.route
@@ -197,9 +208,16 @@ class Arrivals:
         decoding = self._decodings[route.codec]
         plan = RoutePlan(self, news.number, route.sender, event, event_info, route.next_seq, decoding)
         plan.incarnation = route.incarnation
+        plan.kind = signal.kind if signal is not None else None
+        plan.schema = route.schema
         self._plans[news.number] = plan
         with self.router._lock:
             self.router._index.add_target(plan)
+            typed = plan.kind is not None or plan.schema is not NO_SCHEMA
+            listeners = self.router._index.matching(plan.sender, plan.event) if typed else ()
+        for listener in listeners:
+            if listener.kind is not None:
+                self._compare(listener, plan)
 
     def _deliver(self, news: EventsArrived) -> None:
         batch = unpack_events(news.frame)

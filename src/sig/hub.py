@@ -27,7 +27,7 @@ from .info import Info, ListenerError, Received, SenderInfo, info_of
 from .kinds import fit, is_kind, kind_of, schema_of, shown
 from .log import logger
 from .marks import Several, marked
-from .names import check_event, check_method, check_own_event, check_selector, check_sender, matches
+from .names import check_event, check_own_event, check_request, check_selector, check_sender, matches
 from .requests import Requests, next_hop
 from .runtime import Runtime
 from .schema import difference
@@ -193,11 +193,8 @@ class Hub(OldNames):
         return answer if type is None else converted(answer, type, name, check)
 
     def _checked_request(self, sender: Name, method: str, timeout: float | None) -> tuple[str, str, float]:
-        return (
-            check_sender(name_of(sender)),
-            check_method(method),
-            self.limits.request_timeout_s if timeout is None else timeout,
-        )
+        name, check = check_request(name_of(sender), method)
+        return name, check, self.limits.request_timeout_s if timeout is None else timeout
 
     def _start_request(
         self,

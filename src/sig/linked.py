@@ -35,11 +35,11 @@ from sig.errors import (
 from sig.hub import Hub, Name, converted, name_of
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
-from sig.messages import AddSender, Close, Flush, RemoveSender, SenderRow, Senders
+from sig.messages import AddSender, Close, Flush, RemoveSender, Schema, SenderRow, Senders, encode_control
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.protocol.client import ClientCore, Coded, Payloads
-from sig.requests import Requests, Trail, next_hop
+from sig.requests import Requests, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
 from sig.stats import Stats, listener_stats
@@ -182,7 +182,7 @@ class Linked(Hub):
             self._senders[sender.name] = sender  # before the server knows: requests may come with its answer
         for signal in sender._signals.values():
             self._open_outlet(driver, signal)
-        call = AddSender(sender.name, list(sender._signals), sender._handlers.names)
+        call = AddSender(sender.name, list(sender._signals), sender._handlers.names, _encoded_schema(sender))
         try:
             incarnation = yield partial(driver.call, call, self.limits.request_timeout_s)
         except BaseException as error:
@@ -237,7 +237,7 @@ class Linked(Hub):
             read = msgspec.convert(rows, list[SenderRow])
         except msgspec.ValidationError as error:
             raise ProtocolError(f"the server's list of senders cannot be read: {error}") from None
-        return [SenderInfo(r.name, r.events, r.requests, r.since, r.address, r.instance) for r in read]
+        return [SenderInfo(r.name, r.events, r.requests, r.since, r.address, r.instance, r.schema) for r in read]
 
     def _stats(self, limit: int) -> Steps[Stats]:
         answer = yield partial(self._linked().call, StatsMessage(limit), self.limits.request_timeout_s)
@@ -254,7 +254,8 @@ class Linked(Hub):
         return at_once(None)
 
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
-        driver, trail = self._linked(), self._trail(sender, method, timeout)
+        driver = self._linked()
+        trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
         held = self._senders.get(sender)
         if held is not None:
             self._check_wait(held, method)
@@ -272,7 +273,8 @@ class Linked(Hub):
         done: Callable[[object, BaseException | None], object],
     ) -> Callable[[], object]:
         name, check, limit = self._checked_request(sender, method, timeout)
-        driver, trail = self._linked(), self._trail(name, check, limit)
+        driver = self._linked()
+        trail = next_hop(time.monotonic(), limit, name, check, self.limits)
         decode = self._decoded
 
         def answered(value: Any, error: BaseException | None) -> None:
@@ -288,24 +290,20 @@ class Linked(Hub):
         number = driver.start_request(name, check, payload, deadline=trail.deadline, hops=trail.hops, done=answered)
         return partial(driver.give_up, number)
 
-    def _trail(self, sender: str, method: str, timeout: float) -> Trail:
-        return next_hop(time.monotonic(), timeout, sender, method, self.limits)
-
     def _encoded(self, core: ClientCore, sender: str, params: object) -> bytes | Payloads:
         """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""
-        codec = core.codec_of(sender)
-        if codec is None and len(core.codecs) > 1:
-            payloads = {name: _encoded_or_not(each, params) for name, each in core.codecs.items()}
-            own = payloads[core.codec.name]
-            if isinstance(own, InvalidData) and not any(isinstance(payload, bytes) for payload in payloads.values()):
-                raise own
-            return payloads
-        if codec is not None and codec is not core.codec:
+        own, codec = core.codec, core.codec_of(sender)
+        if codec is own or len(core.codecs) == 1:
+            try:
+                return own.quick(params)
+            except Exception:
+                return own.encode(params)  # raises what is wrong, in a sentence
+        if codec is not None:
             return {codec.name: codec.encode(params)}
-        try:
-            return core.codec.quick(params)
-        except Exception:
-            return core.codec.encode(params)  # raises what is wrong, in a sentence
+        payloads = {name: _encoded_or_not(each, params) for name, each in core.codecs.items()}
+        if not any(isinstance(payload, bytes) for payload in payloads.values()):
+            own.encode(params)  # raises what is wrong
+        return payloads
 
     def _decoded(self, answer: bytes | Coded) -> object:
         if isinstance(answer, bytes):
@@ -470,6 +468,13 @@ def _encoded_or_not(codec: Codec, params: object) -> bytes | InvalidData:
         return codec.encode(params)
     except InvalidData as error:
         return error
+
+
+def _encoded_schema(sender: Owned) -> Schema | None:
+    if sender._schema is None:
+        return None
+    parts = (sender._schema["events"], sender._schema["requests"])
+    return Schema(*({name: msgspec.Raw(encode_control(schema)) for name, schema in part.items()} for part in parts))
 
 
 def left(deadline: float) -> float:

@@ -100,13 +100,14 @@ class Several(Subscription):
         self.parts = tuple(parts)
         """The registrations, one for each mark."""
 
+    # Of the base it is a note; here it follows from the parts.
     @property
     def closed(self) -> bool:
         """Whether all of them have ended."""
         return all(part.closed for part in self.parts)
 
     @closed.setter
-    def closed(self, closed: bool) -> None:
+    def closed(self, closed: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # can be read and set as there
         """The base notes it; there is nothing to note."""
 
     @property

@@ -59,6 +59,20 @@ def check_method(name: object) -> str:
     return text
 
 
+def check_request(sender: object, method: object) -> tuple[str, str]:
+    """`check_sender` and `check_method`, for those who name the same few again and again."""
+    if type(sender) is str and type(method) is str:
+        _check_request(sender, method)
+        return sender, method
+    return check_sender(sender), check_method(method)
+
+
+@lru_cache(maxsize=1024)
+def _check_request(sender: str, method: str) -> None:
+    check_sender(sender)
+    check_method(method)
+
+
 def check_selector(sender: object, event: object) -> None:
     """Return if one can listen so: each of the two is `None`, a name or a pattern; else `InvalidName`."""
     if sender is not None:
@@ -73,15 +87,6 @@ def check_selector(sender: object, event: object) -> None:
 def _check(what: str, name: object) -> str:
     if not isinstance(name, str):
         raise InvalidName(f"{_a(what)} name must be a str, not {type(name).__name__}")
-    # A subclass (an enumeration, say) may compare and print as it likes; we keep the text itself.
-    text = name if type(name) is str else str.__str__(name)
-    _check_text(what, text)
-    return text
-
-
-# Remembered, since requests name the same few senders and methods again and again.
-@lru_cache(maxsize=1024)
-def _check_text(what: str, name: str) -> None:
     if not name:
         raise InvalidName(f"{_a(what)} name cannot be empty")
     try:
@@ -96,6 +101,8 @@ def _check_text(what: str, name: str) -> None:
         raise InvalidName(f"{_show(name)} is not {_a(what)} name: '*' belongs into patterns, for listening")
     if name.count("/") >= NAME_MAX_LEVELS:
         raise InvalidName(f"the {what} name {_show(name)} has more than {NAME_MAX_LEVELS} levels")
+    # A subclass (an enumeration, say) may compare and print as it likes; we keep the text itself.
+    return name if type(name) is str else str.__str__(name)
 
 
 def _check_stars(what: str, pattern: str) -> str:

@@ -95,8 +95,9 @@ class ServerRouter(Serving, LinkedRouter):
 
     Args:
         carriers_or_urls: `tcp://host:port` (port 0 takes a free one), or carriers.
-        codec: `"json"`, `"msgpack"`, or an object with `encode` and `decode`; every client must have the same.
-            Carriers that override `pack` and `unpack` go by these.
+        codec: `"json"`, `"msgpack"`, an object with `encode` and `decode`, or a list of these, the preferred one first.
+            Every client must have one of them, and need not have the same: what it lacks is put into its own.
+            Carriers that override `pack` and `unpack` bring these along instead.
         insecure_public: allow addresses that other machines can reach, although everybody may do everything.
         executor: runs request handlers and queued listeners; by default eight threads.
         limits: rows of the table of limits, by name: `max_frame_bytes=...`.
@@ -166,7 +167,8 @@ class ClientRouter(Connecting, LinkedRouter):
 
     Args:
         carrier_or_url: where the server is; a carrier of pysig 0.7's form is connected by its `connect(host, port)`.
-        codec: `"json"`, `"msgpack"`, or an object with `encode` and `decode`; the same as the server's.
+        codec: `"json"`, `"msgpack"`, an object with `encode` and `decode`, or a list of these, the preferred one first.
+            One of them must be the server's. Who has one of the first two has both.
         timeout: seconds to connect.
         send_timeout: seconds that `trigger` waits for room.
         name: for the server's logs and lists.

@@ -117,7 +117,7 @@ class Owned(View):
         super().__init__(router, name)
         self._signals: dict[str, Signal] = {}
         self._handlers = self._handled(None)
-        self._schema: dict[str, dict[str, object]] | None = None  # of what has types
+        self._schema: dict[str, dict[str, Any]] | None = None  # of what has types
         self._held = False
         self._since = 0.0
         self._incarnation = 0

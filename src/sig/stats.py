@@ -47,7 +47,8 @@ class LinkStats(_Record, frozen=True, kw_only=True):
     """What waits at the server for it to be read."""
     waiting_events: int = 0
     missed: int = 0
-    """Events that it should have been sent, and will not be: it was too slow, or they were too large for it."""
+    """Events that it should have been sent, and will not be: it was too slow, they were too large for it, or its codec
+    has no words for them."""
     requests_out: int = 0
     """Its requests that have not been answered."""
     requests_in: int = 0

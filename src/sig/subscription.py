@@ -130,8 +130,10 @@ class Subscription:
 
     @property
     def owed(self) -> int:
-        """How many of them a router that closes waits for."""
-        return self.pending
+        """How many of them a router that closes here waits for."""
+        here = getattr(self.options.executor, "here", None)
+        # Waiting on the one thread that could take them would be in vain.
+        return 0 if here is not None and here() else self.pending
 
     @property
     def load(self) -> float:
@@ -229,7 +231,8 @@ class Subscription:
             post: object = getattr(executor, "submit", executor)
             if not callable(post):
                 raise InvalidArgument(f"executor={executor!r} is neither an executor nor a function that posts one")
-            return lambda: self._posted(post(lambda: self._consume(call)))
+            has_time: Callable[[], bool] | None = getattr(executor, "has_time", None)
+            return lambda: self._posted(post(lambda: self._consume(call, has_time)))
         return (lambda: runtime.submit(lambda: self._consume(call))) if self.options.queue is not None else None
 
     def _posted(self, future: Any) -> None:
@@ -342,10 +345,13 @@ class Subscription:
 
     # Consumers of the queue: one runs at a time
 
-    def _consume(self, call: Callback) -> None:
+    def _consume(self, call: Callback, has_time: Callable[[], bool] | None = None) -> None:
+        """Hand over for one turn; executors that know how long one may be say whether there is time for more."""
         assert self._mailbox is not None  # only a queue starts a consumer
         try:
-            for _ in range(_TURN):
+            for number in range(_TURN):
+                if number and has_time is not None and not has_time():
+                    break
                 entry = self._mailbox.take()
                 if entry is None:
                     return

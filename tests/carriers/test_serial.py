@@ -223,6 +223,27 @@ def test_what_a_slow_line_cannot_take_is_told_as_lost(cable: Cable) -> None:
         assert gaps
 
 
+@pytest.mark.parametrize("broken", [0.0, 5e-5])
+def test_a_board_that_knows_nothing_but_the_page_of_the_wire(cable: Cable, broken: float) -> None:
+    cable.noise = BitFlips(broken, 1)
+    board = Path(__file__).parents[2] / "examples" / "serial_board.py"
+    assert "import sig" not in board.read_text(encoding="utf-8")
+    with sig.serve(url(cable.here)) as server:
+        heard: list[object] = []
+        server.add_listener(lambda info, data: heard.append(data), "board", "temperature")
+        host = server.add_sender("host", ["stop"])
+        with subprocess.Popen([sys.executable, board, cable.there], stdout=subprocess.PIPE, text=True) as child:
+            becomes(lambda: heard, [20 + number / 10 for number in range(100)])
+            assert server.request("board", "blink", 3) == "blinked 3 times"
+            host.trigger("stop", "x" * 2000)
+            output, _ = child.communicate(timeout=LIMIT_S)
+            assert output == f"('host', 'stop', '{'x' * 2000}')\n"
+            assert child.returncode == 0
+        becomes(lambda: [each.name for each in server.senders()], ["host"])
+        with sig.connect(url(cable.there)) as again:  # the session has ended in order
+            again.flush()
+
+
 # -- silence -------------------------------------------------------------------------------------
 
 

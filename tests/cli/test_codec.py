@@ -1,4 +1,4 @@
-"""`--codec`: every command speaks what the server does, and shows it as JSON all the same."""
+"""`--codec`: what a command says is in that, and what others say is shown as JSON whatever it was in."""
 
 from __future__ import annotations
 
@@ -48,11 +48,30 @@ def test_what_json_has_no_word_for_is_shown_as_python_writes_it(
         assert json.loads(line_of(process)) == {"sender": "s", "event": "e", "data": shown}
 
 
+def test_who_chooses_none_understands_the_others(here: Here, server: sig.ServerRouter) -> None:
+    server.add_sender("s", requests={"double": lambda params: (params["mw"] * 2, b"\x00\xff")})
+    done = here("request", "s", "double", "mw=20")
+    assert (done.code, json.loads(done.out), done.err) == (0, [40, "AP8="], "")
+
+
+class Text:
+    """A codec that the commands do not have."""
+
+    name = "text"
+
+    def encode(self, obj: object) -> bytes:
+        return str(obj).encode()
+
+    def decode(self, data: bytes) -> object:
+        return data.decode()
+
+
 @pytest.mark.parametrize("words", [["listen"], ["trigger", "s", "e"], ["request", "s", "m"], ["senders"]])
-def test_another_codec_than_the_servers_is_one_sentence_and_code_3(url: str, words: list[str]) -> None:
-    done = command(*words, url=url)
+def test_no_codec_in_common_with_the_server_is_one_sentence_and_code_3(words: list[str]) -> None:
+    with sig.serve("tcp://127.0.0.1:0", codec=Text()) as server:
+        done = command(*words, url=server.urls[0])
     assert (done.returncode, done.stdout) == (3, "")
-    assert "the client encodes with 'json', this server with 'msgpack'" in only_line(done.stderr)
+    assert "the client encodes with 'json' or 'msgpack', this server with 'text'" in only_line(done.stderr)
 
 
 def test_a_codec_that_is_not_built_in_is_a_mistake(here: Here) -> None:

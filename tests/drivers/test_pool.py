@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -36,7 +38,7 @@ def test_work_runs_on_daemon_threads_of_the_pool_as_many_as_are_needed(pool: Poo
         pool.submit(work)
     assert works[0].begun.wait(10)
     assert works[1].begun.wait(10)
-    assert [(thread.name, thread.daemon) for thread in pool._threads] == [("sig-test", True)] * 2
+    assert [(thread.name, thread.daemon) for thread in pool._workers] == [("sig-test", True)] * 2
     assert not works[2].begun.is_set()
     works[0].end.set()
     assert works[2].begun.wait(10)
@@ -49,12 +51,12 @@ def test_an_idle_thread_is_used_again(pool: Pool) -> None:
     threads: list[int] = []
     idle = threading.Semaphore(0)
 
-    class Told(threading.Condition):
-        def wait(self, timeout: float | None = None) -> bool:
+    class Told(list[Any]):
+        def append(self, worker: Any) -> None:
+            super().append(worker)
             idle.release()
-            return super().wait(timeout)
 
-    pool._changed = Told()
+    pool._asleep = Told()
     for _ in range(3):
         pool.submit(lambda: threads.append(threading.get_ident()))
         assert idle.acquire(timeout=10)
@@ -101,9 +103,9 @@ def test_a_thread_that_ends_with_nothing_behind_it_is_forgotten(pool: Pool) -> N
         raise SystemExit
 
     pool.submit(leave)
-    thread = pool._threads[0]
+    [thread] = pool._workers
     thread.join(10)
-    assert pool._threads == []
+    assert pool._workers == {}
 
 
 def test_a_thread_without_work_ends_after_a_while(pool: Pool) -> None:
@@ -111,27 +113,111 @@ def test_a_thread_without_work_ends_after_a_while(pool: Pool) -> None:
     work = Work()
     work.end.set()
     pool.submit(work)
-    thread = pool._threads[0]
+    [thread] = pool._workers
     assert work.done.wait(10)
     thread.join(10)
     assert not thread.is_alive()
-    assert (pool._threads, pool._idle) == ([], 0)
+    assert (pool._workers, pool._asleep, pool._called) == ({}, [], None)
 
 
-def test_work_that_comes_in_the_moment_in_which_a_thread_gives_up_is_done(pool: Pool) -> None:
-    """The condition has waited in vain; before it has its lock again, work comes, for the thread that seems idle."""
+def test_work_that_comes_in_the_moment_in_which_a_thread_gives_up_is_done() -> None:
+    """It has slept long enough; before it can say so, it is called."""
     work = Work()
     work.end.set()
 
-    class Late(threading.Condition):
-        def wait(self, timeout: float | None = None) -> bool:
-            if not work.begun.is_set():
-                pool._work.append(work)
-            return False
+    class Late(Pool):
+        IDLE_S = 0.001
 
-    pool._changed = Late()
+        def _overslept(self, me: Any) -> bool:
+            if not work.begun.is_set():
+                self.submit(work)
+            return super()._overslept(me)
+
+    pool = Late(1, "sig-test")
     pool.submit(lambda: None)
     assert work.done.wait(10)
+    pool.close(10)
+
+
+# -- together ------------------------------------------------------------------------------------
+
+
+def test_work_that_lasts_holds_up_nobody(pool: Pool) -> None:
+    """Each of them waits for all the others: as many threads come as there are."""
+    pool._size = 8
+    together = threading.Barrier(8)
+    done = threading.Semaphore(0)
+
+    def meet() -> None:
+        together.wait(10)
+        done.release()
+
+    for _ in range(16):
+        pool.submit(meet)
+    for _ in range(16):
+        assert done.acquire(timeout=10)
+
+
+class Patient(Pool):
+    """One whose moment is long."""
+
+    def __init__(self) -> None:
+        super().__init__(2, "sig-test")
+        self.dozing = threading.Event()
+
+    def _moment(self) -> float:
+        if not any(worker.begun for worker in self._workers.values()):
+            return 0.0
+        self.dozing.set()
+        return 1000.0
+
+
+def test_short_work_that_comes_together_is_done_by_one_thread() -> None:
+    pool, first, done = Patient(), Work(), threading.Semaphore(0)
+    pool.submit(first)
+    assert first.begun.wait(10)
+    threads: list[int] = []
+
+    def note() -> None:
+        threads.append(threading.get_ident())
+        done.release()
+
+    for _ in range(50):
+        pool.submit(note)
+    first.end.set()
+    for _ in range(50):
+        assert done.acquire(timeout=10)
+    assert len({*threads}) == 1
+    pool.close(10)
+
+
+def test_a_thread_that_waits_whether_others_do_the_work_comes_at_once_when_they_are_idle() -> None:
+    pool, first, second, last = Patient(), Work(), Work(), Work()
+    second.end.set()
+    last.end.set()
+    pool.submit(first)
+    assert first.begun.wait(10)
+    pool.submit(second)
+    assert pool.dozing.wait(10)
+    assert not second.begun.is_set()
+    first.end.set()
+    assert second.done.wait(10)
+    pool.submit(last)
+    assert last.done.wait(10)
+    pool.close(10)
+
+
+def test_it_ends_with_the_pool() -> None:
+    pool, first, second = Patient(), Work(), Work()
+    pool.submit(first)
+    assert first.begun.wait(10)
+    pool.submit(second)
+    assert pool.dozing.wait(10)
+    pool.close(0)
+    first.end.set()
+    for thread in list(pool._workers):
+        thread.join(10)
+    assert (pool._workers, second.begun.is_set()) == ({}, False)
 
 
 def test_close_waits_for_what_runs_and_forgets_what_waits(pool: Pool) -> None:
@@ -139,17 +225,24 @@ def test_close_waits_for_what_runs_and_forgets_what_waits(pool: Pool) -> None:
     pool._size = 1
     pool.submit(running)
     assert running.begun.wait(10)
+    forgotten = threading.Event()
+
+    class Told(deque[Any]):
+        def clear(self) -> None:
+            super().clear()
+            forgotten.set()
+
+    pool._work = Told()
     pool.submit(waiting)
     closing = threading.Thread(target=pool.close, args=(10,))
     closing.start()
-    with pool._changed:
-        assert pool._changed.wait_for(lambda: pool._closed, 10)
+    assert forgotten.wait(10)
     running.end.set()
     closing.join(10)
     assert not closing.is_alive()
     assert running.done.is_set()
     assert not waiting.begun.is_set()
-    assert pool._threads == []
+    assert pool._workers == {}
 
 
 def test_a_closed_pool_takes_nothing(pool: Pool) -> None:

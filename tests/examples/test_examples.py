@@ -22,10 +22,15 @@ TOGETHER = {
     "panels/journal.py",
     "panels/lamp.py",
     "web_application.py",  # in tests/aio
+    "gui_tk.py",  # in tests/gui
+    "gui_qt.py",
+    "gui_tk.py",  # in tests/gui
+    "gui_qt.py",
     "heating.py",  # in tests/testing, and so are its tests
     "test_heating.py",
     "test_with_asyncio.py",
     "test_pipe_carrier.py",
+    "serial_board.py",  # in tests/carriers
     "hello_server.py",
     "hello_client.py",
     "other_language_client.py",

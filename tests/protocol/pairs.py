@@ -10,7 +10,7 @@ from sig.codecs import as_codecs
 from sig.constants import Limits
 from sig.errors import ConnectionLost, SigError
 from sig.messages import AddSender, Bye, Call, Close, Error, Flush, Hello, RemoveSender, decode_control, encode_control
-from sig.protocol.client import ClientCore, EventsArrived, News, RequestArrived
+from sig.protocol.client import Asked, ClientCore, EventsArrived, News, RequestArrived
 from sig.protocol.connection import Connection
 from sig.protocol.events import unpack_events
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
@@ -68,7 +68,12 @@ class End:
         self.world = world
         self.core = core
         self.connection = connection
-        self.news: list[News] = []
+        self.news: list[News | Asked] = []
+
+    def take(self) -> None:
+        """Keep what has come."""
+        self.news += self.core.take_news()
+        self.news += self.core.take_asked()
 
     def call(self, message: Call) -> Answer:
         answer = Answer()
@@ -208,7 +213,7 @@ class World:
         data = end.connection.data_to_send(1 << 20)
         for part in self.cut(data):
             end.core.receive_at(part, self.now)
-        end.news.extend(end.core.take_news())
+        end.take()
         if end.connection.closed and not data:
             self.lose(end)
         return bool(data)
@@ -219,7 +224,7 @@ class World:
             self.ends.remove(end)
             self.server.disconnected(end.connection, self.now)
             end.core.disconnected(error or ConnectionLost("the link was lost"))
-            end.news.extend(end.core.take_news())
+            end.take()
             self.settle()
 
     def advance(self, seconds: float) -> None:

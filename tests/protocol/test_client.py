@@ -714,7 +714,7 @@ def test_routes_that_change_their_meaning_are_kept_apart() -> None:
     core.receive_at(pack(Kind.ROUTE_GONE, gone, route=1) + pack(Kind.ROUTE_GONE, gone, route=3), 0.0)
     assert core.owns("s", "e")
     core.receive_at(pack(Kind.ROUTE_GONE, gone, route=99) + pack_peer_gone(7), 0.0)
-    assert core.take_news()[-1] == RequestDropped(7, None)
+    assert core.take_asked()[-1] == RequestDropped(7, None)
     core.trigger("s", "e", b"1")
     (frame,) = said(core)
     assert frame.route == 2

@@ -17,6 +17,7 @@ from sig.names import (
     check_event,
     check_method,
     check_own_event,
+    check_request,
     check_selector,
     check_sender,
     is_builtin_event,
@@ -124,6 +125,20 @@ def test_a_sender_does_not_begin_with_the_decorator() -> None:
 def test_a_method_does_not_begin_with_the_decorator() -> None:
     with pytest.raises(InvalidName, match="a method name cannot begin with '#': write 'read'$"):
         check_method("##read")
+
+
+def test_sender_and_method_of_a_request_are_checked_together_as_each_by_itself() -> None:
+    class Names(enum.StrEnum):
+        READ = "read"
+
+    name = "lab/oven"
+    for _ in range(2):  # what was found good is remembered
+        assert check_request(name, "read")[0] is name
+        found = check_request(name, Names.READ)
+        assert (found, type(found[1])) == ((name, "read"), str)
+        for sender, method in (("", "read"), (name, "#read"), (name, ""), (None, "read"), (name, 5)):
+            with pytest.raises(InvalidName):
+                check_request(sender, method)
 
 
 def test_an_event_may_begin_with_the_decorator() -> None:

@@ -337,6 +337,49 @@ def test_an_object_that_cannot_be_watched_is_refused(router: sig.Router) -> None
         router.listen(Slim().hear, "s", "e", weak=True)
 
 
+# -- executors that know what time it is, and where ---------------------------------------------
+
+
+class Window(Desk):
+    """Has time for two events a turn; work is done on this thread."""
+
+    turns = 0
+    asked = 0
+
+    def run(self) -> None:
+        while self.work:
+            self.turns += 1
+            self.asked = 0
+            self.work.pop(0)()
+
+    def has_time(self) -> bool:
+        self.asked += 1
+        return self.asked < 2
+
+    def here(self) -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+
+def test_a_listener_asks_its_executor_whether_there_is_time_for_more(router: sig.Router, signal: sig.Signal) -> None:
+    window, heard = Window(), Heard()
+    router.listen(heard, "s", "e", executor=window)
+    for number in range(5):
+        signal.trigger(number)
+    window.run()
+    assert heard == [0, 1, 2, 3, 4]
+    assert window.turns == 3
+
+
+def test_nobody_waits_for_what_only_this_thread_could_take() -> None:
+    router = sig.Router()
+    subscription = router.listen(nothing, "s", "e", executor=Window())
+    router.add_sender("s", "e").trigger("e", 1)
+    assert (subscription.pending, subscription.owed) == (1, 0)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: subscription.owed).result(10) == 1
+    router.close(timeout=10_000)
+
+
 # -- type ----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
 import secrets
@@ -121,8 +122,15 @@ class _Line:
         self._port = port
         self._done = done
         self._last = False
+        self._until = math.inf
+
+    def end_within(self, seconds: float) -> None:
+        """Wait no longer than this for the other end to know that the session is over; the first call counts."""
+        self._until = min(self._until, time.monotonic() + seconds)
 
     def read(self, timeout: float) -> bytes | None:
+        if time.monotonic() >= self._until:
+            return b""
         if self.guard.finished:
             if self._last:
                 return b""  # both ends know of it: nobody need wait until the link's time is over
@@ -147,28 +155,30 @@ class _Line:
 class _GuardedWire(LayeredWire):
     """A wire that does not close before the other end has all that was sent, or some time has passed."""
 
-    def __init__(self, driver: WireUser, guard: GuardLayer) -> None:
-        super().__init__(driver, guard)
-        self._leaving = False
+    def __init__(self, driver: WireUser, line: _Line) -> None:
+        super().__init__(driver, line.guard)
+        self._line = line
 
     def received(self, connection: Connection, data: bytes | memoryview) -> None:
         if not connection.closed:
             super().received(connection, data)
-            return
-        now = time.monotonic()
-        try:
-            self._layer.handle_timeout(now)
-            self._layer.receive(data, now)
-        except SigError:
-            self.abort()
-        self.pump(connection)
+        else:
+            try:
+                self._layer.handle_timeout(time.monotonic())
+                self._layer.receive(data, time.monotonic())
+            except SigError:
+                self.abort()
+            self.pump(connection)
+        if self._layer.closed:
+            self.close()
+            # What is still to be said is said by the guard, to a guard. The client itself has gone, and may rely on it
+            # that nothing of it is left here.
+            self.detached(connection)
 
     def close(self) -> None:
-        if not self._leaving:
-            self._leaving = True
-            self._layer.close(time.monotonic())
-            self._say()
-            self.loop.call_later(LINGER_S, self._wire.close)
+        self._layer.close(time.monotonic())
+        self._say()
+        self._line.end_within(LINGER_S)
 
 
 class SerialServer(MediumServer):
@@ -232,7 +242,7 @@ class SerialServer(MediumServer):
             _write(port, guard.data_to_send())
         over = threading.Event()
         line = _Line(port, guard, over.set)
-        MediumWire(_GuardedWire(driver, guard), line, self._settings.path, ticks=True)
+        MediumWire(_GuardedWire(driver, line), line, self._settings.path, ticks=True)
         over.wait()
         if line.failure is not None:
             raise line.failure

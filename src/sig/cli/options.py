@@ -13,7 +13,7 @@ Url: TypeAlias = Annotated[
 
 Codec: TypeAlias = Annotated[
     Literal["json", "msgpack"],
-    Parameter(name="--codec", help="what data is encoded in; server and clients must agree"),
+    Parameter(name="--codec", help="what data is encoded in; either one understands the other"),
 ]
 
 Json: TypeAlias = Annotated[

@@ -20,7 +20,7 @@ EXAMPLES = f"""Examples:
 
     sig serve                           on port 3000, for this machine only
     sig serve tcp://127.0.0.1:0         on a free port, which it prints
-    sig serve --codec msgpack           for clients with codec="msgpack"
+    sig serve --codec msgpack           which clients with codec="json" understand too
     sig serve tcp://127.0.0.1:3000 unix:///run/user/1000/bus.sock
                                         at two addresses at once
     sig serve tls://127.0.0.1:0 --tls-cert server.pem --tls-key server.key

@@ -17,7 +17,7 @@ from sig.drivers.links import LINGER_S, Link
 from sig.errors import Closed, ConnectionLost, SigError
 from sig.messages import Call
 from sig.protocol.calls import Done
-from sig.protocol.client import ClientCore, News, Payloads, RequestArrived, RequestDropped
+from sig.protocol.client import Asked, ClientCore, News, Payloads, RequestArrived
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class ClientDriver:
         lock: AbstractContextManager[object],
         *,
         handle: Callable[[News], object],
-        asked: Callable[[Sequence[RequestArrived | RequestDropped]], object],
+        asked: Callable[[Sequence[Asked]], object],
         ended: Callable[[], object],
     ) -> None:
         self.core: ClientCore = core
@@ -156,9 +156,11 @@ class ClientDriver:
         """Bytes have come."""
         with self._lock:
             self.core.receive_at(data, time.monotonic())
-            news = self.core.take_news()
-            # Before the lock is left: whoever was given an answer must find what came before it handed out, or queued.
-            asked = self._enter(news) if news else ()
+            news, asked = self.core.take_news(), self.core.take_asked()
+            if news:
+                # Before the lock is left: whoever was given an answer must find what came before it handed out, or
+                # queued.
+                self._enter(news)
             if self.core.opened:
                 self._shaken(None)
             self._pump()
@@ -251,8 +253,8 @@ class ClientDriver:
         """Send what nobody here waits for: at once when idle, with others when busy. The lock is held."""
         raise NotImplementedError
 
-    def _enter(self, news: list[News]) -> list[RequestArrived | RequestDropped]:
-        """Queue news to be handed out; returns what does not belong there. The lock is held."""
+    def _enter(self, news: list[News]) -> None:
+        """Queue news to be handed out. The lock is held."""
         raise NotImplementedError
 
     def _hand_out(self) -> None:

@@ -22,7 +22,7 @@ from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, SigE
 from sig.log import logger
 from sig.messages import Call, Flush
 from sig.protocol.calls import Done
-from sig.protocol.client import CLOSED, UNHEARD, ClientCore, News, Payloads, RequestArrived, RequestDropped
+from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, News, Payloads, RequestArrived
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 
 # So many events leave at once and not at the end of the turn: what comes of them elsewhere begins the earlier.
@@ -56,7 +56,7 @@ class LoopDriver(ClientDriver):
         loop: asyncio.AbstractEventLoop,
         *,
         handle: Callable[[News], object],
-        asked: Callable[[Sequence[RequestArrived | RequestDropped]], object],
+        asked: Callable[[Sequence[Asked]], object],
         ended: Callable[[], object],
         over: Callable[[], object],
     ) -> None:
@@ -260,14 +260,8 @@ class LoopDriver(ClientDriver):
         self._gate.armed = False
         self._send_out()
 
-    def _enter(self, news: list[News]) -> list[RequestArrived | RequestDropped]:
-        asked: list[RequestArrived | RequestDropped] = []
-        for item in news:
-            if isinstance(item, RequestArrived | RequestDropped):
-                asked.append(item)
-            else:
-                self._news.append(item)
-        return asked
+    def _enter(self, news: list[News]) -> None:
+        self._news.extend(news)
 
     def _hand_out(self) -> None:
         while self._news:

@@ -27,7 +27,7 @@ from sig.log import logger
 from sig.messages import Flush
 from sig.protocol.bodies import Lost
 from sig.protocol.calls import Done
-from sig.protocol.client import CLOSED, UNHEARD, ClientCore, EventsArrived, News, RequestArrived, RequestDropped
+from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, EventsArrived, News
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.outbox import Outbox
 
@@ -89,7 +89,7 @@ class ThreadsDriver(ClientDriver):
         limits: Limits,
         *,
         handle: Callable[[News], object],
-        asked: Callable[[Sequence[RequestArrived | RequestDropped]], object],
+        asked: Callable[[Sequence[Asked]], object],
         ended: Callable[[], object],
         over: Callable[[], object],
         fatal: Callable[[BaseException], object],
@@ -268,15 +268,11 @@ class ThreadsDriver(ClientDriver):
                 "trigger less often, or raise send_timeout"
             )
 
-    def _enter(self, news: list[News]) -> list[RequestArrived | RequestDropped]:
-        """Put news into the inbox; returns what does not belong there."""
-        asked: list[RequestArrived | RequestDropped] = []
+    def _enter(self, news: list[News]) -> None:
         with self._arrived:
             for item in news:
                 if isinstance(item, EventsArrived):
                     self._inbox.put_events(item, len(item.frame.data), item.counts)
-                elif isinstance(item, RequestArrived | RequestDropped):
-                    asked.append(item)
                 elif isinstance(item, Lost) and item.missed is not None:
                     self._inbox.put_loss(item.route, item.missed, item.reason)  # told with what is lost here
                 else:
@@ -286,7 +282,6 @@ class ThreadsDriver(ClientDriver):
         if waiting > self._limits.link_control_bytes:
             count = waiting // _NEWS_BYTES
             self.core.cut(Overloaded(f"the listeners do not keep up: {count} pieces of news wait for them"))
-        return asked
 
     def _shaken(self, error: BaseException | None) -> None:
         self._opened.give(None, error)

@@ -34,7 +34,7 @@ _PEER: Final = struct.Struct("<I")
 # Plain numbers: each of them is looked up several times for a request.
 _REQUEST_BYTES: Final = _REQUEST.size
 _REQUEST_REST: Final = _REQUEST.size - HEADER.size
-_REPLY_BYTES: Final = _REPLY.size
+REPLY_BYTES: Final = _REPLY.size  # of a frame, before the payload
 _REPLY_REST: Final = _REPLY.size - HEADER.size
 _NAME_LEN_AT: Final = _REQUEST.size - 1
 _KIND_REQUEST: Final = Kind.REQUEST.value
@@ -106,13 +106,13 @@ def pack_reply(reply: Reply, *, route: int, flags: int = 0) -> bytes:
 
 def unpack_reply(frame: Frame) -> Reply:
     peer, corr = unpack_peer_corr(frame)
-    return Reply(peer, corr, frame.data[_REPLY_BYTES:])
+    return Reply(peer, corr, frame.data[REPLY_BYTES:])
 
 
 def unpack_peer_corr(frame: Frame) -> tuple[int, int]:
     """What a REPLY answers, for whoever passes the frame on."""
     data = frame.data
-    if len(data) < _REPLY_BYTES:
+    if len(data) < REPLY_BYTES:
         frame.need(_REPLY_REST)
     peer, corr = _REPLY_BODY.unpack_from(data)
     return peer, corr

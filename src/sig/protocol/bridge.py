@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
-from typing import Final, NamedTuple
+from itertools import accumulate, groupby, repeat
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from sig.codecs import Codec, batch_decode
 from sig.constants import Limits
@@ -21,6 +20,9 @@ from sig.protocol.events import EventBatch, count_events, pack_events, unpack_ev
 from sig.protocol.fitting import lengths
 from sig.protocol.frames import FRAMING_ROOM_BYTES, Frame
 from sig.protocol.outbox import Counts
+
+# A payload, or why there is none.
+Outcome: TypeAlias = bytes | str
 
 _CODEC: Final = "codec"
 _TOO_BIG: Final = "too_big"
@@ -44,33 +46,34 @@ class Bridge:
     def __init__(self, limits: Limits) -> None:
         self._limit = limits.max_bridged_bytes
         self._max_frame_bytes = limits.max_frame_bytes
+        self._room = limits.max_frame_bytes - FRAMING_ROOM_BYTES
 
     def events(self, frames: Iterable[Frame], source: Codec, target: Codec) -> Iterator[Part]:
         """The events of some frames of one time, in their order, in another codec; in as few frames as can be.
 
         The frames must have been checked, and carry no numbers.
         """
-        for reason, group in groupby(self._each(frames, source, target), key=itemgetter(0)):
-            # One after the other: what is too much to keep of one kind is not kept of all.
-            found = list(group)
-            if reason:
-                yield Part(None, tuple(Counter(route for _, _, route, _ in found).items()), reason)
+        time_us = 0
+        routes: list[int] = []
+        outcomes: list[Outcome] = []
+        for frame in frames:
+            batch = unpack_events(frame)
+            time_us = batch.time_us
+            routes += batch.routes or repeat(frame.route, frame.count)
+            outcomes += self._batch(batch, frame.count, source, target)
+        found = list(zip(routes, outcomes, strict=True))
+        # As nearly always, nothing is missing.
+        groups = groupby(found, key=_reason) if str in set(map(type, outcomes)) else ((None, found),)
+        for reason, group in groups:
+            if reason is not None:
+                yield Part(None, tuple(Counter(route for route, _ in group).items()), reason)
                 continue
-            time_us = found[0][1]
-            items = [(route, payload) for _, _, route, payload in found]
+            items = cast("list[tuple[int, bytes]]", list(group))
             size = self._max_frame_bytes
             for data in pack_events(items, lens=False, lines=target.lines, max_frame_bytes=size, time_us=time_us):
                 yield Part(data, count_events(Frame.of(data)))
 
-    def _each(self, frames: Iterable[Frame], source: Codec, target: Codec) -> Iterator[tuple[str, int, int, bytes]]:
-        """Event by event: why it is missing (empty if it is not), its time, its route, its payload."""
-        for frame in frames:
-            batch = unpack_events(frame)
-            routes = batch.routes or (frame.route,) * frame.count
-            for route, (reason, payload) in zip(routes, self._batch(batch, frame.count, source, target), strict=True):
-                yield reason, batch.time_us, route, payload
-
-    def _batch(self, batch: EventBatch, count: int, source: Codec, target: Codec) -> Iterator[tuple[str, bytes]]:
+    def _batch(self, batch: EventBatch, count: int, source: Codec, target: Codec) -> list[Outcome]:
         payloads = batch.payloads
         if len(payloads) <= self._limit:
             try:
@@ -78,36 +81,31 @@ class Bridge:
             except InvalidData:
                 pass  # one may be wrong, and the others right
             else:
-                for value in values:
-                    yield self._encoded(value, target)
-                return
+                return [self._encoded(value, target) for value in values]
         sizes = lengths(batch, count, lines=source.lines)
         if sizes is None:
-            for _ in range(count):
-                yield _CODEC, b""
-            return
-        start = 0
-        for size in sizes:
-            yield self._single(payloads[start : start + size], source, target)
-            start += size
+            return [_CODEC] * count
+        starts = accumulate(sizes, initial=0)
+        return [
+            self._single(payloads[start : start + size], source, target)
+            for start, size in zip(starts, sizes, strict=False)
+        ]
 
-    def _single(self, payload: bytes, source: Codec, target: Codec) -> tuple[str, bytes]:
+    def _single(self, payload: bytes, source: Codec, target: Codec) -> Outcome:
         if len(payload) > self._limit:
-            return _TOO_BIG, b""
+            return _TOO_BIG
         try:
             value = source.decode(payload)
         except InvalidData:
-            return _CODEC, b""
+            return _CODEC
         return self._encoded(value, target)
 
-    def _encoded(self, value: object, target: Codec) -> tuple[str, bytes]:
+    def _encoded(self, value: object, target: Codec) -> Outcome:
         try:
             payload = target.quick(value)
         except Exception:  # whatever a codec of the user's says, or a value that another of them has made
-            return _CODEC, b""
-        if len(payload) > self._max_frame_bytes - FRAMING_ROOM_BYTES:
-            return _TOO_BIG, b""
-        return "", payload
+            return _CODEC
+        return payload if len(payload) <= self._room else _TOO_BIG
 
     def request(self, frame: Frame, source: Codec, target: Codec) -> Frame:
         """A REQUEST with its parameters in another codec. Raises what the requester is to be told."""
@@ -133,3 +131,7 @@ class Bridge:
             return target.encode(source.decode(payload))
         except InvalidData as error:
             raise InvalidData(f"{between}: {error}") from error
+
+
+def _reason(found: tuple[int, Outcome]) -> str | None:
+    return found[1] if isinstance(found[1], str) else None

@@ -1,7 +1,8 @@
 """The client's end of a link: what it knows of the server's world, and what it waits for.
 
 Sans-I/O: no socket, no thread, no clock; `now` is passed in. What arrives and is not the answer to a call comes out of
-`take_news`, in order. Answers are given to the function that was passed with the call, while `receive_data` runs.
+`take_news` and `take_asked`, in order. Answers are given to the function that was passed with the call, while
+`receive_data` runs.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from sig.messages import (
 )
 from sig.protocol.bodies import (
     NO_DEADLINE,
+    REPLY_BYTES,
     Cancel,
     Lost,
     Reply,
@@ -54,8 +56,8 @@ from sig.protocol.bodies import (
     unpack_cancel,
     unpack_credit,
     unpack_lost,
+    unpack_peer_corr,
     unpack_peer_gone,
-    unpack_reply,
     unpack_request,
 )
 from sig.protocol.calls import Calls, Done, Waiting
@@ -78,7 +80,11 @@ VERSION: Final = 1
 _EVENT: Final = Kind.EVENT.value
 
 # Sender, method, and when it was asked.
-_Asked: TypeAlias = tuple[str, str, float]
+_What: TypeAlias = tuple[str, str, float]
+
+# What the time that a request has left is told within.
+_MOMENT_S: Final = 0.001
+_LONGEST_S: Final = (NO_DEADLINE - 1) / 1000
 
 # The parameters of a request in each codec that may be asked for, by name; or why they cannot be had in it.
 Payloads: TypeAlias = Mapping[str, bytes | InvalidData]
@@ -138,9 +144,9 @@ class RequestDropped(NamedTuple):
     corr: int | None
 
 
-News: TypeAlias = (
-    ListenerReady | RouteOpened | RouteClosed | EventsArrived | Presence | Lost | RequestArrived | RequestDropped
-)
+News: TypeAlias = ListenerReady | RouteOpened | RouteClosed | EventsArrived | Presence | Lost
+# What others want of this client. It never waits behind events, nor behind listeners.
+Asked: TypeAlias = RequestArrived | RequestDropped
 
 
 class ClientCore(Peer):
@@ -161,10 +167,11 @@ class ClientCore(Peer):
         self.codec: Codec = next(iter(codecs.values()))
         """What its senders' payloads are in, and the answers of their handlers: the first of these."""
         self.welcome: Welcome | None = None
-        self.calls: Calls[_Asked] = Calls(limits.requests_out, self._request_expired)
+        self.calls: Calls[_What] = Calls(limits.requests_out, self._request_expired)
         # With what to say where no answer comes. Bounded by what the application does: each call blocks its caller.
         self._control: Calls[str] = Calls(0xFFFFFFFF, lambda _, call: ConnectionLost(call.what))
         self._news: list[News] = []
+        self._asked: list[Asked] = []
         self.outgoing: Outgoing = Outgoing(self.codec, limits.max_frame_bytes, limits.send_window_bytes)
         self._outlets: dict[tuple[str, str], Callable[[int], object]] = {}
         self._routes: dict[int, Route] = {}
@@ -261,15 +268,30 @@ class ClientCore(Peer):
             raise self._end()
         self._now = now
         route = self._request_routes.get(sender)
-        fitting = payload if isinstance(payload, bytes) and not self._foreign else None
-        if fitting is None and route is not None:
-            fitting = self._payload_on(route, sender, payload)
-        elif fitting is not None and len(fitting) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
-            check_payload(fitting, self.max_frame_bytes)
+        if isinstance(payload, bytes) and route not in self._foreign:
+            fitting: bytes | None = payload
+            if len(payload) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
+                check_payload(payload, self.max_frame_bytes)
+        else:
+            fitting = None if route is None else self._payload_on(route, sender, payload)
         number = self.calls.open(done, deadline, (sender, method, now), route)
         if route is not None and fitting is not None:
-            self._send_request(number, route, deadline, hops, method, fitting)
-            return number
+            self._ask(number, route, deadline - now, hops, method, fitting)
+        else:
+            self._open_requests(number, sender, now, deadline, hops, method, payload)
+        return number
+
+    def _open_requests(
+        self,
+        number: int,
+        sender: str,
+        now: float,
+        deadline: float,
+        hops: int,
+        method: str,
+        payload: bytes | Payloads,
+    ) -> None:
+        """Find out under which number a sender is asked, and ask it."""
 
         def opened(_: object, error: BaseException | None) -> None:
             call = self.calls.find(number)
@@ -286,10 +308,9 @@ class ClientCore(Peer):
                 except SigError as unfit:
                     self.calls.fail(number, unfit)
                 else:
-                    self._send_request(number, route, deadline, hops, method, found)
+                    self._ask(number, route, deadline - self._now, hops, method, found)
 
         self.call(OpenRequests(sender), now, deadline - now, opened)
-        return number
 
     def _payload_on(self, route: int, sender: str, payload: bytes | Payloads) -> bytes:
         """The parameters in the codec of that route."""
@@ -308,9 +329,12 @@ class ClientCore(Peer):
         route = self._request_routes.get(sender)
         return None if route is None else self._foreign.get(route, self.codec)
 
-    def _send_request(self, number: int, route: int, deadline: float, hops: int, method: str, payload: bytes) -> None:
-        remaining = max(1, int(min((deadline - self._now) * 1000, NO_DEADLINE - 1)))
-        self.outgoing.put(pack_request(Request(0, number, remaining, hops, method, payload), route=route))
+    def _ask(self, number: int, route: int, left_s: float, hops: int, method: str, payload: bytes) -> None:
+        if _MOMENT_S <= left_s < _LONGEST_S:
+            left_ms = int(left_s * 1000)
+        else:
+            left_ms = 1 if left_s < _MOMENT_S else NO_DEADLINE - 1
+        self.outgoing.put(pack_request(Request(0, number, left_ms, hops, method, payload), route=route))
 
     def give_up(self, number: int) -> None:
         """Nobody waits for the answer to this request any more: its `done` is not called, and the owner is told."""
@@ -318,12 +342,12 @@ class ClientCore(Peer):
         if call is not None:
             self._cancel_request(number, call)
 
-    def _request_expired(self, number: int, call: Waiting[_Asked]) -> SigError:
+    def _request_expired(self, number: int, call: Waiting[_What]) -> SigError:
         self._cancel_request(number, call)
         sender, method, asked = call.what
         return RequestTimeout(sender, method, round(call.deadline - asked, 3))
 
-    def _cancel_request(self, number: int, call: Waiting[_Asked]) -> None:
+    def _cancel_request(self, number: int, call: Waiting[_What]) -> None:
         """Tell the owner, if it has been asked, that nobody waits any more."""
         if isinstance(call.about, int) and not self.closed:
             self._put(pack_cancel(Cancel(0, number), route=call.about))
@@ -378,6 +402,11 @@ class ClientCore(Peer):
         """What has happened since, in order."""
         news, self._news = self._news, []
         return news
+
+    def take_asked(self) -> list[Asked]:
+        """Which requests have come since, and which are not waited for any more, in order."""
+        asked, self._asked = self._asked, []
+        return asked
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""
@@ -521,18 +550,19 @@ class ClientCore(Peer):
         if route is None or not route.owner or route.event is not None:
             raise RemoteProtocolError(f"the server sent a request on route {frame.route}, which is not ours")
         deadline = self._now + request.remaining_ms / 1000
-        self._news.append(RequestArrived(route.sender, frame.route, request, deadline))
+        self._asked.append(RequestArrived(route.sender, frame.route, request, deadline))
 
     def _reply(self, frame: Frame) -> None:
-        reply = unpack_reply(frame)
-        call = self.calls.take(reply.corr, frame.route)
+        _, corr = unpack_peer_corr(frame)
+        call = self.calls.take(corr, frame.route)
         if call is None:
             return  # it came too late
+        payload = frame.data[REPLY_BYTES:]
         if not frame.flags & (REPLY_ERR | REPLY_MORE):
             codec = self._foreign.get(frame.route)
-            call.done(reply.payload if codec is None else Coded(codec, reply.payload), None)
+            call.done(payload if codec is None else Coded(codec, payload), None)
         elif frame.flags & REPLY_ERR:
-            error = self._told(reply.payload)
+            error = self._told(payload)
             if isinstance(error, SenderNotConnected) and not error.sender:
                 error = SenderNotConnected(call.what[0])  # the server did not know any more whose route it was
             call.done(None, error)
@@ -551,10 +581,10 @@ class ClientCore(Peer):
 
     def _cancel(self, frame: Frame) -> None:
         cancel = unpack_cancel(frame)
-        self._news.append(RequestDropped(cancel.peer, cancel.corr))
+        self._asked.append(RequestDropped(cancel.peer, cancel.corr))
 
     def _peer_gone(self, frame: Frame) -> None:
-        self._news.append(RequestDropped(unpack_peer_gone(frame), None))
+        self._asked.append(RequestDropped(unpack_peer_gone(frame), None))
 
     def _check_alive(self) -> None:
         if self.closed:

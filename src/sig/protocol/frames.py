@@ -27,6 +27,7 @@ _PREFACE: Final = struct.Struct("<4sBBH")
 PREFACE: Final = _PREFACE.pack(MAGIC, MAJOR, MINOR, 0)
 
 HEADER: Final = struct.Struct("<IBBHI")
+_HEADER_BYTES: Final = HEADER.size  # a plain number, looked up for each frame
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 
@@ -263,25 +264,26 @@ class FrameReader:
         # Found first, and cut from one `bytes` afterwards: that is faster than a copy for each.
         found: list[tuple[int, int, int, int, int, int]] = []
         self._needed = HEADER.size
-        while size - start >= HEADER.size:
-            length, kind, flags, count, route = HEADER.unpack_from(buffer, start)
-            end = start + HEADER.size + length
+        unpack, limit, peer = HEADER.unpack_from, self.max_frame_bytes, self._peer
+        while (body := start + _HEADER_BYTES) <= size:
+            length, kind, flags, count, route = unpack(buffer, start)
             known = _FLAGS.get(kind, -1)
-            if length > self.max_frame_bytes and found:
-                break
-            if length > self.max_frame_bytes or known < 0 or flags & ~known:
+            if length > limit or known < 0 or flags & ~known:
+                if length > limit and found:
+                    break
                 error = self._fault(length, kind, flags)
                 if error is not None:
                     break
+            end = body + length
             if end > size:
                 self._needed = end - start
                 break
             if known >= 0:
                 if kind == _EVENT:
                     if time_us is not None and length >= _U64.size:
-                        _U64.pack_into(buffer, start + HEADER.size, time_us)
-                elif self._peer and kind in _ASKING and length >= _U32.size:
-                    _U32.pack_into(buffer, start + HEADER.size, self._peer)
+                        _U64.pack_into(buffer, body, time_us)
+                elif peer and kind in _ASKING and length >= _U32.size:
+                    _U32.pack_into(buffer, body, peer)
                 found.append((kind, flags, count, route, start, end))
             start = end
 

@@ -6,7 +6,7 @@ Sans-I/O: no socket, no thread, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Raw
 
@@ -174,6 +174,8 @@ class Connection(Peer):
         "window_bytes",
     )
 
+    other: ClassVar[str] = "the client"
+
     def __init__(self, server: ServerCore, number: int, address: str, deadline: float) -> None:
         super().__init__(server.limits, number)
         self.server: ServerCore = server
@@ -334,8 +336,9 @@ class Connection(Peer):
         self.beside = 0
 
     def _close(self) -> None:
+        if not self.closed:  # it may come by here again when the link is down
+            self.server.ended[self] = None
         super()._close()
-        self.server.ended[self] = None
 
     def _touch(self) -> None:
         self.server.dirty[self] = None

@@ -42,6 +42,7 @@ from sig.messages import (
     Result,
     Route,
     RouteGone,
+    Schema,
     Senders,
     Welcome,
     decode_control,
@@ -487,6 +488,20 @@ def test_the_time_that_is_left_travels() -> None:
     world.now += 1.5  # the route is still being asked for
     world.settle()
     assert owner.asked()[0].request.remaining_ms == 500
+
+
+def test_the_types_of_a_senders_requests_are_known_once_one_was_made() -> None:
+    world = World()
+    owner, other = world.client(), world.client()
+    told = Schema(requests={"set": msgspec.Raw(b'{"params":true}')})
+    owner.ask(AddSender("typed", [], ["set"], told))
+    owner.add("untyped", requests=["set"])
+    assert other.core.requests_schema("typed") is None
+    for name in ("typed", "untyped"):
+        other.request(name, "set")
+        world.settle()
+    assert other.core.requests_schema("typed") == b'{"set":{"params":true}}'
+    assert other.core.requests_schema("untyped") == b"{}"
 
 
 def test_a_request_of_nobody_comes_to_the_servers_error() -> None:

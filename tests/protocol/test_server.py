@@ -389,6 +389,7 @@ def test_who_asks_is_told_the_types_of_requests(world: World) -> None:
     world.settle()
     route = next(route for route in other.core._routes.values() if route.event is None)
     assert msgspec.json.decode(route.schema) == {"set": {"params": NUMBER}}
+    assert other.core.requests_schema("thermo") == bytes(route.schema)
 
 
 def test_who_may_not_listen_is_not_told() -> None:

@@ -241,6 +241,11 @@ class ClientCore(Peer):
         """
         self._outlets[sender, event] = changed
 
+    def requests_schema(self, sender: str) -> bytes | None:
+        """What the server told of the types of a sender's requests: JSON; `None` where these are not known."""
+        route = self._routes.get(self._request_routes.get(sender, 0))
+        return None if route is None else bytes(route.schema) or b"{}"
+
     def close_outlets(self, sender: str, events: Iterable[str]) -> None:
         """Send no more of these events, whatever the server knows yet."""
         for event in events:

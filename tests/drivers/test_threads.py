@@ -288,9 +288,9 @@ def test_a_mistake_of_ours_costs_one_piece_of_news(
         monkeypatch.undo()
         raise AssertionError("a mistake of ours")
 
-    from sig import arrivals
+    from sig import decoding
 
-    monkeypatch.setattr(arrivals, "batch_decode", lambda codec, *rest: broken(*rest))
+    monkeypatch.setattr(decoding, "batch_decode", lambda codec, *rest: broken(*rest))
     raw.send(events(5, b"1"), events(5, b"2"))
     leave(client, raw)
     assert heard == [2]

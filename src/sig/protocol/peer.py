@@ -170,6 +170,11 @@ class Peer:
             return data
         frames: list[bytes] = []
         size = len(first)
+        if self._reply_bytes <= limit:  # as nearly always, all of them leave
+            frames += replies
+            replies.clear()
+            size += self._reply_bytes
+            self._reply_bytes = 0
         while replies and size < limit:
             frames.append(replies.popleft())
             size += len(frames[-1])

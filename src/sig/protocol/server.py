@@ -658,8 +658,10 @@ class ServerCore:
                     "send it in parts, or give the sender's client a larger max_frame_bytes"
                 )
             elif owner.put_asked(frame.data):  # who asks stands in it since it was read
-                connection.called[owner] = connection.called.get(owner, 0) + 1
-                owner.asked_by[connection] = None
+                owed = connection.called.get(owner, 0)
+                connection.called[owner] = owed + 1
+                if not owed:
+                    owner.asked_by[connection] = None
                 return
             else:
                 error = Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")

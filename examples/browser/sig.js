@@ -133,7 +133,8 @@ class Router {
     else if (kind === REQUEST) this.#asked(body, route);
     else if (kind === CREDIT) this.#more(body);
     else if (kind === PRESENCE) this.#present(value());
-    // LOST is left out here: it says that this page was too slow. Whatever else comes need not be understood.
+    // LOST is left out here: it says that this page was too slow, or that JSON cannot carry what came.
+    // Whatever else comes need not be understood.
   }
 
   #events(body, flags, count, route) {

@@ -14,6 +14,7 @@ from sig.constants import (
     RESERVED_EVENTS,
     VERSION,
 )
+from sig.contract import Contract, EventOf
 from sig.drivers.local import LocalRuntime
 from sig.errors import (
     Closed,
@@ -79,8 +80,10 @@ __all__ = [
     "Closed",
     "ConnectFailed",
     "ConnectionLost",
+    "Contract",
     "Denied",
     "Event",
+    "EventOf",
     "Events",
     "Gap",
     "HandshakeRefused",

@@ -75,10 +75,15 @@ def annotation(function: Any, position: int | None) -> Any:
         if said in _SAYS_NOTHING:
             return Any
         # That one alone: what others say may not be found.
-        found = SimpleNamespace(__annotations__={name: said}, __globals__=function.__globals__)
-        return get_type_hints(found, include_extras=True)[name]
+        return found_at_run_time(said, function.__globals__)
     except Exception:  # any at all: annotations are code of the user's
         return Any
+
+
+def found_at_run_time(said: object, globals: dict[str, Any]) -> Any:
+    """What an annotation means, which may be a text, or hold some. Raises whatever that raises."""
+    holder: Any = SimpleNamespace(__annotations__={"it": said}, __globals__=globals)
+    return get_type_hints(holder, include_extras=True)["it"]
 
 
 def is_async(function: Callable[..., object]) -> bool:

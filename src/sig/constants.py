@@ -109,6 +109,11 @@ class Limits:
     handshake_timeout_s: float = 10
     # A link that takes no byte for this long, while bytes wait, is dead.
     write_stall_s: float = 10
+    # Either end of a link says something at least this often, a PING if there is nothing else: some routers on the way
+    # forget a connection that is silent for a minute.
+    heartbeat_s: float = 10
+    # Whoever has said nothing for so long is gone. The system alone notices a pulled cable after minutes, or never.
+    heartbeat_timeout_s: float = 25
     # How long `close` waits for our own threads, and `flush` for the server.
     close_timeout_s: float = 5
     flush_timeout_s: float = 30

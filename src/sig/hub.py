@@ -21,6 +21,7 @@ import msgspec
 from .alias import OldNames
 from .callables import describe
 from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from .contract import Contract, bind, offer, unbind
 from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
@@ -135,12 +136,18 @@ class Hub(OldNames):
     def _adding(
         self,
         sender: str,
-        events: str | Iterable[str] | Mapping[str, object],
+        events: str | Iterable[str] | Mapping[str, object] | Contract,
         requests: Requests | None,
         retain: bool | Iterable[str],
         loop: Any,
     ) -> Steps[Any]:
         name = check_sender(sender)
+        contract: Contract | None = None
+        if isinstance(events, Contract):
+            if requests is not None:
+                raise InvalidArgument(f"the contract of sender {name!r} says what it answers: leave requests= out")
+            contract = events
+            events, requests = offer(contract)
         names = [check_own_event(event) for event in ([events] if isinstance(events, str) else events)]
         kinds = (
             {event: _kind(name, event, kind) for event, kind in events.items()} if isinstance(events, Mapping) else {}
@@ -163,8 +170,16 @@ class Hub(OldNames):
             signal.retains = event in keep
             made._signals[event] = signal
         made._describe()
-        yield from self._claim(made)
-        return made
+        if contract is None:
+            yield from self._claim(made)
+            return made
+        bind(contract, made)  # before anybody can ask it something
+        try:
+            yield from self._claim(made)
+        except BaseException:
+            unbind(contract)
+            raise
+        return contract
 
     def _removing(self, sender: Name) -> Steps[bool]:
         held = sender if isinstance(sender, Owned) else self._senders.get(name_of(sender))
@@ -326,6 +341,13 @@ class Hub(OldNames):
         if held is None:
             raise SenderNotConnected(sender)
         return (yield from held._handlers.answer(sender, method, params, trail))
+
+    def _requests_told(self, sender: str) -> Mapping[str, Any] | None:
+        """The schemas of a sender's requests, by method; `None` where they are not known yet."""
+        held = self._senders.get(sender)
+        if held is None:
+            return None
+        return held._schema["requests"] if held._schema is not None else {}
 
     def _knows(self, sender: str) -> bool:
         return sender in self._senders
@@ -554,6 +576,10 @@ class Hub(OldNames):
             return
         sentence = f"listener {describe(listener.callback)} takes {shown(wanted)}, and {plan.sender!r} triggers "
         sentence += f"{plan.event!r} with other data: {differs}"
+        self._tell_difference(sentence, listener.callback, plan.info)
+
+    def _tell_difference(self, sentence: str, callback: object, info: Info) -> None:
+        """Tell, once, that two ends have other types in mind."""
         with self._lock:
             if sentence in self._differences:
                 return
@@ -561,7 +587,7 @@ class Hub(OldNames):
                 self._differences.clear()
             self._differences[sentence] = None
         logger.error(sentence)
-        self._tell_error(InvalidData(sentence), listener.callback, plan.info)
+        self._tell_error(InvalidData(sentence), callback, info)
 
     def _tell_error(self, error: BaseException, callback: object, info: Info) -> None:
         if self.on_error is not None:

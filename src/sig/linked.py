@@ -18,6 +18,7 @@ from sig.answers import Answers
 from sig.arrivals import Arrivals, RoutePlan
 from sig.codecs import Codec
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from sig.contract import Contract
 from sig.drivers.client import ClientDriver
 from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
@@ -156,7 +157,7 @@ class Linked(Hub):
     def _adding(
         self,
         sender: str,
-        events: str | Iterable[str] | Mapping[str, object],
+        events: str | Iterable[str] | Mapping[str, object] | Contract,
         requests: Requests | None,
         retain: bool | Iterable[str],
         loop: Any,
@@ -321,6 +322,13 @@ class Linked(Hub):
                 f"request {method!r} of sender {held.name!r} would wait on the loop that has to answer it: "
                 "make it from another thread"
             )
+
+    def _requests_told(self, sender: str) -> Mapping[str, Any] | None:
+        told = super()._requests_told(sender)
+        if told is not None or self._driver is None:
+            return told
+        schema = self._driver.core.requests_schema(sender)
+        return None if schema is None else msgspec.json.decode(schema)
 
     def _knows(self, sender: str) -> bool:
         held = self._senders.get(sender)

@@ -51,8 +51,9 @@ class Hello(Message, frozen=True, omit_defaults=True):
     # The token of the session to resume, and how many of its frames have arrived here.
     session: str | None = None
     received: U64 = 0
-    # The silence after which the client would like a PING; None: as the server sees fit.
+    # How often each end shall say something, and the silence after which it is gone; None: as the server sees fit.
     heartbeat_s: Seconds | None = None
+    heartbeat_timeout_s: Seconds | None = None
     features: list[str] = []
     # The largest frame body that the client accepts.
     max_frame_bytes: U32 | None = None
@@ -73,7 +74,9 @@ class Welcome(Message, frozen=True, omit_defaults=True):
     # The largest frame body that the server accepts, and the bytes of events it grants at first.
     max_frame_bytes: U32
     window_bytes: U32
+    # What holds of HELLO's two; zero: neither end need say anything.
     heartbeat_s: Seconds
+    heartbeat_timeout_s: Seconds = 0.0
     features: list[str] = []
     # Frames of the resumed session which have arrived at the server.
     received: U64 = 0

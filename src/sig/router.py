@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, overload
 
 from .alias import alias
 from .call import Call
 from .callables import describe
+from .contract import Contract
 from .errors import InvalidArgument
 from .hub import Hub, Name, name_of
 from .info import Received, SenderInfo
@@ -21,6 +22,7 @@ from .steps import walk
 from .subscription import DEFAULTS, Callback, Options, Subscription
 
 F = TypeVar("F", bound=Callback)
+C = TypeVar("C", bound=Contract)
 
 
 class Router(Hub):
@@ -156,6 +158,10 @@ class Router(Hub):
 
     # Sending
 
+    @overload
+    def add_sender(self, sender: str, events: C, *, retain: bool | Iterable[str] = (), loop: Any = None) -> C: ...
+
+    @overload
     def add_sender(
         self,
         sender: str,
@@ -164,13 +170,24 @@ class Router(Hub):
         *,
         retain: bool | Iterable[str] = (),
         loop: Any = None,
-    ) -> Sender:
+    ) -> Sender: ...
+
+    def add_sender(
+        self,
+        sender: str,
+        events: str | Iterable[str] | Mapping[str, object] | Contract = (),
+        requests: Requests | None = None,
+        *,
+        retain: bool | Iterable[str] = (),
+        loop: Any = None,
+    ) -> Sender | Contract:
         """Register a sender, tell its presence, and return it: trigger on it, and leave with `remove()` or `with`.
 
         Args:
             sender: its name; one sender holds it at a time.
             events: what it will trigger: one name or several, or a mapping of names to types of data. Data of an event
-                with a type is made to fit when it is triggered; `InvalidData` where it cannot be.
+                with a type is made to fit when it is triggered; `InvalidData` where it cannot be. Or a contract,
+                which says all of it, and is returned.
             requests: what it answers: `{method: handler(params)}`, where the key `None` is a default
                 `handler(method, params)`; or functions, named by their `__name__`. Handlers may be `async def`.
                 Annotations of the parameters and of the answer are types, and checked.
@@ -184,7 +201,7 @@ class Router(Hub):
             TypeError: a handler that cannot be called with (params).
             Closed: the router has been closed.
         """
-        made: Sender = walk(self._adding(sender, events, requests, retain, loop))
+        made: Sender | Contract = walk(self._adding(sender, events, requests, retain, loop))
         return made
 
     def remove_sender(self, sender: Name) -> bool:

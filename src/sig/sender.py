@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .alias import OldNames, alias
 from .call import Call
+from .contract import Contract, proxy
 from .errors import SenderNotConnected, UnknownEvent
 from .index import Bucket
 from .info import Received
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .router import Router
 
 F = TypeVar("F", bound=Callback)
+C = TypeVar("C", bound=Contract)
 
 
 class Event(Bucket[Subscription], OldNames):
@@ -241,6 +243,13 @@ class SenderView(View):
         """Ask this sender without waiting; see `Router.start_request`."""
         call: Call = self._router.start_request(self._name, method, params, type=type, timeout=timeout)
         return call
+
+    def typed(self, contract: type[C], *, timeout: float | None = None) -> C:
+        """A proxy of this sender: its events are listened to, and its methods ask, as the contract says.
+
+        `timeout` is that of each request. No I/O; raises `InvalidArgument` for what is no contract.
+        """
+        return proxy(self, contract, timeout)
 
     def last(self, event: str) -> Received | None:
         """The retained value of an event; see `Router.last`."""

@@ -89,6 +89,8 @@ class Totals(_Record, frozen=True, kw_only=True):
     subscriptions: int = 0
     refused: int = 0
     """Links turned away: too many, or a handshake that failed."""
+    vanished: int = 0
+    """Links given up since nothing came from the other end any more."""
     bytes_in: int = 0
     bytes_out: int = 0
     frames_in: int = 0

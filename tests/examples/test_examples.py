@@ -24,8 +24,6 @@ TOGETHER = {
     "web_application.py",  # in tests/aio
     "gui_tk.py",  # in tests/gui
     "gui_qt.py",
-    "gui_tk.py",  # in tests/gui
-    "gui_qt.py",
     "heating.py",  # in tests/testing, and so are its tests
     "test_heating.py",
     "test_with_asyncio.py",

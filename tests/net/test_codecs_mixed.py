@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 from aio.beside import Beside, Blocking, beside
+from net.raw import Raw
 
 import sig
 import sig.aio
 from sig.codecs import JSON, MSGPACK, Codec, as_codec, as_codecs
+from sig.messages import OpenRequests, Route, decode_control
+from sig.protocol.bodies import Request, pack_request, unpack_reply
+from sig.protocol.events import unpack_events
+from sig.protocol.frames import Kind
 
 LIMIT_S = 30
 
@@ -251,3 +256,32 @@ def test_a_codec_that_the_server_was_not_given_is_refused() -> None:
         with sig.connect(server.urls[0], codec=[Other(), "msgpack"]) as client:
             client.add_sender("s", requests={"echo": lambda params: params})
             assert server.request("s", "echo", b"\xff", timeout=LIMIT_S) == b"\xff"
+
+
+def test_a_peer_of_json_alone_hears_and_asks_senders_of_messagepack() -> None:
+    """As a web page does."""
+    with (
+        sig.serve("tcp://127.0.0.1:0", codec="msgpack") as server,
+        sig.connect(server.urls[0], codec="msgpack") as client,
+        Raw.client(server.urls[0]) as page,
+    ):
+        page.listen("s", "e")
+        sender = client.add_sender("s", ["e"], {"echo": lambda params: [params, b"\xff"]})
+        sender.trigger("e", {"n": 1, "data": b"\x00"})
+        assert decode_control(Route, page.read(Kind.ROUTE).body).codec == "json"
+        assert unpack_events(page.read(Kind.EVENT)).payloads == b'{"n":1,"data":"AA=="}'
+        route = page.call(OpenRequests("s"))
+        assert isinstance(route, int)
+        page.send(pack_request(Request(0, 1, 10_000, 1, "echo", b"[1,2]"), route=route))
+        assert unpack_reply(page.read(Kind.REPLY)).payload == b'[[1,2],"/w=="]'
+
+
+def test_what_no_codec_can_carry_is_refused_before_anybody_is_asked(world: World) -> None:
+    for client in world.all.values():
+        with pytest.raises(sig.InvalidData):
+            client.request("nobody", "m", {"a": lambda: None, "b": Unprintable()}, timeout=LIMIT_S)
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError("not even for you")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -304,6 +305,42 @@ def types(stage: Stage) -> None:
     sender.trigger("both", Reading(3))
 
 
+def views(stage: Stage) -> None:
+    """Everything that one does with somebody else's sender, before, while and after it is there."""
+    view = stage.router.sender("s")
+
+    def state() -> object:
+        return view.name, view.connected, view.wait(0)
+
+    def ask(method: str, params: object, **options: Any) -> object:
+        started = view.start_request(method, params, **options)
+        return started.result(LIMIT_S) if isinstance(started, Future) else started  # where one awaits, it has been
+
+    stage.attempt("before", state)
+    stage.attempt("before", lambda: view.request("double", 1))
+    stage.attempt("before", lambda: view.last("e"))
+    view.listen(stage.hear("one"), "e", once=True)
+    view.on("e")(stage.hear("on"))
+    view.listen(stage.hear("all"))
+    events = view.events("e", type=int)
+    sender = stage.router.add_sender("s", ["e", "f"], {"double": lambda params: params * 2})
+    for number in range(2):
+        sender.trigger("e", number)
+    sender.trigger("f", "other")
+    stage.attempt("while", state)
+    stage.attempt("while", lambda: view.wait(LIMIT_S))
+    stage.attempt("while", lambda: view.request("double", 2, type=int, timeout=LIMIT_S))
+    stage.attempt("while", lambda: ask("double", "ab", type=str, timeout=LIMIT_S))
+    stage.attempt("while", lambda: ask("double", "ab", type=int))
+    stage.attempt("while", lambda: ask("absent", None))
+    stage.attempt("while", lambda: view.last("e"))
+    stage.log.append([data for _, data in events.take()])
+    stage.attempt("remove", sender.remove)
+    stage.attempt("after", state)
+    stage.attempt("after", lambda: view.request("double", 1))
+    events.close()
+
+
 def names(stage: Stage) -> None:
     router = stage.router
     for name in ("", "a*", "#s", "a\n", "x" * 256, "/".join("x" * 17)):
@@ -409,6 +446,7 @@ PROGRAMS: list[Program] = [
     listeners_that_fail,
     requests,
     types,
+    views,
     names,
     who_is_there,
     queues,

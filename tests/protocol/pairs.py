@@ -227,6 +227,12 @@ class World:
             end.take()
             self.settle()
 
+    @property
+    def due(self) -> float | None:
+        """The server's next deadline, where that is no heartbeat."""
+        due = self.server.next_deadline()
+        return None if due == self.server._rounds.due else due
+
     def advance(self, seconds: float) -> None:
         self.now += seconds
         self.server.handle_timeout(self.now)

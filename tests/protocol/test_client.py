@@ -42,6 +42,7 @@ from sig.messages import (
     Result,
     Route,
     RouteGone,
+    Schema,
     Senders,
     Welcome,
     decode_control,
@@ -165,10 +166,10 @@ def test_a_link_that_is_lost_before_the_welcome_is_lost() -> None:
 
 def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
     core, answer = welcomed(), Answer()
-    core.call(Flush(), 0.0, 5, answer)
-    assert core.next_deadline() == 5
-    core.handle_timeout(5)
-    with pytest.raises(ConnectionLost, match="did not answer Flush within 5 s"):
+    core.call(Flush(), 0.0, 3, answer)
+    assert core.next_deadline() == 3
+    core.handle_timeout(3)
+    with pytest.raises(ConnectionLost, match="did not answer Flush within 3 s"):
         _ = answer.ok
     assert core.next_deadline() is None
 
@@ -487,6 +488,20 @@ def test_the_time_that_is_left_travels() -> None:
     world.now += 1.5  # the route is still being asked for
     world.settle()
     assert owner.asked()[0].request.remaining_ms == 500
+
+
+def test_the_types_of_a_senders_requests_are_known_once_one_was_made() -> None:
+    world = World()
+    owner, other = world.client(), world.client()
+    told = Schema(requests={"set": msgspec.Raw(b'{"params":true}')})
+    owner.ask(AddSender("typed", [], ["set"], told))
+    owner.add("untyped", requests=["set"])
+    assert other.core.requests_schema("typed") is None
+    for name in ("typed", "untyped"):
+        other.request(name, "set")
+        world.settle()
+    assert other.core.requests_schema("typed") == b'{"set":{"params":true}}'
+    assert other.core.requests_schema("untyped") == b"{}"
 
 
 def test_a_request_of_nobody_comes_to_the_servers_error() -> None:
@@ -859,3 +874,64 @@ def test_a_sender_that_was_replaced_by_one_of_another_codec_has_left() -> None:
     with pytest.raises(SenderNotConnected, match="sender 's'"):
         core.request("s", "m", {"msgpack": b"\x05"}, now=0.0, deadline=5.0, hops=1, done=answer)
     assert said(core) == []
+
+
+# -- heartbeat -----------------------------------------------------------------------------------
+
+
+def told(**options: float) -> Hello:
+    core = ClientCore(Limits.of(**options), as_codecs("json"))
+    (frame,) = FrameReader(1 << 24, preface=True).feed(core.data_to_send(1 << 20))
+    return decode_control(Hello, frame.body)
+
+
+def test_what_the_application_has_not_chosen_is_left_to_the_server() -> None:
+    assert (told().heartbeat_s, told().heartbeat_timeout_s) == (None, None)
+    hello = told(heartbeat_s=2, heartbeat_timeout_s=5)
+    assert (hello.heartbeat_s, hello.heartbeat_timeout_s) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("heartbeat_s", "timeout_s", "periods"),
+    [(10.0, 25.0, [5, 10, 15, 20, 25]), (2.0, 5.0, [1, 2, 3, 4, 5]), (40.0, 100.0, [20, 40, 60, 80, 100])],
+)
+def test_a_server_that_hangs_is_given_up_at_the_time_that_it_has_told(
+    heartbeat_s: float, timeout_s: float, periods: list[float]
+) -> None:
+    core, answer = lone(), Answer()
+    welcome = msgspec.structs.replace(WELCOME, heartbeat_s=heartbeat_s, heartbeat_timeout_s=timeout_s)
+    core.receive_at(pack(Kind.WELCOME, encode_control(welcome)), 0.0)
+    core.request("s", "m", b"null", now=0.0, deadline=1000.0, hops=1, done=answer)
+    due = []
+    while not core.closed and (now := core.next_deadline()) is not None:
+        due.append(now)
+        core.handle_timeout(now - 0.001)
+        core.handle_timeout(now)
+    assert due == periods
+    core.disconnected(ConnectionLost("the socket is closed"))
+    assert str(core.error) == (
+        f"nothing has come from the server for {periods[3]:g} s: it hangs, or the way to it is broken "
+        f"(heartbeat_timeout_s={periods[4]:g})"
+    )
+    with pytest.raises(ConnectionLost, match="nothing has come from the server"):
+        _ = answer.ok
+    assert core.next_deadline() is None
+
+
+def test_a_client_that_was_stopped_for_an_hour_first_reads_what_has_come_meanwhile() -> None:
+    core = lone()
+    welcome = msgspec.structs.replace(WELCOME, heartbeat_s=10.0, heartbeat_timeout_s=25.0)
+    core.receive_at(pack(Kind.WELCOME, encode_control(welcome)), 0.0)
+    for now in (3600.0, 7200.0, 10800.0):
+        core.handle_timeout(now)
+        core.receive_at(pack(Kind.PONG, b"12345678"), now)
+    core.handle_timeout(14400.0)
+    assert not core.closed
+
+
+def test_where_the_server_wants_none_there_is_no_heartbeat() -> None:
+    core = welcomed()
+    assert core.next_deadline() is None
+    core.data_to_send(1 << 20)
+    core.handle_timeout(10_000.0)
+    assert (core.closed, said(core)) == (False, [])

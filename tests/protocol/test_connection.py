@@ -118,6 +118,40 @@ def test_what_others_ask_of_a_client_does_not_count_against_it() -> None:
     assert connection.closed
 
 
+def test_what_it_is_asked_stands_among_events_and_control_in_order() -> None:
+    connection = World().client().connection
+    connection.data_to_send(1 << 20)
+    before = connection.frames_out
+    for number in range(3):
+        connection.put_asked(pack(Kind.REQUEST, b"one", route=number))
+        connection.put_asked(pack(Kind.CANCEL, b"two", route=number))
+        if number == 0:
+            connection.share(Frames.of(event(1, b"1"), ((1, 1),)))
+        elif number == 1:
+            connection.lose(((1, 5),), "codec")
+            connection.put(pack(Kind.ROUTE_GONE, b"{}", route=1))
+    sent = [frame.kind for frame in frames(connection.data_to_send(1 << 20))]
+    asked = [Kind.REQUEST, Kind.CANCEL]
+    assert sent == [*asked, Kind.EVENT, *asked, Kind.LOST, Kind.ROUTE_GONE, *asked]
+    assert connection.frames_out - before == len(sent)
+
+
+def test_what_it_is_asked_leaves_in_pieces_where_it_is_much_or_held_up() -> None:
+    world = World(memory_bytes=1 << 20)
+    connection = world.client().connection
+    connection.data_to_send(1 << 20)
+    large = pack(Kind.REQUEST, b"x" * 30_000)
+    for _ in range(5):
+        connection.put_asked(large)
+    assert len(connection.data_to_send(1)) == 3 * len(large)
+    connection.weigh(unwritten=1)
+    waiting = connection.waiting
+    assert waiting == 2 * len(large) + 1
+    connection.put_asked(large)
+    assert connection.waiting == waiting + len(large)
+    assert len(connection.data_to_send(1 << 20)) == 3 * len(large)
+
+
 def test_a_link_that_has_ended_takes_nothing_more() -> None:
     connection = World().client().connection
     connection.say_bye("shutdown")

@@ -542,6 +542,14 @@ def test_who_gives_up_tells_the_other_end() -> None:
     assert "ended the session" in str(host.error)
 
 
+def test_a_session_may_be_denied_at_any_time() -> None:
+    line = Line.opened()
+    board, host = line.ends
+    assert host.guard.receive(board.guard.denial[:-1], line.now) == b""
+    with pytest.raises(ConnectionLost, match="ended the session"):
+        host.guard.receive(b"\0", line.now)
+
+
 def test_an_end_that_has_begun_anew_ends_the_session() -> None:
     line = Line.opened()
     board, host = line.ends

@@ -282,3 +282,74 @@ def test_what_passes_is_counted() -> None:
     peer._count_out(2)  # frames in one piece with another
     sent = peer.data_to_send(1 << 20)
     assert (peer.frames_out, peer.bytes_out - before[1]) == (4, len(sent))
+
+
+# -- heartbeat -----------------------------------------------------------------------------------
+#
+# A period is 5 s, half of `heartbeat_s`.
+
+
+def test_an_end_that_has_nothing_to_say_says_so_every_second_period() -> None:
+    peer = opened()
+    told = []
+    for _ in range(6):
+        peer.receive_data(pack(Kind.PONG, b"12345678"))  # the other end is never silent
+        peer.beat()
+        told.append([frame.kind for frame in said(peer)])
+    assert told == [[], [Kind.PING]] * 3
+
+
+def test_an_end_that_has_something_to_say_needs_no_ping() -> None:
+    peer = opened()
+    for _ in range(6):
+        peer.receive_data(pack(Kind.PONG, b"12345678"))
+        peer._put(pack(Kind.LOST, b"x"))
+        assert [frame.kind for frame in said(peer)] == [Kind.LOST]
+        peer.beat()
+        assert said(peer) == []
+
+
+def test_who_only_listens_is_asked_whether_it_is_there() -> None:
+    peer = opened()
+    told = []
+    for _ in range(4):
+        peer._put(pack(Kind.LOST, b"x"))
+        said(peer)
+        peer.beat()
+        told.append([frame.kind for frame in said(peer)])
+    assert told == [[], [], [Kind.PING], [Kind.PING]]
+    assert not peer.closed
+
+
+def test_who_says_nothing_for_four_periods_is_gone() -> None:
+    """They are more than 20 s, and less than 25: the first may have begun before the bytes came that were the last."""
+    peer = opened()
+    peer._put(pack(Kind.LOST, b"never sent"))
+    for _ in range(5):
+        assert not peer.closed
+        assert not peer.vanished
+        peer.beat()
+    assert (peer.closed, peer.vanished) == (True, True)
+    assert str(peer.error) == (
+        "nothing has come from the other end for 20 s: it hangs, or the way to it is broken (heartbeat_timeout_s=25)"
+    )
+    assert isinstance(peer.error, ConnectionLost)
+    assert said(peer) == []
+
+
+@pytest.mark.parametrize("data", [pack(Kind.PONG, b"12345678"), b"\0"], ids=["an answer", "a piece of a frame"])
+def test_any_bytes_are_life(data: bytes) -> None:
+    peer = opened()
+    for _ in range(10):
+        for _ in range(3):
+            peer.beat()
+        peer.receive_data(data)
+    assert not peer.closed
+
+
+def test_a_link_that_ends_for_another_reason_has_not_vanished() -> None:
+    peer = opened()
+    peer.beat()
+    peer.beat()
+    peer.cut(ConnectionLost("pulled"))
+    assert not peer.vanished

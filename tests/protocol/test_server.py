@@ -38,6 +38,7 @@ from sig.messages import (
     Schema,
     Senders,
     Stats,
+    Welcome,
     decode_control,
     decode_error,
     encode_control,
@@ -388,6 +389,7 @@ def test_who_asks_is_told_the_types_of_requests(world: World) -> None:
     world.settle()
     route = next(route for route in other.core._routes.values() if route.event is None)
     assert msgspec.json.decode(route.schema) == {"set": {"params": NUMBER}}
+    assert other.core.requests_schema("thermo") == bytes(route.schema)
 
 
 def test_who_may_not_listen_is_not_told() -> None:
@@ -1415,3 +1417,92 @@ def test_statistics_are_for_who_may_list(world: World, monkeypatch: pytest.Monke
     hidden.add("")
     with pytest.raises(Denied):
         senders()
+
+
+# -- heartbeat -----------------------------------------------------------------------------------
+
+
+def test_the_server_says_how_often_each_end_speaks() -> None:
+    world = World(heartbeat_s=20, heartbeat_timeout_s=50)
+    asks_for_less = world.client(limits=Limits.of(heartbeat_s=4, heartbeat_timeout_s=1))
+    asks_for_nothing = world.client(limits=Limits())
+    assert asks_for_less.core.rhythm == asks_for_less.connection.rhythm == (0.4, 1)
+    assert asks_for_nothing.core.rhythm == asks_for_nothing.connection.rhythm == (20, 50)
+
+
+def test_a_client_that_has_vanished_is_noticed_and_its_senders_leave() -> None:
+    world = World()
+    gone, other = world.raw(), world.client()
+    gone.send(pack(Kind.CALL, encode_control(AddSender("s", ["e"])), route=1))
+    other.listen(1, "s", None)
+    while not gone.connection.closed:
+        world.advance(1)
+    assert 1020 <= world.now <= 1025
+    assert [news.data.get("reason") for news in other.news if isinstance(news, Presence)] == ["timeout"]
+    assert world.server.vanished == 1
+    assert str(gone.connection.error) == (
+        "nothing has come from the client for 20 s: it hangs, or the way to it is broken (heartbeat_timeout_s=25)"
+    )
+    gone.hang_up()
+    world.advance(100)
+    assert world.server.vanished == 1
+    assert not other.connection.closed
+
+
+def test_a_server_that_has_vanished_is_noticed() -> None:
+    world = World()
+    end = world.client()
+    while not end.core.closed:
+        world.now += 1
+        end.core.handle_timeout(world.now)
+        end.core.data_to_send(1 << 20)  # taken by the system, and never delivered
+    assert 1020 <= world.now <= 1025
+
+
+def test_nobody_vanishes_who_answers_and_idle_links_cost_one_ping_and_one_pong_each_heartbeat() -> None:
+    world = World()
+    ends = [world.client() for _ in range(50)]
+    before = [end.core.bytes_in + end.core.bytes_out for end in ends]
+    for _ in range(10_000):
+        world.advance(0.1)
+    assert world.server.vanished == 0
+    assert len(world.ends) == 50
+    # 1000 s: one hundred heartbeats of 20 bytes each way, and some where both ends spoke at once.
+    used = [end.core.bytes_in + end.core.bytes_out - first for end, first in zip(ends, before, strict=True)]
+    assert max(used) <= 100 * 2 * 40 + 80
+
+
+def test_who_is_on_its_way_out_is_not_asked_whether_it_is_there() -> None:
+    world = World()
+    raw = world.raw()
+    world.server.close()
+    raw.read()
+    world.advance(1000)
+    assert raw.read() == []
+    other = World()
+    raw = other.raw()
+    raw.connection.cut(ConnectionLost("the driver has given it up"))
+    other.advance(1000)
+    assert world.server.vanished == other.server.vanished == 0
+
+
+def test_a_server_that_was_stopped_for_an_hour_first_reads_what_has_come_meanwhile() -> None:
+    world = World()
+    ends = [world.client() for _ in range(3)]
+    for _ in range(5):
+        world.advance(3600)
+    assert len(world.ends) == len(ends)
+
+
+def test_who_cannot_vanish_is_left_alone() -> None:
+    """A router in the server's own process need not be asked whether it is there."""
+    world = World()
+    connection = world.server.accept(world.now, "local", vanishes=False)
+    data = PREFACE + pack(Kind.HELLO, encode_control(Hello([1], ["json"])))
+    world.server.receive_data(connection, data, world.now)
+    reader = FrameReader(1 << 24, preface=True)
+    (frame,) = reader.feed(connection.data_to_send(1 << 20))
+    assert decode_control(Welcome, frame.body).heartbeat_s == 0
+    assert world.server.next_deadline() is None
+    world.advance(10_000)
+    assert (connection.closed, connection.data_to_send(1 << 20)) == (False, b"")

@@ -132,9 +132,14 @@ def test_what_those_had_who_have_gone_stays_in_the_sums() -> None:
     assert (after.events_in, after.events_out, after.clients, after.senders) == (5, 5, 1, 0)
     assert after.bytes_in > before.bytes_in
     stranger = world.accept()
-    stranger.receive_data(b"GET / HTTP/1.1\r\n\r\n")
+    world.server.receive_data(stranger, b"GET / HTTP/1.1\r\n\r\n", world.now)
     world.server.disconnected(stranger, world.now)
     assert asked(asks).totals.refused == 1
+    world.raw()
+    world.advance(1)
+    for _ in range(5):
+        world.advance(5)
+    assert asked(asks).totals.vanished == 1
 
 
 def test_requests_in_flight_are_told_at_both_ends() -> None:

@@ -62,6 +62,8 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "connect_timeout_s": 10,
         "handshake_timeout_s": 10,
         "write_stall_s": 10,
+        "heartbeat_s": 10,
+        "heartbeat_timeout_s": 25,
         "close_timeout_s": 5,
         "flush_timeout_s": 30,
         "max_connections": 10_000,

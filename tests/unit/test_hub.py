@@ -670,6 +670,33 @@ def test_so_many_differences_are_remembered_and_no_more(router: sig.Router, monk
     assert failed == ["a", "b", "c", "a"]
 
 
+class Counter(sig.Contract):
+    counted: sig.EventOf[int]
+
+    def count(self, by: int) -> int:
+        self.counted.trigger(by)
+        return by
+
+
+def test_a_contract_says_what_its_sender_offers(router: sig.Router) -> None:
+    told: list[str] = []
+    router.on_error = lambda failed: told.append(str(failed.error))
+    counter = router.add_sender("s", Counter())
+    router.add_sender("u", requests=[answer])
+    log = Log()
+    router.listen(log)
+    assert router.sender("s").typed(Counter).count(2) == 2
+    assert log == [("s", "counted")]
+    assert router.sender("u").typed(Counter).sender.connected
+    assert not router.sender("absent").typed(Counter).sender.connected
+    assert told == []
+    with pytest.raises(sig.InvalidArgument, match="leave requests= out"):
+        router.add_sender("t", Counter(), [answer])  # type: ignore[call-overload]  # the mistake in question
+    with pytest.raises(sig.SenderAlreadyConnected):
+        router.add_sender("s", Counter())
+    assert counter.sender.connected
+
+
 def test_a_handler_that_breaks_its_word_is_reported_too(router: sig.Router) -> None:
     def wrong(params: object) -> int:
         return "five"  # type: ignore[return-value]  # the mistake in question

@@ -65,18 +65,19 @@ CALLS: list[tuple[Call, str]] = [
 BODIES: list[tuple[Message, str]] = [
     (Hello([1], ["json"]), '{"versions":[1],"codecs":["json"]}'),
     (
-        Hello([1], ["mine", "json"], "router", "hall 2", 2**64 - 1, "token", 12, 5.0, ["reliable"], 1024),
+        Hello([1], ["mine", "json"], "router", "hall 2", 2**64 - 1, "token", 12, 5.0, 12.5, ["reliable"], 1024),
         (
             '{"versions":[1],"codecs":["mine","json"],"role":"router","name":"hall 2","producer":18446744073709551615,'
-            '"session":"token","received":12,"heartbeat_s":5.0,"features":["reliable"],"max_frame_bytes":1024}'
+            '"session":"token","received":12,"heartbeat_s":5.0,"heartbeat_timeout_s":12.5,"features":["reliable"],'
+            '"max_frame_bytes":1024}'
         ),
     ),
     (
-        Welcome(1, ["json"], "n1", 3, 9, "token", 16777216, 1048576, 10.0, ["reliable"], 4, "memory"),
+        Welcome(1, ["json"], "n1", 3, 9, "token", 16777216, 1048576, 10.0, 25.0, ["reliable"], 4, "memory"),
         (
             '{"version":1,"codecs":["json"],"node":"n1","epoch":3,"client":9,"session":"token",'
-            '"max_frame_bytes":16777216,"window_bytes":1048576,"heartbeat_s":10.0,"features":["reliable"],'
-            '"received":4,"fresh":"memory"}'
+            '"max_frame_bytes":16777216,"window_bytes":1048576,"heartbeat_s":10.0,"heartbeat_timeout_s":25.0,'
+            '"features":["reliable"],"received":4,"fresh":"memory"}'
         ),
     ),
     (Bye("shutdown", "the server stops", 2.5), '{"code":"shutdown","message":"the server stops","retry_after_s":2.5}'),

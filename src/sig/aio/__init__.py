@@ -4,6 +4,7 @@ Listeners and request handlers may be `def` or `async def`; all of them run on t
 made. `trigger` is a plain call.
 """
 
+from .contract import Contract, EventOf
 from .iterators import Events
 from .network import ClientRouter, ServerRouter, connect, serve
 from .pending import Pending
@@ -12,6 +13,8 @@ from .sender import Sender, SenderView, Signal
 
 __all__ = [
     "ClientRouter",
+    "Contract",
+    "EventOf",
     "Events",
     "Pending",
     "Router",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 from sig.callables import describe
+from sig.contract import Contract
 from sig.drivers.running import LoopRuntime
 from sig.errors import InvalidArgument
 from sig.hub import Hub, Name, name_of
@@ -29,6 +30,7 @@ from .pending import Pending
 from .sender import Sender, SenderView, Signal
 
 F = TypeVar("F", bound=Callback)
+C = TypeVar("C", bound=Contract)
 T = TypeVar("T")
 
 
@@ -146,6 +148,12 @@ class Router(Hub):
 
     # Sending
 
+    @overload
+    def add_sender(
+        self, sender: str, events: C, *, retain: bool | Iterable[str] = (), loop: Any = None
+    ) -> Pending[C]: ...
+
+    @overload
     def add_sender(
         self,
         sender: str,
@@ -154,7 +162,17 @@ class Router(Hub):
         *,
         retain: bool | Iterable[str] = (),
         loop: Any = None,
-    ) -> Pending[Sender]:
+    ) -> Pending[Sender]: ...
+
+    def add_sender(
+        self,
+        sender: str,
+        events: str | Iterable[str] | Mapping[str, object] | Contract = (),
+        requests: Requests | None = None,
+        *,
+        retain: bool | Iterable[str] = (),
+        loop: Any = None,
+    ) -> Pending[Any]:
         """Register a sender; arguments and errors as `sig.Router.add_sender`."""
         return self._pending(self._adding(sender, events, requests, retain, loop))
 

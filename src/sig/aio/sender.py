@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from sig.contract import Contract, proxy
 from sig.errors import UnknownEvent
 from sig.info import Received
 from sig.sender import Owned, View
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .router import Router
 
 F = TypeVar("F", bound=Callback)
+C = TypeVar("C", bound=Contract)
 
 
 class Signal(PlainSignal):
@@ -70,6 +72,13 @@ class SenderView(View):
         """Ask this sender without waiting; see `Router.start_request`."""
         future: asyncio.Future[Any] = self._router.start_request(self._name, method, params, type=type, timeout=timeout)
         return future
+
+    def typed(self, contract: type[C], *, timeout: float | None = None) -> C:
+        """A proxy of this sender: its events are listened to, and its methods ask, awaited, as the contract says.
+
+        `timeout` is that of each request. No I/O; raises `InvalidArgument` for what is no contract.
+        """
+        return proxy(self, contract, timeout)
 
     async def last(self, event: str) -> Received | None:
         """The retained value of an event; see `Router.last`."""

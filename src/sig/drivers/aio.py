@@ -32,6 +32,8 @@ class Wire:
 
     ours: bool = False
     """Whether it leads to the router of this process, not to a client."""
+    inside: bool = False
+    """Whether the other end is in this process: it cannot be gone without a word."""
 
     @property
     def full(self) -> bool:
@@ -99,7 +101,7 @@ class ServerDriver:
 
     def attach(self, wire: Wire, address: str, identity: str | None = None) -> Connection:
         """A link has come up; `identity` is who the other end is known to be."""
-        connection = self.core.accept(time.monotonic(), address)
+        connection = self.core.accept(time.monotonic(), address, vanishes=not wire.inside)
         connection.identity = identity
         self._wires[connection] = wire
         self._clients += not wire.ours

@@ -243,7 +243,10 @@ class ClientDriver:
             self.core.handle_timeout(time.monotonic())
             self._pump()
             self._watch()
+            over = self.core.closed and not self._leaving
         self._complete()
+        if over:
+            self.lost(ConnectionLost("the server is silent"))  # the core has said so, in more words
 
     def _watch(self) -> None:
         """Have `_on_time` called at the next deadline. The lock is held."""

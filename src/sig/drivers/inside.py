@@ -28,6 +28,8 @@ class InsideLink(ReadsByItself, Wire):
         ours: whether the router is the server's own.
     """
 
+    inside = True
+
     def __init__(self, driver: ServerDriver, post: Callable[..., object], *, ours: bool = True) -> None:
         self.ours: bool = ours
         self._server = driver

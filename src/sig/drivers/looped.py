@@ -80,6 +80,7 @@ class LoopDriver(ClientDriver):
             try:
                 async with asyncio.timeout(timeout):
                     await self._opened
+                self._watch()
             except TimeoutError:
                 raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s") from None
         except BaseException:

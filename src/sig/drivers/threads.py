@@ -131,6 +131,8 @@ class ThreadsDriver(ClientDriver):
             if not self._opened.wait(timeout):
                 raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s")
             self._opened.result()
+            with self._lock:
+                self._watch()
         except BaseException:
             self.close(0)
             if self._link is None:

@@ -8,7 +8,7 @@ Sans-I/O: no socket, no thread, no clock; `now` is passed in. What arrives and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -72,11 +72,13 @@ from sig.protocol.frames import (
     check_payload,
     pack,
 )
+from sig.protocol.heartbeat import accepted
 from sig.protocol.outbox import Counts
 from sig.protocol.outgoing import Outgoing
 from sig.protocol.peer import Peer
 
 VERSION: Final = 1
+_DEFAULTS: Final = Limits()
 _EVENT: Final = Kind.EVENT.value
 
 # Sender, method, and when it was asked.
@@ -158,6 +160,8 @@ class ClientCore(Peer):
         name: for the server's logs and lists.
     """
 
+    other: ClassVar[str] = "the server"
+
     def __init__(self, limits: Limits, codecs: Mapping[str, Codec], *, name: str = "") -> None:
         super().__init__(limits)
         self.max_frame_bytes: int = limits.max_frame_bytes
@@ -180,6 +184,7 @@ class ClientCore(Peer):
         self._request_routes: dict[str, int] = {}
         self._foreign: dict[int, Codec] = {}  # by those of these that are in another codec than `codec`
         self._now = 0.0
+        self._beat_due: float | None = None
         self._left = False
         self._put(
             pack(
@@ -189,6 +194,8 @@ class ClientCore(Peer):
                         versions=[VERSION],
                         codecs=list(codecs),
                         name=name,
+                        heartbeat_s=_wish(limits.heartbeat_s, _DEFAULTS.heartbeat_s),
+                        heartbeat_timeout_s=_wish(limits.heartbeat_timeout_s, _DEFAULTS.heartbeat_timeout_s),
                         max_frame_bytes=limits.max_frame_bytes,
                     )
                 ),
@@ -233,6 +240,11 @@ class ClientCore(Peer):
         With its number, `CLOSED` when there is none, `UNHEARD` when nobody listens: then nothing need be sent.
         """
         self._outlets[sender, event] = changed
+
+    def requests_schema(self, sender: str) -> bytes | None:
+        """What the server told of the types of a sender's requests: JSON; `None` where these are not known."""
+        route = self._routes.get(self._request_routes.get(sender, 0))
+        return None if route is None else bytes(route.schema) or b"{}"
 
     def close_outlets(self, sender: str, events: Iterable[str]) -> None:
         """Send no more of these events, whatever the server knows yet."""
@@ -410,14 +422,18 @@ class ClientCore(Peer):
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""
-        deadlines = [d for d in (self.calls.next_deadline(), self._control.next_deadline()) if d is not None]
+        beat = None if self.closed else self._beat_due
+        deadlines = [d for d in (self.calls.next_deadline(), self._control.next_deadline(), beat) if d is not None]
         return min(deadlines, default=None)
 
     def handle_timeout(self, now: float) -> None:
-        """Time has passed: calls that were not answered in time fail."""
+        """Time has passed: calls that were not answered in time fail, and a link where nothing comes any more."""
         self._now = now
         self.calls.handle_timeout(now)
         self._control.handle_timeout(now)
+        if self.rhythm is not None and self._beat_due is not None and now >= self._beat_due and not self.closed:
+            self._beat_due = now + self.rhythm.period_s
+            self.beat()
 
     def receive_at(self, data: bytes | memoryview, now: float) -> None:
         """Bytes from the link."""
@@ -462,6 +478,9 @@ class ClientCore(Peer):
         self.codecs = agreed
         self.codec = self.outgoing.codec = next(iter(agreed.values()))
         self.opened = True
+        self.rhythm = accepted(self.limits, welcome.heartbeat_s, welcome.heartbeat_timeout_s)
+        if self.rhythm is not None:
+            self._beat_due = self._now + self.rhythm.period_s
         self.max_frame_bytes = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
         self._reader.max_frame_bytes = self.limits.max_frame_bytes
         self.outgoing.max_frame_bytes = self.max_frame_bytes
@@ -617,6 +636,11 @@ _HANDLERS: Final[dict[int, Callable[[ClientCore, Frame], None]]] = {
     Kind.CANCEL: ClientCore._cancel,
     Kind.PEER_GONE: ClientCore._peer_gone,
 }
+
+
+def _wish(value: float, default: float) -> float | None:
+    """What to ask the server for: nothing, where nobody here has asked for anything."""
+    return None if value == default else value
 
 
 # Of a sentence that does not fit, so much is told.

@@ -6,7 +6,7 @@ Sans-I/O: no socket, no thread, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Raw
 
@@ -150,7 +150,9 @@ class Connection(Peer):
     """The server's end of one link."""
 
     __slots__ = (
+        "_asked",
         "_asked_bytes",
+        "_run_bytes",
         "_spent",
         "_unfit",
         "address",
@@ -174,6 +176,8 @@ class Connection(Peer):
         "window_bytes",
     )
 
+    other: ClassVar[str] = "the client"
+
     def __init__(self, server: ServerCore, number: int, address: str, deadline: float) -> None:
         super().__init__(server.limits, number)
         self.server: ServerCore = server
@@ -191,7 +195,11 @@ class Connection(Peer):
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
-        self._asked_bytes = 0  # of the requests in the outbox
+        # What it is asked comes in runs, and a run stands in the outbox in one piece: the one that is not there yet. It
+        # is put there before anything else.
+        self._asked: list[bytes] = []
+        self._run_bytes = 0
+        self._asked_bytes = 0  # of all that it is asked
         self.events_in: int = 0
         self.events_out: int = 0
         self.window_bytes: int = 0
@@ -228,6 +236,8 @@ class Connection(Peer):
     def share(self, frames: Frames) -> None:
         """Append frames of events, which others get too; the oldest are shed where there are too many."""
         if not self.closed:
+            if self._asked:
+                self._gather()
             outbox = self.outbox
             outbox.share(frames)
             if not outbox.held:  # else its link will ask when it takes more
@@ -248,11 +258,13 @@ class Connection(Peer):
         beside = 0 if self.closed else unwritten + self._reply_bytes + len(self._first)
         self.server.budget.used += beside - self.beside
         self.beside = beside
+        self._gather()
         self.outbox.hold_up(self.server.budget)
 
     def lose(self, counts: Counts, reason: str) -> None:
         """Append the news that events are missing here."""
         if not self.closed:
+            self._gather()
             for route, missed in counts:
                 self.outbox.put_loss(route, missed, reason)
                 self._unfit += missed
@@ -285,12 +297,25 @@ class Connection(Peer):
 
         Who is asked more than it reads is not to blame: its link lives, and whoever asks is told.
         """
-        if self._asked_bytes and self._asked_bytes + len(frame) > self.limits.link_drop_bytes:
+        size = len(frame)
+        if self._asked_bytes and self._asked_bytes + size > self.limits.link_drop_bytes:
             return False
         if not self.closed:
-            self._asked_bytes += len(frame)
-            self._put(frame)
+            self._asked_bytes += size
+            self._run_bytes += size
+            self._asked.append(frame)
+            if self._run_bytes > _RUN_BYTES or self.outbox.held:
+                self._gather()
+            self.server.dirty[self] = None
         return True
+
+    def _gather(self) -> None:
+        """What it is asked takes its place in order."""
+        frames = self._asked
+        if frames:
+            self.outbox.put(b"".join(frames), self._run_bytes, len(frames))
+            frames.clear()
+            self._run_bytes = 0
 
     def result(self, call: int, value: object) -> None:
         """Answer a call. An answer that would cost the link for its size becomes an error."""
@@ -306,19 +331,21 @@ class Connection(Peer):
         self.put(pack(Kind.RESULT, encode_control(to_wire(error)), flags=RESULT_ERR, route=call))
 
     def _put(self, frame: bytes) -> None:
+        self._gather()
         self.outbox.put(frame, len(frame))
         self._touch()
 
     def _ordered(self, limit: int) -> Sequence[bytes]:
+        self._gather()
         taken = self.outbox.take_some(limit)
         frames: list[bytes] = []
         for entry in taken:
             if (frame := entry.item) is not None:
                 frames.append(frame)
+                if entry.frames > 1:
+                    self._count_out(entry.frames - 1)
                 if entry.events:
                     self.events_out += entry.events
-                    if entry.frames > 1:
-                        self._count_out(entry.frames - 1)
                 elif frame[_KIND_AT] in _ASKED:
                     self._asked_bytes -= len(frame)
             else:
@@ -329,13 +356,15 @@ class Connection(Peer):
     def _discard(self) -> None:
         super()._discard()
         self.outbox.clear()
-        self._asked_bytes = 0
+        self._asked.clear()
+        self._asked_bytes = self._run_bytes = 0
         self.server.budget.used -= self.beside
         self.beside = 0
 
     def _close(self) -> None:
+        if not self.closed:  # it may come by here again when the link is down
+            self.server.ended[self] = None
         super()._close()
-        self.server.ended[self] = None
 
     def _touch(self) -> None:
         self.server.dirty[self] = None
@@ -359,4 +388,6 @@ _LARGEST: Final = 0xFFFF_FFFF  # a length that no frame exceeds
 _HELLO: Final = Kind.HELLO.value
 _EVENT: Final = Kind.EVENT.value
 _KIND_AT: Final = 4  # in a header
+# Requests that wait in one piece: little beside what may wait for a link, which is given its pieces one by one.
+_RUN_BYTES: Final = 64 * 1024
 _ASKED: Final = (Kind.REQUEST.value, Kind.CANCEL.value)

@@ -69,9 +69,9 @@ class Outbox(Generic[T]):
         """All that waits."""
         return self.event_bytes + self.other_bytes
 
-    def put(self, item: T, size: int) -> None:
+    def put(self, item: T, size: int, frames: int = 1) -> None:
         """Append what may not be dropped."""
-        self._append(Entry(item, size))
+        self._append(Entry(item, size, frames=frames))
         self.other_bytes += size
 
     def put_events(self, item: T, size: int, counts: Counts) -> None:

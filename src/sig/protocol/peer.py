@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from sig.constants import Limits
-from sig.errors import Overloaded, ProtocolError, RemoteProtocolError, SigError
+from sig.errors import ConnectionLost, Overloaded, ProtocolError, RemoteProtocolError, SigError
 from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
 from sig.protocol.bodies import pack_ping, unpack_ping
 from sig.protocol.frames import HEADER, PREFACE, Frame, FrameReader, FramingError, Kind, pack
+from sig.protocol.heartbeat import Rhythm, own_rhythm
 
 _EVENT: Final = Kind.EVENT.value
+# Whose answer it is matters to nobody.
+_PING: Final = pack_ping(bytes(8))
 
 # Of what the other end says, so much stands in errors and logs.
 _LONGEST_WORDS: Final = 500
@@ -29,9 +32,12 @@ class Peer:
     # its instances is slower by a third.
     __slots__ = (
         "_first",
+        "_heard",
+        "_quiet",
         "_reader",
         "_replies",
         "_reply_bytes",
+        "_said",
         "bytes_in",
         "bytes_out",
         "closed",
@@ -43,7 +49,10 @@ class Peer:
         "limits",
         "max_frame_bytes",
         "opened",
+        "rhythm",
     )
+    other: ClassVar[str] = "the other end"
+    """What it is called in a sentence."""
 
     def __init__(self, limits: Limits, number: int = 0) -> None:
         """`number`: of the other end, written into what it asks of others, so that they know whom to answer."""
@@ -64,7 +73,11 @@ class Peer:
         self.bytes_out: int = 0
         self.frames_in: int = 0
         self.frames_out: int = 0
-        """Frames handed out, but for PONG, CREDIT and a last word."""
+        """Frames handed out, but for PING, PONG, CREDIT and a last word."""
+        self.rhythm: Rhythm | None = own_rhythm(limits)
+        """Of the heartbeat; `None`: there is none."""
+        self._quiet = 0  # how many periods have gone by since anything has come
+        self._heard = self._said = 0  # `bytes_in` and `bytes_out` when the last began
         self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True, peer=number)
         # What leaves before all that waits in order: the preface, PONGs and the last word; then REPLYs.
         self._first = bytearray(PREFACE)
@@ -114,6 +127,36 @@ class Peer:
             self._put(pack(Kind.BYE, encode_control(Bye(code, message, retry_after_s))))
             self._close()
 
+    @property
+    def vanished(self) -> bool:
+        """Whether it closed since nothing came any more."""
+        return self.rhythm is not None and self._quiet >= self.rhythm.patience
+
+    def beat(self) -> None:
+        """A period of the heartbeat is over. Call it on a link that is open and has one.
+
+        Each end speaks by itself, not only when it is asked. Else where much leaves slowly, and the PING behind it,
+        whoever reads all that would be taken for dead.
+        """
+        silent = self.bytes_out == self._said
+        self._said = self.bytes_out
+        if self.bytes_in != self._heard:
+            self._heard = self.bytes_in
+            self._quiet = 0
+        else:
+            self._quiet += 1
+        rhythm = self.rhythm
+        if rhythm is not None and self._quiet >= rhythm.patience:
+            self.cut(
+                ConnectionLost(
+                    f"nothing has come from {self.other} for {rhythm.patience * rhythm.period_s:g} s: it hangs, or the "
+                    f"way to it is broken (heartbeat_timeout_s={rhythm.timeout_s:g})"
+                )
+            )
+        elif silent or self._quiet > 1:
+            self._first += _PING
+            self._touch()
+
     def data_to_send(self, limit: int) -> bytes:
         """What leaves now: at least one frame if there is any, and not much more than `limit` bytes."""
         first, replies = self._first, self._replies
@@ -127,6 +170,11 @@ class Peer:
             return data
         frames: list[bytes] = []
         size = len(first)
+        if self._reply_bytes <= limit:  # as nearly always, all of them leave
+            frames += replies
+            replies.clear()
+            size += self._reply_bytes
+            self._reply_bytes = 0
         while replies and size < limit:
             frames.append(replies.popleft())
             size += len(frames[-1])

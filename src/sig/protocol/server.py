@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from math import inf
 from typing import Any, Final, Literal
 from weakref import WeakValueDictionary
 
@@ -66,6 +67,7 @@ from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Audience, Connection, Held, LinkSubscription, Route, Waiting
 from sig.protocol.forward import Forwarder
 from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
+from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.outbox import Counts
 from sig.protocol.statistics import Statistics
 
@@ -105,6 +107,8 @@ class ServerCore:
         self.connections: dict[int, Connection] = {}
         self.refused: int = 0
         """Links turned away: too many, or a handshake that failed."""
+        self.vanished: int = 0
+        """Links given up since nothing came from the other end any more."""
         self._node = node
         self._epoch = epoch
         self._wall_offset = wall_offset
@@ -117,6 +121,7 @@ class ServerCore:
         self._senders: dict[str, Held] = {}
         self._routes: dict[int, Route] = {}
         self._waiting: dict[Waiting, None] = {}  # in order of their deadlines
+        self._rounds: Rounds[Connection] = Rounds()
         self.budget: Budget = Budget(limits.memory_bytes)
         self.windows: Windows = Windows(
             limits.memory_bytes // 2, largest=limits.send_window_bytes, clients=limits.max_connections
@@ -148,10 +153,12 @@ class ServerCore:
 
     # Links
 
-    def accept(self, now: float, address: str) -> Connection:
-        """A link has come up."""
+    def accept(self, now: float, address: str, *, vanishes: bool = True) -> Connection:
+        """A link has come up; `vanishes`: its other end may be gone without a word."""
         self._now = now
         connection = Connection(self, self._number(), address, now + self.limits.handshake_timeout_s)
+        if not vanishes:
+            connection.rhythm = None
         connection._touch()
         if self._closing:
             self.refused += 1
@@ -206,9 +213,13 @@ class ServerCore:
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""
-        first = next(iter(self._pending)).deadline if self._pending else None
-        answer = next(iter(self._waiting)).deadline if self._waiting else None
-        return min((deadline for deadline in (first, answer) if deadline is not None), default=None)
+        # Asked whenever something has been read.
+        due = self._rounds.due
+        if self._pending:
+            due = min(due, next(iter(self._pending)).deadline)
+        if self._waiting:
+            due = min(due, next(iter(self._waiting)).deadline)
+        return None if due == inf else due
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
@@ -220,6 +231,10 @@ class ServerCore:
             connection.fail(HandshakeRefused(f"no handshake within {limit:g} s: send HELLO first"))
         while self._waiting and (first := next(iter(self._waiting))).deadline <= now:
             self._answer(first)  # an owner that answers nothing must not keep others from listening
+        if self._rounds.due <= now:
+            for connection in self._rounds.take(now):
+                if not connection.closed:
+                    connection.beat()
         self._settle()
 
     def allowed(self, identity: object, action: str, sender: str, name: str) -> bool:
@@ -240,6 +255,8 @@ class ServerCore:
             connection = next(iter(self.ended))
             del self.ended[connection]
             self._pending.pop(connection, None)
+            self._rounds.leave(connection)
+            self.vanished += connection.vanished
             if connection.error is not None and not connection.opened:
                 self.refused += 1
             for subscription in connection.subscriptions.values():
@@ -251,9 +268,8 @@ class ServerCore:
             if connection.window_bytes:
                 self.windows.give_back(connection.window_bytes)
                 connection.window_bytes = 0
-            reason = "closed" if connection.farewell is not None else "shutdown" if self._closing else "lost"
             for held in list(connection.held.values()):
-                self._release(held, reason)
+                self._release(held, self._reason(connection))
             gone = pack_peer_gone(connection.number)
             for owner in connection.called:
                 owner.asked_by.pop(connection, None)
@@ -263,6 +279,12 @@ class ServerCore:
             connection.called.clear()
             connection.asked_by.clear()
             self._relieve()
+
+    def _reason(self, connection: Connection) -> str:
+        """Why its senders leave, for whoever listens to that."""
+        if connection.farewell is not None:
+            return "closed"
+        return "timeout" if connection.vanished else "shutdown" if self._closing else "lost"
 
     def _relieve(self) -> None:
         """Keep no more than we may: events go, and where there are none left links that do not read."""
@@ -294,6 +316,10 @@ class ServerCore:
         if hello.max_frame_bytes is not None:
             connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
         connection.window_bytes = self.windows.first
+        rhythm = connection.rhythm
+        if rhythm is not None:
+            rhythm = connection.rhythm = granted(self.limits, hello.heartbeat_s, hello.heartbeat_timeout_s)
+            self._rounds.enter(connection, rhythm.period_s, self._now)
         welcome = Welcome(
             version=VERSION,
             codecs=list(connection.codecs),
@@ -303,7 +329,8 @@ class ServerCore:
             session=f"{self._random64():016x}{self._random64():016x}{self._random64():016x}{self._random64():016x}",
             max_frame_bytes=self.limits.max_frame_bytes,
             window_bytes=connection.window_bytes,
-            heartbeat_s=0.0,
+            heartbeat_s=0.0 if rhythm is None else rhythm.heartbeat_s,
+            heartbeat_timeout_s=0.0 if rhythm is None else rhythm.timeout_s,
         )
         # Not `put`: it still comes under the limit that holds before login, and not under the client's own.
         connection._put(pack(Kind.WELCOME, encode_control(welcome)))
@@ -631,8 +658,10 @@ class ServerCore:
                     "send it in parts, or give the sender's client a larger max_frame_bytes"
                 )
             elif owner.put_asked(frame.data):  # who asks stands in it since it was read
-                connection.called[owner] = connection.called.get(owner, 0) + 1
-                owner.asked_by[connection] = None
+                owed = connection.called.get(owner, 0)
+                connection.called[owner] = owed + 1
+                if not owed:
+                    owner.asked_by[connection] = None
                 return
             else:
                 error = Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")

@@ -41,6 +41,7 @@ class Statistics:
             events=sum(len(held.routes) for connection in connections for held in connection.held.values()),
             subscriptions=sum(len(connection.subscriptions) for connection in connections),
             refused=server.refused,
+            vanished=server.vanished,
             memory_bytes=server.budget.used,
             **self._add(dict(self._past), connections),
         )

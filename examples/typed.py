@@ -1,4 +1,4 @@
-"""Types: `type=` turns the data into a class of yours, and reports what does not fit."""
+"""Types: an annotation or `type=` turns the data into a class of yours, and reports what does not fit."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Reading:
 with sig.Router() as router:
     router.on_error = lambda failed: print(f"{type(failed.error).__name__}: {failed.error}")
 
-    @router.on("probe", "reading", type=Reading)
+    @router.on("probe", "reading")
     def show(info, reading: Reading):
         print(reading)
 

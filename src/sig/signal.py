@@ -273,6 +273,6 @@ _typed: dict[type[Signal], type[TypedSignal]] = {Signal: TypedSignal}
 def typed_class(plain: type[Signal]) -> type[TypedSignal]:
     """Signals of that class, with a type. A `trigger` of its own still comes first, and calls ours in the end."""
     if plain not in _typed:
-        # Behind the user's class, and before `Signal`.
-        _typed[plain] = type(f"Typed{plain.__name__}", (plain, TypedSignal), {"__module__": plain.__module__})
+        bases: tuple[Any, ...] = (plain, TypedSignal)  # ours behind the user's class, and before `Signal`
+        _typed[plain] = type(f"Typed{plain.__name__}", bases, {"__module__": plain.__module__})
     return _typed[plain]

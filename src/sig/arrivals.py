@@ -73,13 +73,21 @@ class RoutePlan(Plan):
         super().mark_stale()
         self.listeners = None
         self.decoding.unheard(self._number)
+        self._arrivals.fitted.pop(self._number, None)
         self._arrivals.entries[self._number] = self._late, self.info
 
     def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
         retained = super().rebuild(subscriptions)
         self.listeners = self.counted = subscriptions
-        self.decoding.heard(self._number, [subscription.kind for subscription in subscriptions])
         calls = self._last_calls = self._calls
+        # One who listens alone is given what was decoded into the type as it is.
+        alone = subscriptions[0].fitted if len(subscriptions) == len(calls) == 1 else None
+        if alone is not None and calls[0] is subscriptions[0].call:
+            self._arrivals.fitted[self._number] = alone, self.info
+        else:
+            alone = None
+        kinds = [subscription.kind for subscription in subscriptions]
+        self.decoding.heard(self._number, kinds, unlooked=alone is not None)
         self._arrivals.entries[self._number] = calls[0] if len(calls) == 1 else partial(_walk, self, calls), self.info
         return retained
 
@@ -93,7 +101,7 @@ class RoutePlan(Plan):
 
     def fail(self, call: Callback, error: Exception) -> None:
         """A listener raised."""
-        self._failed(call, error)
+        self._failed(next((s.call for s in self.counted if s.fitted is call), call), error)
 
     @raises_to_trigger
     def _late(self, info: Info, data: object) -> None:
@@ -127,6 +135,17 @@ def _nobody(info: Info, data: object) -> None:
     """For a route that has gone."""
 
 
+class _Fitted(dict[int, Entry]):
+    """The same for data that has the type it should have, where that is something else."""
+
+    def __init__(self, entries: _Entries) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def __missing__(self, number: int) -> Entry:
+        return self._entries[number]
+
+
 class _Entries(dict[int, Entry]):
     """What is called with which info, by route."""
 
@@ -142,7 +161,8 @@ class Arrivals:
 
     def __init__(self, router: Linked, codecs: Mapping[str, Codec]) -> None:
         self.router = router
-        self.entries: dict[int, Entry] = _Entries()
+        self.entries: _Entries = _Entries()
+        self.fitted: _Fitted = _Fitted(self.entries)
         self.wall: float = 0.0
         """When the server accepted the batch under way: seconds since the epoch."""
         self._decodings = {name: Decoding(codec) for name, codec in codecs.items()}
@@ -171,6 +191,7 @@ class Arrivals:
                 with self.router._lock:
                     self.router._index.remove_target(plan)
                     self.entries.pop(news.number, None)
+                    self.fitted.pop(news.number, None)
                     plan.decoding.unheard(news.number)
         elif isinstance(news, Presence):
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
@@ -241,7 +262,8 @@ class Arrivals:
             left = iter(())
         routes = repeat(news.frame.route) if batch.routes is None else batch.routes
         # Looked up event by event: one listener may close another, or register one.
-        for (call, info), value in zip(map(self.entries.__getitem__, routes), left, strict=False):
+        entries = self.fitted if decoding.typed else self.entries
+        for (call, info), value in zip(map(entries.__getitem__, routes), left, strict=False):
             try:
                 call(info, value)
             except Exception as error:

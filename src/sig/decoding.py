@@ -18,15 +18,21 @@ class Decoding:
 
     def __init__(self, codec: Codec) -> None:
         self.codec: Codec = codec
+        self.typed: bool = False
+        """Whether the last batch was decoded into types."""
         self._typed: dict[int, Codec] = {}  # by route, of those where everybody names the same type
-        self._codecs: dict[type, Codec | None] = {}  # by type: routes of one type share one
+        self._codecs: dict[Any, Codec | None] = {}  # by type: routes of one type share one
 
-    def heard(self, route: int, kinds: Sequence[Any]) -> None:
-        """Those who listen on a route want these types; `None` is plain data."""
+    def heard(self, route: int, kinds: Sequence[Any], *, unlooked: bool = False) -> None:
+        """Those who listen on a route want these types; `None` is plain data.
+
+        Args:
+            unlooked: whether what is decoded into a type is not looked at again.
+        """
         kind = kinds[0] if kinds else None
         codec = None
         # Others would be looked at once more by each listener, who could not tell them from plain data.
-        if recognised(kind) and all(other is kind for other in kinds):
+        if kind is not None and (unlooked or recognised(kind)) and all(other is kind for other in kinds):
             if kind not in self._codecs:
                 self._codecs[kind] = self.codec.typed(kind)
             codec = self._codecs[kind]
@@ -47,9 +53,11 @@ class Decoding:
         Raises:
             InvalidData: it cannot be decoded.
         """
+        self.typed = False
         if self._typed:
             values = self._into_types(payloads, lens, count, route, routes)
             if values is not None:
+                self.typed = True
                 return values
         return batch_decode(self.codec, payloads, lens, count)
 

@@ -71,6 +71,7 @@ class Subscription:
         "closed",
         "detached",
         "event",
+        "fitted",
         "kind",
         "on_close",
         "options",
@@ -101,6 +102,7 @@ class Subscription:
         self.kind: Any = kind_said(callback, 1) if options.type is None else kind_of(options.type)
         """The type that the data becomes; `None` for as it comes."""
         self.call: Callback = callback  # what plans call: the callback itself where nothing stands between
+        self.fitted: Callback | None = None  # what may be called with data of that type, if that is something else
         if options is not DEFAULTS or self.kind is not None or is_async(callback):
             self.call = self._chain(callback)
 
@@ -196,9 +198,9 @@ class Subscription:
             raise InvalidArgument(f"when_full={o.when_full!r} is unknown: choose one of {', '.join(POLICIES)}")
         if o.on_gap is not None:
             check_callable(o.on_gap, "info", "gap")
-        call = self._weak(callback) if o.weak else callback
+        call = plain = self._weak(callback) if o.weak else callback
         if self.kind is not None:
-            call = self._typed(call)
+            call = typed = self._typed(call)
         if o.once:
             call = self._closing(call)
         loop = self._consumer_loop = self._loop(callback) if is_async(callback) else None
@@ -212,7 +214,10 @@ class Subscription:
                 overflow=lambda: self._end("its queue was full (when_full='disconnect')"),
             )
             call = self._entering(self._mailbox, loop)
-        return self._first(call) if o.once else call
+        call = self._first(call) if o.once else call
+        if self.kind is not None and call is typed:
+            self.fitted = plain
+        return call
 
     def _loop(self, callback: Callback) -> object:
         loop = self.options.loop if self.options.loop is not None else self._router._runtime.running_loop()

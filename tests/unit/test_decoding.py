@@ -128,3 +128,15 @@ def test_what_cannot_be_read_at_all_is_invalid(codec: Codec) -> None:
     decoding.heard(1, [Reading])
     with pytest.raises(InvalidData):
         decoding.batch(b"\xc1", (1,), 1, 1, None)
+
+
+def test_any_type_is_decoded_into_where_nobody_looks_again(codec: Codec) -> None:
+    decoding = Decoding(codec)
+    decoding.heard(1, [dict[str, int]], unlooked=True)
+    assert decoded(decoding, DEEP, DEEP) == [DEEP, DEEP]
+    assert decoding.typed is (codec in (JSON, MSGPACK))
+    assert decoded(decoding, COLD) == [COLD]  # does not fit
+    assert not decoding.typed
+    decoding.heard(1, [dict[str, int]])
+    decoded(decoding, DEEP)
+    assert not decoding.typed

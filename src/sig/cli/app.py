@@ -8,7 +8,21 @@ from typing import Literal
 from cyclopts import App, CycloptsError
 
 import sig
-from sig.cli import certs, demo, errors, limits, listen, output, request, senders, serve, stats, trigger
+from sig.cli import (
+    certs,
+    check,
+    demo,
+    errors,
+    limits,
+    listen,
+    output,
+    request,
+    schema,
+    senders,
+    serve,
+    stats,
+    trigger,
+)
 
 app: App = App(
     name="sig",
@@ -28,7 +42,7 @@ app: App = App(
 Exit codes:
 
       0  done, or answered
-      1  the handler failed
+      1  the handler failed, or `sig check` found a difference
       2  the command was written wrong
       3  not connected
       4  no answer in time
@@ -68,6 +82,8 @@ _COMMANDS: tuple[tuple[Callable[..., int], str], ...] = (
     (trigger.trigger, trigger.EXAMPLES),
     (request.request, request.EXAMPLES),
     (senders.senders, senders.EXAMPLES),
+    (schema.schema, schema.EXAMPLES),
+    (check.check, check.EXAMPLES),
     (stats.stats, stats.EXAMPLES),
     (certs.certs, certs.EXAMPLES),
     (demo.demo, demo.EXAMPLES),

@@ -16,22 +16,13 @@ FACES = ("blocking", "asyncio", "mixed")
 OF_VALUES = ("delivery", "calls.answers_", "calls.errors_", "calls.what_cannot_be_sent_")
 
 
-# Promises that are not kept yet, with what is wrong.
-_UNBOUNDED = "what waits for a client of this process whose loop is blocked is in no queue with a bound"
-KNOWN = {
-    f"local-{face}-json-bytes.one_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many": _UNBOUNDED
-    for face in ("asyncio", "mixed")
-}
-
-
 def cases() -> Iterator[object]:
     for carrier in CARRIERS:
         for face in FACES:
             for check in carrier_checks(face):
                 for codec in CODECS if face == "mixed" and check.name.startswith(OF_VALUES) else ("json",):
                     name = f"{carrier}-{face}-{codec}-{check.name}"
-                    marks = [pytest.mark.xfail(reason=KNOWN[name])] if name in KNOWN else []
-                    yield pytest.param(carrier, codec, check, id=name, marks=marks)
+                    yield pytest.param(carrier, codec, check, id=name)
 
 
 @pytest.mark.timeout(60)

@@ -92,8 +92,9 @@ class MediumClient(ClientCarrier):
     # ClientCarrier
 
     def link(self, limits: Limits, timeout: float) -> Link:
+        medium = self._opened(timeout)
         layer = self._layer(limits)
-        link = MediumLink(self._opened(timeout), limits.write_stall_s, ticks=layer is not None)
+        link = MediumLink(medium, limits.write_stall_s, ticks=layer is not None)
         return link if layer is None else LayeredLink(link, layer)
 
     async def link_awaited(self, limits: Limits, timeout: float) -> Link:

@@ -17,6 +17,8 @@ from sig.errors import ConnectionLost
 from sig.protocol.connection import Connection
 
 _ADDRESS: Final = "local"
+# So much may be under way to another loop; the rest waits at the server, where the oldest can be dropped.
+_ENOUGH: Final = 256 * 1024
 
 
 class InsideLink(ReadsByItself, Wire):
@@ -113,8 +115,10 @@ class LoopInsideLink(InsideLink):
         loop = asyncio.get_running_loop()
         alike = loop is driver.loop
         super().__init__(driver, loop.call_soon if alike else driver.loop.call_soon_threadsafe, ours=ours)
+        self._alike = alike
         self._tell_here = loop.call_soon if alike else loop.call_soon_threadsafe
         self._ended = asyncio.Event()
+        self._under_way = 0  # bytes that another loop has not come to yet; the server's
 
     async def join(self, timeout: float) -> None:
         try:
@@ -122,6 +126,35 @@ class LoopInsideLink(InsideLink):
                 await self._ended.wait()
         except TimeoutError:
             pass  # its loop has other things to do
+
+    # The server's end
+
+    @property
+    def full(self) -> bool:
+        return self._under_way > _ENOUGH
+
+    @property
+    def unwritten(self) -> int:
+        return self._under_way
+
+    def write(self, data: bytes) -> None:
+        if self._alike:
+            super().write(data)
+        else:
+            self._under_way += len(data)
+            self._tell(self._take, data)
+
+    def _take(self, data: bytes) -> None:
+        """On this loop."""
+        self._user.received(data)
+        with suppress(RuntimeError):
+            self._post(self._taken, len(data))
+
+    def _taken(self, size: int) -> None:
+        full = self.full
+        self._under_way -= size
+        if full and not self.full and self._connection is not None:
+            self._server.pump(self._connection)
 
     def _tell(self, function: Callable[..., object], *args: object) -> None:
         try:

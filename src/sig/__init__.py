@@ -49,6 +49,7 @@ from sig.log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, 
 from sig.marks import on
 from sig.names import is_builtin_event, is_channel_name
 from sig.network import ClientRouter, ServerRouter, connect, serve
+from sig.requests import Request, current_request
 from sig.router import Router
 from sig.sender import Event, Sender, SenderView
 from sig.signal import Signal
@@ -103,6 +104,7 @@ __all__ = [
     "Received",
     "RemoteError",
     "RemoteProtocolError",
+    "Request",
     "RequestCancelled",
     "RequestFailed",
     "RequestTimeout",
@@ -123,6 +125,7 @@ __all__ = [
     "WouldDeadlock",
     "__version__",
     "connect",
+    "current_request",
     "hasChannelDecorator",
     "isBuiltinEvent",
     "is_builtin_event",

@@ -92,7 +92,8 @@ class Answers:
         if dropping.dropped or time.monotonic() >= news.deadline:
             raise RequestTimeout(sender, request.method, 0)  # nobody waits any more
         params = self._router._codec.decode(request.payload)
-        return held._handlers.begin(sender, request.method, params, Trail(request.hops, news.deadline, dropping))
+        trail = Trail(request.hops, news.deadline, dropping, request.peer)
+        return held._handlers.begin(sender, request.method, params, trail)
 
     def _go_on(self, news: RequestArrived, steps: Steps[object]) -> Steps[None]:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -15,6 +16,7 @@ from .errors import (
     InvalidArgument,
     LoopDetected,
     MethodNotFound,
+    RequestCancelled,
     RequestFailed,
     RequestsNotSupported,
     RequestTimeout,
@@ -49,11 +51,81 @@ class Trail(msgspec.Struct, frozen=True):
     """Where a request under way stands."""
 
     hops: int
+    """How many requests led here; 0 for what only may become one."""
     deadline: float
     dropping: Dropping | None = None
+    requester: int | None = None
+    """The number of the client that asks; `None` for this process."""
 
 
-_trail: ContextVar[Trail | None] = ContextVar("sig_request", default=None)
+# The request under way here, and the clock of its deadline.
+_under_way: ContextVar[tuple[Trail, Callable[[], float]] | None] = ContextVar("sig_request", default=None)
+
+
+class Request:
+    """The request that a handler is answering: what `sig.current_request()` returns. Any thread may hold it."""
+
+    __slots__ = ("_now", "_trail")
+
+    def __init__(self, trail: Trail, now: Callable[[], float]) -> None:
+        self._trail = trail
+        self._now = now
+
+    @property
+    def requester(self) -> int | None:
+        """Who asks: the number of a client at the server, as in its `stats()`; `None` for this very process."""
+        return self._trail.requester
+
+    @property
+    def remaining(self) -> float:
+        """For how many seconds the answer is still waited for."""
+        return max(0.0, self._trail.deadline - self._now())
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the answer any more: given up, the requester gone, or the time over."""
+        dropping = self._trail.dropping
+        return (dropping is not None and dropping.dropped) or self._now() >= self._trail.deadline
+
+    def check(self) -> None:
+        """Raise `RequestCancelled` if nobody waits any more: what a long handler calls now and then."""
+        if self.cancelled:
+            raise RequestCancelled("nobody waits for the answer to this request any more")
+
+    def __repr__(self) -> str:
+        who = "this process" if self.requester is None else f"client {self.requester}"
+        return f"<Request of {who}, {'cancelled' if self.cancelled else f'{self.remaining:.3g} s left'}>"
+
+
+def current_request() -> Request:
+    """The request that is being answered here: in its handler, and in whatever that calls on the same thread or task.
+
+    Raises `InvalidArgument` where there is none.
+    """
+    found = _under_way.get()
+    if found is None or not found[0].hops:
+        raise InvalidArgument(
+            "no request is being answered here: call sig.current_request() in its handler, and hand it to other threads"
+        )
+    return Request(*found)
+
+
+def under_way() -> bool:
+    """Whether what is asked here is asked on behalf of a request that is under way."""
+    return _under_way.get() is not None
+
+
+def aside(dropping: Dropping, now: Callable[[], float]) -> Context:
+    """The context of a request made here and walked on another thread: part of that under way here, if there is one.
+
+    It is given up with `dropping`, and with what it is part of.
+    """
+    outer, clock = _under_way.get() or (Trail(0, math.inf), now)
+    if outer.dropping is not None:
+        outer.dropping.then(dropping.drop)
+    context = copy_context()
+    context.run(_under_way.set, (Trail(outer.hops, outer.deadline, dropping), clock))
+    return context
 
 
 def next_hop(now: float, timeout: float, sender: str, method: str, limits: Limits = _DEFAULTS) -> Trail:
@@ -67,9 +139,10 @@ def next_hop(now: float, timeout: float, sender: str, method: str, limits: Limit
             f"timeout={timeout!r} of request {method!r} is out of bounds: "
             f"above 0 and at most {limits.request_timeout_max_s:g} seconds"
         )
-    outer = _trail.get()
-    if outer is None:
+    found = _under_way.get()
+    if found is None:
         return Trail(1, now + timeout)
+    outer = found[0]
     if outer.hops >= limits.request_hops:
         raise LoopDetected(
             f"request {method!r} of sender {sender!r} was passed on {outer.hops} times: it goes in circles"
@@ -214,19 +287,29 @@ class Handlers:
         arguments = (method, params) if whole else (params,)
         if waits or self._runtime.elsewhere:
             return Later(self._waiting(sender, method, handler, arguments, trail))
-        token = _trail.set(trail)
+        token = _under_way.set((trail, self._runtime.now))
         try:
             return call(*arguments)
         finally:
-            _trail.reset(token)
+            _under_way.reset(token)
 
     def _waiting(
         self, sender: str, method: str, handler: Handler, arguments: tuple[object, ...], trail: Trail
     ) -> Steps[object]:
-        token = _trail.set(trail)
+        dropping: Dropping | None = None
+        if not handler.waits:  # it cannot be cancelled, but told
+            dropping = Dropping()
+            if trail.dropping is not None:
+                trail.dropping.then(dropping.drop)
+            trail = msgspec.structs.replace(trail, dropping=dropping)
+        token = _under_way.set((trail, self._runtime.now))
         try:
-            if not handler.waits:
-                return (yield partial(self._runtime.call, handler.call, arguments))
+            if dropping is not None:
+                try:
+                    return (yield partial(self._runtime.call, handler.call, arguments))
+                except BaseException:
+                    dropping.drop()  # whoever waited may have given up
+                    raise
             if self._runtime.would_block(self.loop):
                 raise WouldDeadlock(
                     f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
@@ -239,7 +322,7 @@ class Handlers:
             except Expired:
                 raise RequestTimeout(sender, method, round(timeout, 3)) from None
         finally:
-            _trail.reset(token)
+            _under_way.reset(token)
 
 
 def _named(function: Callable[..., object]) -> tuple[str, Callable[..., object]]:

@@ -14,7 +14,7 @@ from .errors import InvalidArgument
 from .hub import Hub, Name, name_of
 from .info import Received, SenderInfo
 from .iterators import Events
-from .requests import Requests
+from .requests import Requests, aside, under_way
 from .runtime import Dropping
 from .sender import Sender, SenderView
 from .stats import Stats
@@ -317,15 +317,16 @@ class Router(Hub):
     ) -> Callable[[], object]:
         steps = self._requesting(sender, method, params, type, timeout)
         dropping = Dropping()
+        context = aside(dropping, self._runtime.now)
 
         def work() -> None:
             try:
                 if not dropping.dropped:
-                    done(walk(steps), None)
+                    done(context.run(walk, steps), None)
             except BaseException as error:
                 done(None, error)
 
-        self._runtime.submit(work)
+        self._runtime.submit(work, beyond=under_way())
         return dropping.drop
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.

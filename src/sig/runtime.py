@@ -73,8 +73,11 @@ class Runtime(Protocol):
         """A random number of 64 bits, never 0."""
         ...
 
-    def submit(self, function: Callable[[], object]) -> None:
-        """Run `function` soon on a thread of the router's executor. Never blocks."""
+    def submit(self, function: Callable[[], object], beyond: bool = False) -> None:
+        """Run `function` soon on a thread of the router's executor. Never blocks.
+
+        `beyond`: on one beyond the bound if need be, since those within may be waiting for it.
+        """
         ...
 
     def running_loop(self) -> object | None:

@@ -47,6 +47,24 @@ def test_work_runs_on_daemon_threads_of_the_pool_as_many_as_are_needed(pool: Poo
         assert work.done.wait(10)
 
 
+def test_what_the_threads_may_be_waiting_for_gets_one_beyond(pool: Pool) -> None:
+    works, beyond, late = [Work() for _ in range(2)], [Work() for _ in range(2)], Work()
+    for work in works:
+        pool.submit(work)
+        assert work.begun.wait(10)
+    for work in beyond:
+        pool.submit(work, beyond=True)
+    pool.submit(late)
+    for work in beyond:
+        assert work.begun.wait(10)
+    assert not late.begun.is_set()
+    works[0].end.set()
+    assert late.begun.wait(10)
+    for work in (*works, *beyond, late):
+        work.end.set()
+        assert work.done.wait(10)
+
+
 def test_an_idle_thread_is_used_again(pool: Pool) -> None:
     threads: list[int] = []
     idle = threading.Semaphore(0)

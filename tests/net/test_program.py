@@ -305,6 +305,23 @@ def types(stage: Stage) -> None:
     sender.trigger("both", Reading(3))
 
 
+def what_a_handler_is_told(stage: Stage) -> None:
+    router = stage.router
+
+    def look(params: object) -> object:
+        request = sig.current_request()
+        request.check()
+        return [0 < request.remaining <= LIMIT_S, request.cancelled]
+
+    def inner(params: object) -> object:
+        return router.request("s", "look", timeout=600)
+
+    router.add_sender("s", requests={"look": look, "inner": inner})
+    stage.attempt("look", lambda: router.request("s", "look", timeout=LIMIT_S))
+    stage.attempt("inner", lambda: router.request("s", "inner", timeout=LIMIT_S))
+    stage.attempt("nowhere", sig.current_request)
+
+
 def views(stage: Stage) -> None:
     """Everything that one does with somebody else's sender, before, while and after it is there."""
     view = stage.router.sender("s")
@@ -446,6 +463,7 @@ PROGRAMS: list[Program] = [
     listeners_that_fail,
     requests,
     types,
+    what_a_handler_is_told,
     views,
     names,
     who_is_there,

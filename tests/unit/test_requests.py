@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import pytest
 
 from sig.drivers.local import LocalRuntime
+from sig.drivers.running import LoopRuntime
 from sig.errors import (
     InvalidArgument,
     InvalidName,
@@ -24,8 +27,9 @@ from sig.errors import (
     RequestTimeout,
     WouldDeadlock,
 )
-from sig.requests import Handlers, Later, Trail, next_hop
-from sig.steps import walk
+from sig.requests import Handlers, Later, Request, Trail, aside, current_request, next_hop, under_way
+from sig.runtime import Dropping
+from sig.steps import walk, walk_awaiting
 
 T = TypeVar("T")
 
@@ -219,7 +223,8 @@ def test_a_plain_handler_runs_where_the_runtime_has_such_things_run_and_on_its_t
 
     made = Handlers([read, ask], Elsewhere(clock=Clock()))
     assert walk(made.answer("s", "read", 5, TRAIL)) == ("elsewhere", ("read", 5))
-    assert walk(made.answer("s", "ask", None, TRAIL)) == ("elsewhere", Trail(2, 130.0))
+    where, trail = cast("tuple[str, Trail]", walk(made.answer("s", "ask", None, TRAIL)))
+    assert (where, trail.hops, trail.deadline) == ("elsewhere", 2, 130.0)
 
 
 def test_only_what_has_to_be_waited_for_is_answered_later(loop: asyncio.AbstractEventLoop) -> None:
@@ -228,6 +233,118 @@ def test_only_what_has_to_be_waited_for_is_answered_later(loop: asyncio.Abstract
     answer = made.begin("s", "later", 5, TRAIL)
     assert isinstance(answer, Later)
     assert walk(answer.steps) == ("later", 5)
+
+
+# -- what a handler is told of its request -------------------------------------------------------
+
+
+def test_a_handler_sees_who_asks_and_how_long_the_answer_is_waited_for() -> None:
+    clock = Clock()
+    dropping = Dropping()
+
+    def look(params: object) -> object:
+        request = current_request()
+        first = (request.requester, request.remaining, request.cancelled, repr(request))
+        request.check()
+        clock.time = 129.0
+        second = (request.remaining, request.cancelled)
+        clock.time = 131.0
+        return first, second, (request.remaining, request.cancelled)
+
+    made = Handlers([look], LocalRuntime(clock=clock))
+    assert walk(made.answer("s", "look", None, Trail(1, 130.0, dropping, requester=7))) == (
+        (7, 30.0, False, "<Request of client 7, 30 s left>"),
+        (1.0, False),
+        (0.0, True),
+    )
+
+
+def test_a_handler_that_checks_ends_when_nobody_waits_any_more() -> None:
+    dropping = Dropping()
+    seen: list[Request] = []
+
+    def work(params: object) -> object:
+        seen.append(current_request())
+        dropping.drop()
+        seen[0].check()
+        raise AssertionError("it went on")
+
+    with pytest.raises(RequestCancelled, match="nobody waits for the answer to this request any more"):
+        walk(handlers([work]).answer("s", "work", None, Trail(1, 130.0, dropping)))
+    assert repr(seen[0]) == "<Request of this process, cancelled>"
+
+
+@pytest.mark.asyncio
+async def test_an_async_handler_sees_it_too() -> None:
+    async def look(params: object) -> object:
+        await asyncio.sleep(0)
+        return current_request().remaining
+
+    made = Handlers([look], LoopRuntime(clock=Clock()))
+    assert await walk_awaiting(made.answer("s", "look", None, TRAIL)) == 30.0
+
+
+@pytest.mark.parametrize("inside_handler", [False, True])
+def test_where_no_request_is_answered_there_is_none(inside_handler: bool) -> None:
+    def ask() -> None:
+        with pytest.raises(InvalidArgument, match=r"no request is being answered here: call sig.current_request\(\)"):
+            current_request()
+
+    if inside_handler:
+        thread = threading.Thread(target=lambda: inside(TRAIL, lambda: None))
+        thread.start()
+        thread.join()
+    ask()
+    with pytest.raises(InvalidArgument):
+        aside(Dropping(), lambda: 100.0).run(current_request)
+
+
+@pytest.mark.asyncio
+async def test_a_plain_handler_in_an_executor_is_told_when_whoever_asked_has_given_up() -> None:
+    begun, given_up, ended = asyncio.Event(), threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    seen: list[bool] = []
+
+    def work(params: object) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        given_up.wait(10)
+        seen.append(current_request().cancelled)
+        ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        made = Handlers([work], LoopRuntime(executor=pool))
+        trail = Trail(1, time.monotonic() + 60, Dropping())
+        task = asyncio.ensure_future(walk_awaiting(made.answer("s", "work", None, trail)))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        given_up.set()
+    assert ended.is_set()
+    assert seen == [True]
+
+
+# -- requests on other threads -------------------------------------------------------------------
+
+
+def test_what_is_asked_aside_is_part_of_what_is_under_way() -> None:
+    outer, own = Dropping(), Dropping()
+
+    def ask() -> tuple[Trail, bool]:
+        assert under_way()
+        return aside(own, lambda: 0.0).run(nested, 60), under_way()
+
+    trail, _ = inside(Trail(3, 110.0, outer), ask)
+    assert (trail.hops, trail.deadline, trail.dropping) == (4, 110.0, own)
+    outer.drop()
+    assert own.dropped
+
+
+def test_what_is_asked_aside_by_itself_can_be_given_up() -> None:
+    own = Dropping()
+    assert not under_way()
+    trail = aside(own, lambda: 0.0).run(nested)
+    assert (trail.hops, trail.deadline, trail.dropping) == (1, 105.0, own)
 
 
 # -- `async def` handlers ------------------------------------------------------------------------

@@ -5,8 +5,10 @@ What they do is in test_hub.py.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -111,6 +113,62 @@ def test_one_that_was_given_up_before_it_began_never_begins() -> None:
             run()
         assert other.result(0) is None
     assert asked == [2]
+
+
+@pytest.mark.asyncio
+async def test_an_async_handler_is_cancelled_when_it_is_given_up(router: sig.Router) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def forever(params: object) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    router.add_sender("s", requests=[forever])
+    call = router.start_request("s", "forever")
+    await begun.wait()
+    assert call.cancel()
+    await ended.wait()
+
+
+def test_a_handler_sees_that_it_is_given_up(router: sig.Router) -> None:
+    begun, given_up = threading.Event(), threading.Event()
+    seen: Future[bool] = Future()
+
+    def work(params: object) -> None:
+        begun.set()
+        given_up.wait(10)
+        seen.set_result(sig.current_request().cancelled)
+
+    router.add_sender("s", requests=[work])
+    call = router.start_request("s", "work")
+    assert begun.wait(10)
+    call.cancel()
+    given_up.set()
+    assert seen.result(10) is True
+
+
+def test_requests_that_are_not_waited_for_at_once_lead_to_each_other_on_as_many_threads_as_it_takes(
+    router: sig.Router,
+) -> None:
+    """And as any others: within the time of the first, and not in circles."""
+    left: list[float] = []
+
+    def down(params: int) -> object:
+        left.append(sig.current_request().remaining)
+        return router.start_request("s", "down", params - 1).result(20) if params else "the ground"
+
+    def around(params: object) -> object:
+        return router.start_request("s", "around").result(20)
+
+    router.add_sender("s", requests=[down, around])
+    calls = [router.start_request("s", "down", 14, timeout=20) for _ in range(8)]
+    assert [call.result(20) for call in calls] == ["the ground"] * 8
+    assert max(left) <= 20
+    with pytest.raises(sig.LoopDetected):
+        router.start_request("s", "around").result(20)
 
 
 # -- the names of 0.7 ----------------------------------------------------------------------------

@@ -53,11 +53,11 @@ class LocalRuntime:
     def random64(self) -> int:
         return secrets.randbits(64) or 1
 
-    def submit(self, function: Callable[[], object]) -> None:
+    def submit(self, function: Callable[[], object], beyond: bool = False) -> None:
         if self._post is not None:
             self._post(function)
             return
-        self._workers_pool().submit(function)
+        self._workers_pool().submit(function, beyond)
 
     def _workers_pool(self) -> Pool:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -38,7 +39,7 @@ class Pool:
     IDLE_S = 10.0
 
     def __init__(self, size: int, name: str) -> None:
-        self._size = size
+        self._size = size  # and one more for each work that was submitted as `beyond`, until it is done
         self._name = name
         self._lock = threading.Lock()  # guards all below
         self._work: deque[Callable[[], object]] = deque()
@@ -48,19 +49,25 @@ class Pool:
         self._dozing = False  # the one that was called waits whether others do the work meanwhile
         self._closed = False
 
-    def submit(self, function: Callable[[], object]) -> None:
+    def submit(self, function: Callable[[], object], beyond: bool = False) -> None:
         """Run `function` on a thread of the pool. Never blocks.
+
+        `beyond` is for what the threads of the pool may be waiting for: there will be one more for it.
 
         Raises `Closed` after `close`, and `RuntimeError` when the system gives us no thread at all.
         """
         with self._lock:
             if self._closed:
                 raise Closed(f"the worker threads of {self._name} have ended")
+            if beyond:
+                self._size += 1
+                function = partial(self._beyond, function)
             self._work.append(function)
             try:
                 self._call()
             except RuntimeError:
                 self._work.remove(function)
+                self._size -= beyond
                 raise
 
     def close(self, timeout: float) -> None:
@@ -78,6 +85,13 @@ class Pool:
             thread.join(max(0.0, deadline - monotonic()))
             if thread.is_alive():
                 logger.warning(f"a worker of {self._name} is still busy after {timeout:g} s; it is left to itself")
+
+    def _beyond(self, function: Callable[[], object]) -> None:
+        try:
+            function()
+        finally:
+            with self._lock:
+                self._size -= 1
 
     def _call(self) -> None:
         """Have one more thread come for what waits. The lock is held; raises `RuntimeError` if there is none at all."""

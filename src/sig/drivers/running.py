@@ -79,7 +79,7 @@ class LoopRuntime(LocalRuntime):
                 raise InvalidArgument("no event loop runs here: use routers of sig.aio inside a coroutine") from None
         return self._loop
 
-    def submit(self, function: Callable[[], object]) -> None:
+    def submit(self, function: Callable[[], object], beyond: bool = False) -> None:
         if self._ended:
             raise Closed("this router has been closed")
         if self._post is not None:

@@ -62,6 +62,7 @@ def test_every_verb_returns_when_it_is_done() -> None:
         events = router.events("s", "f")
         sender.trigger("f", 4)
         assert [data for _, data in events.take()] == [4]
+        router.listen_all(sig.on("s", "f")(lambda info, data: heard.append("marked"))).close()
         assert router.remove_sender("s") is True
     assert router.wait() is True
     router.close()

@@ -134,9 +134,15 @@ async def test_one_that_takes_a_little_each_time_is_not() -> None:
     loop, looks = asyncio.get_running_loop(), asyncio.Semaphore(0)
 
     class Watched(StreamLink):
-        def _watch(self) -> None:
-            super()._watch()
-            looks.release()
+        def __init__(self, stall_s: float) -> None:
+            super().__init__(stall_s)
+            start = self._stall.start
+
+            def counted() -> None:
+                start()
+                looks.release()
+
+            self._stall.start = counted  # type: ignore[method-assign]  # to know when it has looked again
 
     async with linked(stall_s=0.2, make=Watched) as (link, other):
         user = User()

@@ -83,8 +83,8 @@ def at_terminal(*words: str, url: str | None = None, ctrl_c_at: str | None = Non
                     ctrl_c_at = None
         except OSError:
             pass  # how a pseudo terminal says that everybody has gone
-        assert process.wait(LIMIT_S) == 0, seen.decode()
-    return seen.decode()
+        assert process.wait(LIMIT_S) == 0, seen.decode(errors="replace")
+    return seen.decode(errors="replace")  # what is drawn may be cut short by Ctrl-C, within a letter
 
 
 def only_line(text: str) -> str:

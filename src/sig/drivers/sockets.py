@@ -1,7 +1,7 @@
 """A client's link over a stream socket, read by a thread of its own, or by one that has nothing else to do.
 
 The caller writes what the socket takes at once; the rest is left to whoever reads, who also minds the time. To wake
-another thread costs as much as all the rest of an event's way through a client, so the thread that calls listeners reads
+another thread costs as much as all the rest of an event's way through a client, so the one that calls listeners reads
 by itself while it has nothing to call (`turn`). When it stays away for too long, the link's own thread takes over.
 """
 

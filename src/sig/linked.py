@@ -276,20 +276,28 @@ class Linked(Hub):
         name, check, limit = self._checked_request(sender, method, timeout)
         driver = self._linked()
         trail = next_hop(time.monotonic(), limit, name, check, self.limits)
-        decode = self._decoded
-
-        def answered(value: Any, error: BaseException | None) -> None:
-            if error is None:
-                try:
-                    value = decode(value)
-                    value = value if type is None else converted(value, type, name, check)
-                except Exception as trouble:
-                    error = trouble
-            done(value, error)
-
+        answered = partial(self._answered, done, type, name, check)
         payload = self._encoded(driver.core, name, params)
-        number = driver.start_request(name, check, payload, deadline=trail.deadline, hops=trail.hops, done=answered)
+        number = driver.start_request(name, check, payload, trail.deadline, trail.hops, answered)
         return partial(driver.give_up, number)
+
+    def _answered(
+        self,
+        done: Callable[[object, BaseException | None], object],
+        type: Any,
+        sender: str,
+        method: str,
+        value: Any,
+        error: BaseException | None,
+    ) -> None:
+        if error is None:
+            try:
+                value = self._decoded(value)
+                if type is not None:
+                    value = converted(value, type, sender, method)
+            except Exception as trouble:
+                error = trouble
+        done(value, error)
 
     def _encoded(self, core: ClientCore, sender: str, params: object) -> bytes | Payloads:
         """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""

@@ -11,20 +11,19 @@ class Call(asyncio.Future[Any]):
     """A future of an answer; cancelling it gives the request up. Made by `Router.start_request`."""
 
     # Not a callback of the future: the loop would have to come round for each request that is answered.
-    _give_up: Callable[[], object] | None = None
+    __slots__ = ("_give_up",)
 
     def cancel(self, msg: Any = None) -> bool:
         if not super().cancel(msg):
             return False
-        if self._give_up is not None:
-            self._give_up()
+        self._give_up()
         return True
 
     # What the router does
 
     def begun(self, give_up: Callable[[], object]) -> None:
         """How to give it up."""
-        self._give_up = give_up
+        self._give_up: Callable[[], object] = give_up
 
     def answered(self, value: object, error: BaseException | None) -> None:
         """It is over, unless it was given up before."""

@@ -99,7 +99,7 @@ class ClientDriver:
     # What does not wait
 
     def start_request(
-        self, sender: str, method: str, payload: bytes | Payloads, *, deadline: float, hops: int, done: Done
+        self, sender: str, method: str, payload: bytes | Payloads, deadline: float, hops: int, done: Done
     ) -> int:
         """Ask a sender without waiting; `done` is called where bytes are read, or where time passes.
 

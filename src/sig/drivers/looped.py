@@ -152,7 +152,7 @@ class LoopDriver(ClientDriver):
     # What does not wait
 
     def start_request(
-        self, sender: str, method: str, payload: bytes | Payloads, *, deadline: float, hops: int, done: Done
+        self, sender: str, method: str, payload: bytes | Payloads, deadline: float, hops: int, done: Done
     ) -> int:
         if asyncio._get_running_loop() is not self._loop:
             self._check_loop()

@@ -199,6 +199,7 @@ class Subscription:
         if o.on_gap is not None:
             check_callable(o.on_gap, "info", "gap")
         call = plain = self._weak(callback) if o.weak else callback
+        typed = None
         if self.kind is not None:
             call = typed = self._typed(call)
         if o.once:
@@ -215,7 +216,7 @@ class Subscription:
             )
             call = self._entering(self._mailbox, loop)
         call = self._first(call) if o.once else call
-        if self.kind is not None and call is typed:
+        if call is typed:
             self.fitted = plain
         return call
 

@@ -1,0 +1,239 @@
+"""What outlives a link: which frames have arrived at either end, and those that may have to be sent again.
+
+Sans-I/O: no socket, no thread, no clock; `now` is passed in. Both ends of a link are alike. Each numbers the frames
+that leave in order, by counting: no number is carried. It keeps them until the other end says how many have arrived
+(ACK). When a new link takes the place of one that was lost, each end tells the other how many it has (HELLO, WELCOME),
+and what is missing is sent again, before anything else: nothing is lost, nothing comes twice, and the order stays.
+
+The handshake and its end, PING, PONG, CREDIT, ACK and REPLY do not stand in that order, and are no part of this.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from sig.errors import RemoteProtocolError
+from sig.protocol.frames import HEADER
+
+T = TypeVar("T")
+
+# The other end is told what has arrived after so many frames or bytes, and after so long at the latest. The bytes are
+# a part of what it may keep: else a few large frames would fill that, and stand still until it is time.
+ACK_FRAMES: Final = 64
+ACK_BYTES: Final = 256 * 1024
+ACK_S: Final = 0.05
+
+# Why a session cannot be resumed; the words of `Welcome.fresh`.
+UNKNOWN: Final = "unknown"  # the server was started since, or it was too long ago
+MEMORY: Final = "memory"  # the server had to give it up
+COUNTS: Final = "counts"  # the two ends do not agree on what has arrived
+
+# Of sessions that were given up, so many are remembered, to say so.
+_REMEMBERED: Final = 1024
+
+
+class Session:
+    """One end of it, over all its links, which come one after the other.
+
+    Args:
+        window_bytes: so much of what leaves is kept; then nothing more leaves until the other end has some of it.
+    """
+
+    __slots__ = (
+        "_ack_due",
+        "_before",
+        "_kept",
+        "_told",
+        "_unsaid",
+        "acknowledged",
+        "bytes",
+        "received",
+        "sent",
+        "window",
+    )
+
+    def __init__(self, window_bytes: int) -> None:
+        self.window: int = window_bytes
+        self.sent: int = 0
+        """Frames that have left, on whichever link."""
+        self.acknowledged: int = 0
+        """How many of them have arrived, as far as is known here."""
+        self.received: int = 0
+        """Frames that have arrived here."""
+        self.bytes: int = 0
+        """What is kept."""
+        # Pieces, and how many frames each of them is. The first is kept until all of it has arrived.
+        self._kept: deque[tuple[bytes, int]] = deque()
+        self._before = 0  # frames that left before the first piece
+        self._told = 0  # of `received`, the other end has been told so many
+        self._unsaid = 0  # bytes that have arrived since
+        self._ack_due: float | None = None
+
+    # What leaves
+
+    @property
+    def room(self) -> int:
+        """How many bytes may leave now; none if not above 0. The last piece may be larger than what is left."""
+        return self.window - self.bytes
+
+    def keep(self, piece: bytes, frames: int = 1) -> None:
+        """That leaves, behind all that has."""
+        self._kept.append((piece, frames))
+        self.bytes += len(piece)
+        self.sent += frames
+
+    def acknowledge(self, received: int) -> None:
+        """The other end says that so many frames have arrived.
+
+        Raises:
+            RemoteProtocolError: more than were sent, or fewer than it has said before.
+        """
+        if not self.acknowledged <= received <= self.sent:
+            raise RemoteProtocolError(
+                f"the peer says that {received} frames have arrived: "
+                f"{self.sent} were sent, and it has said {self.acknowledged} before"
+            )
+        self.acknowledged = received
+        kept = self._kept
+        while kept and self._before + kept[0][1] <= received:
+            piece, frames = kept.popleft()
+            self._before += frames
+            self.bytes -= len(piece)
+
+    def resume(self, received: int) -> list[bytes]:
+        """What is to be sent before anything else on a new link, whose other end has got so many frames in all.
+
+        It has been told by then, in the handshake, how many have arrived here. Raises as `acknowledge`.
+        """
+        self.acknowledge(received)
+        self._said()
+        again = [piece for piece, _ in self._kept]
+        if again:
+            again[0] = _without(again[0], received - self._before)
+        return again
+
+    # What arrives
+
+    def arrived(self, frames: int, size: int, now: float) -> None:
+        """So many frames, of so many bytes, have been taken."""
+        self.received += frames
+        self._unsaid += size
+        if self.received - self._told >= ACK_FRAMES or self._unsaid >= ACK_BYTES:
+            self._ack_due = now
+        elif self._ack_due is None:
+            self._ack_due = now + ACK_S
+
+    def next_deadline(self) -> float | None:
+        """When there is something to acknowledge."""
+        return self._ack_due
+
+    def due(self, now: float) -> int | None:
+        """What to say in an ACK now, if it is time for one."""
+        if self._ack_due is None or now < self._ack_due:
+            return None
+        self._said()
+        return self.received
+
+    def _said(self) -> None:
+        self._told, self._unsaid, self._ack_due = self.received, 0, None
+
+
+def _without(piece: bytes, frames: int) -> bytes:
+    """The piece, less so many frames at its beginning."""
+    start = 0
+    for _ in range(frames):
+        start += HEADER.size + HEADER.unpack_from(piece, start)[0]
+    return piece[start:] if start else piece
+
+
+class Resumed(NamedTuple, Generic[T]):
+    """The session goes on."""
+
+    what: T
+    again: list[bytes]
+    """To be sent before anything else."""
+
+
+class Sessions(Generic[T]):
+    """All sessions of a server, by their tokens, and what each belongs to.
+
+    Those whose clients are away are bounded in time; whoever owns this bounds what they keep, with `shed`.
+
+    Args:
+        kept_s: for so long a client may be away.
+    """
+
+    def __init__(self, kept_s: float) -> None:
+        self.bytes: int = 0
+        """What is kept for those who are away."""
+        self._kept_s = kept_s
+        self._all: dict[str, tuple[Session, T]] = {}
+        self._away: dict[str, float] = {}  # when each ends, in that order
+        self._given_up: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def begin(self, token: str, session: Session, what: T) -> None:
+        """Its first link is up."""
+        self._all[token] = session, what
+
+    def away(self, token: str, now: float) -> None:
+        """Its link is lost."""
+        self._away[token] = now + self._kept_s
+        self.bytes += self._all[token][0].bytes
+
+    def end(self, token: str) -> None:
+        """Its client has left, or is to have a new one."""
+        session, _ = self._all.pop(token)
+        if self._away.pop(token, None) is not None:
+            self.bytes -= session.bytes
+
+    def find(self, token: str) -> T | None:
+        """What has that token. If it is not away, its link must be ended before it is resumed."""
+        found = self._all.get(token)
+        return None if found is None else found[1]
+
+    def resume(self, token: str, received: int) -> Resumed[T] | str:
+        """A client that was away is back, and has got so many frames in all; or why it must have a new session."""
+        found = self._all.get(token)
+        if found is None:
+            return MEMORY if token in self._given_up else UNKNOWN
+        session, what = found
+        size = session.bytes
+        try:
+            again = session.resume(received)
+        except RemoteProtocolError:
+            self.end(token)
+            return COUNTS
+        del self._away[token]
+        self.bytes -= size
+        return Resumed(what, again)
+
+    def next_deadline(self) -> float | None:
+        """When to call `handle_timeout`."""
+        return next(iter(self._away.values()), None)
+
+    def handle_timeout(self, now: float) -> list[T]:
+        """Time has passed: those who have been away for too long, and have no session any more."""
+        ended: list[T] = []
+        while self._away and next(iter(self._away.values())) <= now:
+            ended.append(self._drop())
+        return ended
+
+    def shed(self) -> T | None:
+        """Give up the one that has been away the longest, if anyone is; who it was."""
+        if not self._away:
+            return None
+        self._given_up[next(iter(self._away))] = None
+        if len(self._given_up) > _REMEMBERED:
+            del self._given_up[next(iter(self._given_up))]
+        return self._drop()
+
+    def _drop(self) -> T:
+        """The one that has been away the longest."""
+        token = next(iter(self._away))
+        what = self._all[token][1]
+        self.end(token)
+        return what

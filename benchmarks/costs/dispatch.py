@@ -109,7 +109,9 @@ def looping() -> Iterator[Measure]:
     yield lambda effort: [figure / EVENTS for figure in fastest([driven(loop, [values])], *effort)]
 
 
-def meet(client: sig.ClientRouter, link: MemoryLink, publisher: End, numbers: Sequence[int]) -> None:
+def meet(
+    client: sig.ClientRouter, link: MemoryLink, publisher: End, numbers: Sequence[int], payload: bytes = b"null"
+) -> None:
     """Return when the client knows these routes: each comes with its first event."""
     met = threading.Event()
     reached = 0
@@ -121,7 +123,7 @@ def meet(client: sig.ClientRouter, link: MemoryLink, publisher: End, numbers: Se
             met.set()
 
     with client.listen(meeting, SENDER):
-        publisher.send(*pack_events([(number, b"null") for number in numbers], **AS_PUBLISHED))
+        publisher.send(*pack_events([(number, payload) for number in numbers], **AS_PUBLISHED))
         link.carry()
         if not met.wait(MEETING_S):
             raise WrongCount(f"the client was given {reached} of {len(numbers)} first events")

@@ -15,7 +15,7 @@ from typing import Any
 import sig
 from sig.carriers.base import ClientCarrier
 from sig.constants import Limits
-from sig.drivers.links import Link, LinkUser
+from sig.drivers.links import Link, LinkUser, ReadsByItself
 from sig.errors import ConnectionLost
 from sig.messages import (
     AddSender,
@@ -119,7 +119,7 @@ class World:
         return size
 
 
-class MemoryLink:
+class MemoryLink(ReadsByItself):
     """Carries the bytes of a `sig.connect` client to a world in the same process, and back.
 
     A thread does, but for the time between `hush` and `revive`: then what is sent is only kept, at the cost of an

@@ -47,6 +47,10 @@ class Codec(Protocol):
 
     def decode(self, data: bytes, /) -> object: ...
 
+    # `decode`, but may raise anything: as `quick`.
+    @property
+    def read(self) -> Callable[[bytes], object]: ...
+
     # What a batch says. `lens` are the lengths of its parts, or None if they are lines. `batch_decode`, which
     # is what to call, checks that there are `count` results.
     def decode_many(self, payloads: bytes, lens: Sequence[int] | None, count: int, /) -> list[object]: ...
@@ -66,7 +70,7 @@ _ARRAY_32: Final = 0xDD
 class _Msgspec:
     """What both formats of msgspec have in common."""
 
-    __slots__ = ("_decoder", "_format", "quick")
+    __slots__ = ("_decoder", "_format", "quick", "read")
 
     name: str
     lines: bool
@@ -78,6 +82,7 @@ class _Msgspec:
         decoder: msgspec.json.Decoder[Any] | msgspec.msgpack.Decoder[Any],
     ) -> None:
         self.quick: Encode = encoder.encode
+        self.read: Callable[[bytes], object] = decoder.decode
         self._format = format  # as people call it
         self._decoder = decoder
 
@@ -188,13 +193,14 @@ class MessagePackCodec(_Msgspec):
 class UserCodec:
     """Any object with `encode(obj) -> bytes` and `decode(data) -> obj`, held to the contract of `Codec`."""
 
-    __slots__ = ("_decode", "_encode", "lines", "name", "quick")
+    __slots__ = ("_decode", "_encode", "lines", "name", "quick", "read")
 
     def __init__(self, name: str, encode: Callable[[object], object], decode: Callable[[bytes], object]) -> None:
         self.name: str = name
         self.lines: bool = False
         self._encode, self._decode = encode, decode
         self.quick: Encode = self.encode
+        self.read: Callable[[bytes], object] = self.decode
 
     def encode(self, obj: object, /) -> bytes:
         try:

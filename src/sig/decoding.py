@@ -6,7 +6,7 @@ plain data after all: then each listener finds out by itself what it can take.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .codecs import Codec, batch_decode
@@ -73,13 +73,16 @@ class Decoding:
             first = codecs[0]
             if codecs.count(first) == count:
                 return None if first is None else batch_decode(first, payloads, lens, count)
-            return None if lens is None else list(self._each(payloads, lens, codecs))
+            return None if lens is None else self._each(payloads, lens, codecs)
         except Exception:  # of any class: types may run code of the user's
             return None
 
-    def _each(self, payloads: bytes, lens: Sequence[int], codecs: Sequence[Codec | None]) -> Iterator[object]:
+    def _each(self, payloads: bytes, lens: Sequence[int], codecs: Sequence[Codec | None]) -> list[object]:
+        plain = self.codec.read
+        values: list[object] = []
         start = 0
-        for length, codec in zip(lens, codecs, strict=True):
+        for length, read in zip(lens, [plain if codec is None else codec.read for codec in codecs], strict=True):
             # A newline behind it is whitespace to those codecs that have newlines there.
-            yield (codec or self.codec).decode(payloads[start : start + length])
+            values.append(read(payloads[start : start + length]))
             start += length
+        return values

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.costs import dispatch, forward, requests, trigger, volley
+from benchmarks.costs import dispatch, forward, requests, trigger, types, volley
 from benchmarks.costs.rows import Row
 from benchmarks.costs.scale import SIZES, SMALLEST, Size
 from benchmarks.costs.slow import QUICK, RATE, SCENARIOS, WrongBooks, check_books
@@ -95,6 +95,18 @@ class TestRequests:
         done = bench("requests", "--only", "trigger")
         assert done.returncode == 2
         assert "cores, processes" in done.stderr
+
+
+@needs_rich
+def test_every_way_of_types_has_its_figures() -> None:
+    told = figures("types", "--rounds", "2")
+
+    assert [(row["part"], row["way"]) for row in told["rows"]] == [
+        (part, way) for part in types.PARTS for way in types.WAYS
+    ]
+    assert all(len(row["ns"]) == 2 and row["quartiles"]["low"] > 0 for row in told["rows"])
+    assert told["rates"][types.UNTYPED] == {"low": 1, "median": 1, "high": 1}
+    assert all(rate["median"] > 0 for rate in told["rates"].values())
 
 
 @needs_rich

@@ -230,6 +230,7 @@ class TypedSignal(Signal):
     Raises `InvalidData` from `trigger`, and nobody is called, where it cannot be.
     """
 
+    kind: Any
     _exact: type
 
     def take(self, kind: Any) -> None:
@@ -272,7 +273,8 @@ _typed: dict[type[Signal], type[TypedSignal]] = {Signal: TypedSignal}
 
 def typed_class(plain: type[Signal]) -> type[TypedSignal]:
     """Signals of that class, with a type. A `trigger` of its own still comes first, and calls ours in the end."""
-    if plain not in _typed:
+    found = _typed.get(plain)
+    if found is None:
         bases: tuple[Any, ...] = (plain, TypedSignal)  # ours behind the user's class, and before `Signal`
-        _typed[plain] = type(f"Typed{plain.__name__}", bases, {"__module__": plain.__module__})
-    return _typed[plain]
+        found = _typed[plain] = type(f"Typed{plain.__name__}", bases, {"__module__": plain.__module__})
+    return found

@@ -72,7 +72,7 @@ from sig.protocol.frames import (
     check_payload,
     pack,
 )
-from sig.protocol.heartbeat import accepted
+from sig.protocol.heartbeat import Rhythm, accepted
 from sig.protocol.outbox import Counts
 from sig.protocol.outgoing import Outgoing
 from sig.protocol.peer import Peer
@@ -478,7 +478,7 @@ class ClientCore(Peer):
         self.codecs = agreed
         self.codec = self.outgoing.codec = next(iter(agreed.values()))
         self.opened = True
-        self.rhythm = accepted(self.limits, welcome.heartbeat_s, welcome.heartbeat_timeout_s)
+        self.rhythm: Rhythm | None = accepted(self.limits, welcome.heartbeat_s, welcome.heartbeat_timeout_s)
         if self.rhythm is not None:
             self._beat_due = self._now + self.rhythm.period_s
         self.max_frame_bytes = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)

@@ -35,13 +35,13 @@ class Sent:
     __slots__ = ("due", "gone", "kind", "number", "order", "payload", "times")
 
     def __init__(self, kind: int, number: int, payload: bytes) -> None:
-        self.kind = kind
-        self.number = number
-        self.payload = payload
-        self.due = True  # to be sent, or to be sent again
-        self.times = 0  # that it was sent; what follows is of the last
-        self.order = 0  # the how manieth of all
-        self.gone = 0.0  # when the line had done with it, as far as we know
+        self.kind: int = kind
+        self.number: int = number
+        self.payload: bytes = payload
+        self.due: bool = True  # to be sent, or to be sent again
+        self.times: int = 0  # that it was sent; what follows is of the last
+        self.order: int = 0  # the how manieth of all
+        self.gone: float = 0.0  # when the line had done with it, as far as we know
 
 
 class Flight:
@@ -53,7 +53,7 @@ class Flight:
     """
 
     def __init__(self, rate: float, give_up_s: float) -> None:
-        self.queue = bytearray()
+        self.queue: bytearray = bytearray()
         self.sent: list[Sent] = []
         """Oldest first."""
         self.window: int = WINDOW

@@ -46,6 +46,7 @@ def _fits(function: object, count: int) -> bool:
     return required <= count and keywords <= 0 and (variable or code.co_argcount - bound >= count)
 
 
+_PLAIN: Final = (FunctionType, MethodType)
 # The most frequent annotations that ask for nothing.
 _SAYS_NOTHING: Final = (Any, object, "Any", "object", "typing.Any")
 
@@ -59,14 +60,15 @@ def annotation(function: Any, position: int | None) -> Any:
     bound = 0
     if type(function) is partial:
         function, bound = function.func, len(function.args)
-    if type(function) is not MethodType and not inspect.isroutine(function) and not isinstance(function, type):
+    if type(function) not in _PLAIN and not inspect.isroutine(function) and not isinstance(function, type):
         function = getattr(function, "__call__", None)  # noqa: B004  the method of an object that can be called
     if type(function) is MethodType:
         function, bound = function.__func__, bound + 1
     if type(function) is not FunctionType:
         return Any
     try:
-        function = inspect.unwrap(function)
+        if hasattr(function, "__wrapped__"):
+            function = inspect.unwrap(function)
         code = function.__code__
         if position is not None and position + bound >= code.co_argcount:
             return Any

@@ -43,7 +43,7 @@ from sig.errors import (
     UnknownEvent,
     WouldDeadlock,
 )
-from sig.info import Gap, Info, ListenerError, Received, SenderInfo
+from sig.info import Gap, Info, ListenerError, Received, Reply, SenderInfo
 from sig.iterators import Events
 from sig.log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, stringify_object
 from sig.marks import on
@@ -104,6 +104,7 @@ __all__ = [
     "Received",
     "RemoteError",
     "RemoteProtocolError",
+    "Reply",
     "Request",
     "RequestCancelled",
     "RequestFailed",

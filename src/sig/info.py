@@ -86,6 +86,17 @@ class ListenerError(NamedTuple):
     info: Info
 
 
+class Reply(NamedTuple):
+    """What one sender answered to `router.request_all(...)`."""
+
+    sender: str
+    instance: int
+    """The incarnation of the sender that was asked."""
+    value: object = None
+    error: BaseException | None = None
+    """Why there is no value: what `request` would have raised."""
+
+
 class SenderInfo(NamedTuple):
     """One row of `router.senders()`."""
 

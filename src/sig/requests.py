@@ -293,6 +293,15 @@ class Handlers:
         finally:
             _under_way.reset(token)
 
+    def check_wait(self, sender: str, method: str) -> None:
+        """Raise `WouldDeadlock` if who waits here for the answer keeps it from being given."""
+        handler = self.find(method)
+        if handler is not None and handler.waits and self._runtime.would_block(self.loop):
+            raise WouldDeadlock(
+                f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
+                "make it from another thread, or await it"
+            )
+
     def _waiting(
         self, sender: str, method: str, handler: Handler, arguments: tuple[object, ...], trail: Trail
     ) -> Steps[object]:
@@ -310,11 +319,7 @@ class Handlers:
                 except BaseException:
                     dropping.drop()  # whoever waited may have given up
                     raise
-            if self._runtime.would_block(self.loop):
-                raise WouldDeadlock(
-                    f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
-                    "make it from another thread, or await it"
-                )
+            self.check_wait(sender, method)
             timeout = trail.deadline - self._runtime.now()
             coroutine: Any = handler.call(*arguments)
             try:

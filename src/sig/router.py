@@ -11,8 +11,9 @@ from .call import Call
 from .callables import describe
 from .contract import Contract
 from .errors import InvalidArgument
+from .gather import gathering
 from .hub import Hub, Name, name_of
-from .info import Received, SenderInfo
+from .info import Received, Reply, SenderInfo
 from .iterators import Events
 from .requests import Requests, aside, under_way
 from .runtime import Dropping
@@ -261,6 +262,24 @@ class Router(Hub):
             Exception: whatever the handler raised.
         """
         return walk(self._requesting(sender, method, params, type, timeout))
+
+    def request_all(
+        self, pattern: str | None, method: str, params: object = None, *, type: Any = None, timeout: float | None = None
+    ) -> list[Reply]:
+        """Ask every sender that matches now, all at once, and wait until all have answered or the time is over.
+
+        Args:
+            pattern: a pattern, a name, or `None` for every sender.
+            method, params, type: as in `request`, the same for all.
+            timeout: seconds for all of them together, 30 by default.
+
+        Returns:
+            A `Reply` of each of them, in the order of their names: its `value`, or as its `error` what `request` would
+            have raised. One that does not answer that method is among them; nobody at all is an empty list.
+
+        Raises as `request` does for bad arguments, and for a link that is down when it begins.
+        """
+        return walk(gathering(self, pattern, method, params, type, timeout))
 
     def start_request(
         self, sender: Name, method: str, params: object = None, *, type: Any = None, timeout: float | None = None

@@ -57,8 +57,8 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def at_terminal(*words: str, url: str | None = None, ctrl_c_at: str | None = None) -> str:
-    """What a person sees of `sig WORDS`, on a pseudo terminal; it must end with code 0.
+def at_terminal(*words: str, url: str | None = None, ctrl_c_at: str | None = None, code: int = 0) -> str:
+    """What a person sees of `sig WORDS`, on a pseudo terminal; it must end with that code.
 
     The person presses Ctrl-C when `ctrl_c_at` is to be seen.
     """
@@ -83,7 +83,7 @@ def at_terminal(*words: str, url: str | None = None, ctrl_c_at: str | None = Non
                     ctrl_c_at = None
         except OSError:
             pass  # how a pseudo terminal says that everybody has gone
-        assert process.wait(LIMIT_S) == 0, seen.decode(errors="replace")
+        assert process.wait(LIMIT_S) == code, seen.decode(errors="replace")
     return seen.decode(errors="replace")  # what is drawn may be cut short by Ctrl-C, within a letter
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import threading
 
@@ -35,6 +37,45 @@ def test_people_see_it_indented_and_in_colour(server: sig.ServerRouter, url: str
     assert "\x1b[" in seen
     assert "é" in seen
     assert at_terminal("request", "s", "m", "--json", url=url) == '{"a":[1,"é"]}\r\n'
+
+
+def test_all_that_match_are_asked_and_told_with_their_names(here: Here, server: sig.ServerRouter) -> None:
+    for name in ("lab/b", "lab/a"):
+        server.add_sender(name, requests={"read": lambda params, name=name: [name, params]})
+    assert here("request", "--all", "lab/*", "read", "5") == (
+        0,
+        '{"sender":"lab/a","value":["lab/a",5]}\n{"sender":"lab/b","value":["lab/b",5]}\n',
+        "",
+    )
+    server.add_sender("lab/c", requests={"write": len})
+    server.add_sender("lab/d", requests={"read": refuse})
+    done = here("request", "--all", "lab/*", "read")
+    assert done.code == 2  # that of the first
+    assert [json.loads(line).get("error") for line in done.out.splitlines()] == [
+        None,
+        None,
+        "sender 'lab/c' has no request 'read'; `sig senders lab/c` lists those it has",
+        "the handler refused (interlock): door\nopen",
+    ]
+
+
+def test_people_see_who_says_what(server: sig.ServerRouter, url: str) -> None:
+    server.add_sender("a", requests={"m": lambda params: 5})
+    server.add_sender("b", requests={"m": refuse})
+    seen = at_terminal("request", "--all", "*", "m", url=url, code=1)
+    assert [re.sub("\x1b\\[[0-9;]*m", "", line) for line in seen.splitlines()] == [
+        "a 5",
+        "b the handler refused (interlock): door\\u000aopen",
+    ]
+    assert "\x1b[31m" in seen
+
+
+def test_where_nobody_matches_nobody_is_asked(here: Here) -> None:
+    assert here("request", "--all", "lab/*", "read") == (
+        3,
+        "",
+        "sig: sender 'lab/*' is not connected; `sig senders` lists who is\n",
+    )
 
 
 # -- what goes wrong -----------------------------------------------------------------------------

@@ -305,6 +305,34 @@ def types(stage: Stage) -> None:
     sender.trigger("both", Reading(3))
 
 
+def one_question_to_many(stage: Stage) -> None:
+    router = stage.router
+
+    def fail(params: object) -> None:
+        raise KeyError(params)
+
+    for name in ("lab/b", "lab/a", "hall"):
+        router.add_sender(name, requests={"read": lambda params, name=name: [name, params]})
+    router.add_sender("lab/c", requests={"read": fail, "write": len})
+    router.add_sender("lab/d", "event")
+
+    def ask(pattern: str | None, method: str, params: object = None, **options: Any) -> object:
+        ours = (type(None), sig.SigError)
+        return [
+            (r.sender, r.value, type(r.error).__name__ if isinstance(r.error, ours) and r.sender != "lab/c" else "")
+            for r in router.request_all(pattern, method, params, **options)
+        ]
+
+    for pattern in (None, "**", "lab/*", "hall", "nobody"):
+        stage.attempt(f"{pattern}", lambda pattern=pattern: ask(pattern, "read", 5))  # type: ignore[misc]
+    stage.attempt("absent", lambda: ask("lab/*", "absent"))
+    stage.attempt("typed", lambda: ask("hall", "read", type=int, timeout=LIMIT_S))
+    for bad in ({"pattern": "a*"}, {"method": ""}, {"timeout": -1}):
+        stage.attempt(f"{bad}", lambda bad=bad: ask(**{"pattern": None, "method": "read", **bad}))  # type: ignore[misc]
+    stage.attempt("leaves", lambda: router.remove_sender("hall"))
+    stage.attempt("fewer", lambda: ask(None, "read"))
+
+
 def what_a_handler_is_told(stage: Stage) -> None:
     router = stage.router
 
@@ -445,6 +473,7 @@ def the_end(stage: Stage) -> None:
         "flush": router.flush,
         "senders": router.senders,
         "last": lambda: router.last("s", "e"),
+        "ask all": lambda: router.request_all(None, "m"),
         "close": kept.close,
         "remove": sender.remove,
         "remove by name": lambda: router.remove_sender(sender),
@@ -463,6 +492,7 @@ PROGRAMS: list[Program] = [
     listeners_that_fail,
     requests,
     types,
+    one_question_to_many,
     what_a_handler_is_told,
     views,
     names,

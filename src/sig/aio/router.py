@@ -14,8 +14,9 @@ from sig.callables import describe
 from sig.contract import Contract
 from sig.drivers.running import LoopRuntime
 from sig.errors import InvalidArgument
+from sig.gather import gathering
 from sig.hub import Hub, Name, name_of
-from sig.info import Received, SenderInfo
+from sig.info import Received, Reply, SenderInfo
 from sig.log import logger
 from sig.requests import Requests
 from sig.runtime import Runtime
@@ -214,6 +215,15 @@ class Router(Hub):
         Cancelling the task that awaits cancels the request: an `async def` handler is cancelled in turn.
         """
         return await walk_awaiting(self._requesting(sender, method, params, type, timeout))
+
+    async def request_all(
+        self, pattern: str | None, method: str, params: object = None, *, type: Any = None, timeout: float | None = None
+    ) -> list[Reply]:
+        """Ask every sender that matches now, all at once; arguments and answer as `sig.Router.request_all`.
+
+        Cancelling the task that awaits cancels the requests that are still under way.
+        """
+        return await walk_awaiting(gathering(self, pattern, method, params, type, timeout))
 
     def start_request(
         self, sender: Name, method: str, params: object = None, *, type: Any = None, timeout: float | None = None

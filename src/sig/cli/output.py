@@ -38,6 +38,21 @@ class Output:
         for line in msgspec.json.format(text, indent=2).splitlines():
             self._console.print(_in_colours(printable(line)))
 
+    def reply(self, sender: str, value: object) -> None:
+        """The answer of one of many."""
+        shown = as_json(value)
+        if self.json:
+            _line(as_json({"sender": sender, "value": msgspec.Raw(shown.encode())}))
+        else:
+            self._console.print(Text(printable(sender), "cyan").append(" ").append(_in_colours(printable(shown))))
+
+    def refusal(self, sender: str, sentence: str) -> None:
+        """Why one of many has not answered."""
+        if self.json:
+            _line(as_json({"sender": sender, "error": sentence}))
+        else:
+            self._console.print(Text(printable(sender), "cyan").append(" ").append(printable(sentence), "red"))
+
     def event(self, info: Info, data: object, *, meta: bool = False) -> None:
         """One event."""
         shown = as_json(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -19,6 +20,7 @@ EXAMPLES = """Examples:
     sig request lab/laser set_power 40 --timeout 2        the number 40
     sig request lab/laser read | jq .mw                   one line of JSON when piped
     seq 10 | sig request lab/laser set_power -            a request for each line of JSON
+    sig request --all 'lab/*' read                        everybody who matches, at once
 
 `sig senders` lists who answers which requests. The exit code tells what
 happened: `sig --help` lists them.
@@ -31,6 +33,7 @@ def request(
     /,
     *params: Words,
     timeout: Annotated[float, Parameter(help="seconds to wait for the answer", validator=Number(gt=0))] = 30,
+    all: Annotated[bool, Parameter(negative="", help="ask all that match SENDER, a pattern")] = False,
     json: Json = False,
     codec: Codec = "json",
     url: Url = None,
@@ -40,12 +43,33 @@ def request(
     Parameters
     ----------
     sender
-        the sender's name
+        the sender's name; with --all, a pattern
     method
         the request's name
     """
     found, output = values.given(params), Output(json)
     with sig.connect(url, codec=codec, name="sig request") as router:
+        if all:
+            codes = [code for value in found for code in _ask_all(router, sender, method, value, timeout, output)]
+            return next(filter(None, codes), errors.ANSWERED)
         for value in found:
             output.value(router.request(sender, method, value, timeout=timeout))
     return errors.ANSWERED
+
+
+def _ask_all(
+    router: sig.ClientRouter, pattern: str, method: str, params: object, timeout: float, output: Output
+) -> Iterator[int]:
+    """Print who says what; gives the exit code of each."""
+    replies = router.request_all(pattern, method, params, timeout=timeout)
+    if not replies:
+        raise sig.SenderNotConnected(pattern)
+    for reply in replies:
+        if reply.error is None:
+            output.reply(reply.sender, reply.value)
+            yield errors.ANSWERED
+        elif isinstance(reply.error, sig.SigError):
+            output.refusal(reply.sender, errors.sentence(reply.error))
+            yield errors.exit_code(reply.error)
+        else:
+            raise reply.error

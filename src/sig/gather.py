@@ -1,0 +1,96 @@
+"""One question to many senders: all are asked at once, and what they say is gathered until the time is over."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import RequestTimeout
+from .info import Reply, SenderInfo
+from .names import check_method
+from .requests import next_hop
+from .steps import Steps
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+# How many are asked at a time. A client answers 256, whoever asks; and others ask too.
+AT_ONCE: Final = 100
+
+
+def gathering(
+    router: Hub, pattern: str | None, method: str, params: object, type: Any, timeout: float | None
+) -> Steps[list[Reply]]:
+    """Ask every sender that matches now; see `Router.request_all`."""
+    check_method(method)
+    now = router._runtime.now
+    limit = router.limits.request_timeout_s if timeout is None else timeout
+    # Of the request under way here, if there is one, what is left: the questions are part of it.
+    deadline = next_hop(now(), limit, pattern or "**", method, router.limits).deadline
+    rows = sorted((yield from router._listing(pattern)), key=_name)
+    round = _Round(router, deque(rows), method, params, type, deadline)
+    try:
+        while round.go_on() and (left := deadline - now()) > 0:
+            yield partial(round.news.wait, left)
+    finally:
+        round.give_up()
+    return [round.answered.get(row.name) or _late(row, method, limit) for row in rows]
+
+
+class _Round:
+    """Who is still to be asked, who has been, and what they said."""
+
+    def __init__(
+        self, router: Hub, waiting: deque[SenderInfo], method: str, params: object, type: Any, deadline: float
+    ) -> None:
+        self._router = router
+        self._waiting = waiting
+        self._question = method, params, type
+        self._deadline = deadline
+        self._asked: dict[str, Any] = {}  # how to give them up
+        self.answered: dict[str, Reply] = {}
+        """By the sender's name. Entered on any thread."""
+        self.news: Any = router._runtime.flag()
+        """Somebody has answered since `go_on`."""
+
+    def go_on(self) -> bool:
+        """Ask more, as those before have answered; false when nobody is left."""
+        self.news.clear()
+        for name in [name for name in self._asked if name in self.answered]:
+            del self._asked[name]
+        while self._waiting and len(self._asked) < AT_ONCE:
+            self._ask(self._waiting.popleft())
+        return bool(self._asked)
+
+    def _ask(self, row: SenderInfo) -> None:
+        method, params, type = self._question
+        timeout = self._deadline - self._router._runtime.now()
+        if timeout <= 0:
+            return
+        try:
+            held = self._router._senders.get(row.name)
+            if held is not None:
+                held._handlers.check_wait(row.name, method)
+            done = partial(self._done, row)
+            self._asked[row.name] = self._router._start_request(row.name, method, params, type, timeout, done)
+        except Exception as error:  # known at once: it has left, or the link is down
+            self._done(row, None, error)
+
+    def _done(self, row: SenderInfo, value: object, error: BaseException | None) -> None:
+        self.answered[row.name] = Reply(row.name, row.instance, value if error is None else None, error)
+        self.news.set()
+
+    def give_up(self) -> None:
+        """Wait for nobody any more."""
+        for name, give_up in self._asked.items():
+            if name not in self.answered:
+                give_up()
+
+
+def _late(row: SenderInfo, method: str, timeout: float) -> Reply:
+    return Reply(row.name, row.instance, None, RequestTimeout(row.name, method, timeout))
+
+
+def _name(row: SenderInfo) -> str:
+    return row.name

@@ -148,6 +148,7 @@ def test_what_it_is_asked_leaves_in_pieces_where_it_is_much_or_held_up() -> None
     waiting = connection.waiting
     assert waiting == 2 * len(large) + 1
     connection.put_asked(large)
+    connection.weigh(unwritten=1)  # as at the end of each turn, while it is held up
     assert connection.waiting == waiting + len(large)
     assert len(connection.data_to_send(1 << 20)) == 3 * len(large)
 

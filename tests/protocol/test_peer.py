@@ -151,6 +151,25 @@ def test_the_other_ends_error_is_kept_if_it_is_the_last_word() -> None:
     assert "go away" in str(peer.error)
 
 
+def test_kinds_with_a_lane_are_taken_where_they_lie_once_the_handshake_is_complete() -> None:
+    taken: list[tuple[object, ...]] = []
+    peer = Simple()
+    peer._lanes = {Kind.REPLY.value: lambda *found: taken.append(found)}
+    ping, reply = pack(Kind.PING, b"12345678"), pack(Kind.REPLY, b"answer", flags=1, route=7)
+    read = ping + reply + ping
+    peer.receive_data(PREFACE)
+    peer.opened = True
+    peer.receive_data(read)
+    assert taken == [(peer, 1, 7, read, len(ping), len(ping + reply))]
+    assert [frame.kind for frame in said(peer, preface=True)] == [Kind.PONG, Kind.PONG]
+
+    early = Simple()
+    early._lanes = peer._lanes
+    early.receive_data(PREFACE + reply)
+    assert isinstance(early.error, RemoteProtocolError)
+    assert len(taken) == 1
+
+
 def test_what_follows_the_last_word_is_not_looked_at() -> None:
     peer = opened()
     peer.receive_data(pack(Kind.BYE, encode_control(Bye("closed"))) + pack(Kind.PING, b"short"))

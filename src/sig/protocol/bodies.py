@@ -36,7 +36,6 @@ _REQUEST_BYTES: Final = _REQUEST.size
 _REQUEST_REST: Final = _REQUEST.size - HEADER.size
 REPLY_BYTES: Final = _REPLY.size  # of a frame, before the payload
 _REPLY_REST: Final = _REPLY.size - HEADER.size
-_NAME_LEN_AT: Final = _REQUEST.size - 1
 _KIND_REQUEST: Final = Kind.REQUEST.value
 _KIND_REPLY: Final = Kind.REPLY.value
 
@@ -80,20 +79,25 @@ def pack_request(request: Request, *, route: int) -> bytes:
 
 
 def unpack_request(frame: Frame) -> Request:
-    method = unpack_method(frame)
-    data = frame.data
-    peer, corr, remaining_ms, hops, name_len = _REQUEST_BODY.unpack_from(data)
-    return Request(peer, corr, remaining_ms, hops, method, data[_REQUEST_BYTES + name_len :])
+    return find_request(frame.data, 0, len(frame.data))
 
 
-def unpack_method(frame: Frame) -> str:
-    """The method of a REQUEST, for whoever passes the frame on; all of it is well formed then."""
-    data = frame.data
-    if len(data) < _REQUEST_BYTES or len(data) < _REQUEST_BYTES + data[_NAME_LEN_AT]:
+def find_request(data: bytes, start: int, end: int) -> Request:
+    """The REQUEST that is a frame there."""
+    method = find_method(data, start, end)
+    peer, corr, remaining_ms, hops, name_len = _REQUEST_BODY.unpack_from(data, start)
+    return Request(peer, corr, remaining_ms, hops, method, data[start + _REQUEST_BYTES + name_len : end])
+
+
+def find_method(data: bytes, start: int, end: int) -> str:
+    """The method of the REQUEST there, for whoever passes the frame on; all of it is well formed then."""
+    name = start + _REQUEST_BYTES
+    if name > end or name + data[name - 1] > end:
+        frame = Frame.of(data[start:end])
         frame.need(_REQUEST_REST)
-        frame.need(_REQUEST_REST + data[_NAME_LEN_AT])
+        frame.need(_REQUEST_REST + data[name - 1])
     try:
-        return data[_REQUEST_BYTES : _REQUEST_BYTES + data[_NAME_LEN_AT]].decode()
+        return data[name : name + data[name - 1]].decode()
     except UnicodeDecodeError as error:
         raise RemoteProtocolError("the peer sent a REQUEST with a method that is not UTF-8") from error
 
@@ -105,16 +109,15 @@ def pack_reply(reply: Reply, *, route: int, flags: int = 0) -> bytes:
 
 
 def unpack_reply(frame: Frame) -> Reply:
-    peer, corr = unpack_peer_corr(frame)
+    peer, corr = find_asker(frame.data, 0, len(frame.data))
     return Reply(peer, corr, frame.data[REPLY_BYTES:])
 
 
-def unpack_peer_corr(frame: Frame) -> tuple[int, int]:
-    """What a REPLY answers, for whoever passes the frame on."""
-    data = frame.data
-    if len(data) < REPLY_BYTES:
-        frame.need(_REPLY_REST)
-    peer, corr = _REPLY_BODY.unpack_from(data)
+def find_asker(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Who has asked, and under which number: of the REPLY there, or of a REQUEST that is well formed."""
+    if end - start < REPLY_BYTES:
+        Frame.of(data[start:end]).need(_REPLY_REST)
+    peer, corr = _REPLY_BODY.unpack_from(data, start)
     return peer, corr
 
 

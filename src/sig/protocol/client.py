@@ -50,15 +50,15 @@ from sig.protocol.bodies import (
     Reply,
     Request,
     Unit,
+    find_asker,
+    find_request,
     pack_cancel,
     pack_reply,
     pack_request,
     unpack_cancel,
     unpack_credit,
     unpack_lost,
-    unpack_peer_corr,
     unpack_peer_gone,
-    unpack_request,
 )
 from sig.protocol.calls import Calls, Done, Waiting
 from sig.protocol.events import count_events
@@ -75,7 +75,7 @@ from sig.protocol.frames import (
 from sig.protocol.heartbeat import Rhythm, accepted
 from sig.protocol.outbox import Counts
 from sig.protocol.outgoing import Outgoing
-from sig.protocol.peer import Peer
+from sig.protocol.peer import Lane, Peer
 
 VERSION: Final = 1
 _DEFAULTS: Final = Limits()
@@ -163,7 +163,7 @@ class ClientCore(Peer):
     other: ClassVar[str] = "the server"
 
     def __init__(self, limits: Limits, codecs: Mapping[str, Codec], *, name: str = "") -> None:
-        super().__init__(limits)
+        super().__init__(limits, lanes=_LANES)
         self.max_frame_bytes: int = limits.max_frame_bytes
         self.error: SigError | None = None
         self.codecs: Mapping[str, Codec] = codecs
@@ -563,24 +563,24 @@ class ClientCore(Peer):
     def _lost(self, frame: Frame) -> None:
         self._news.append(unpack_lost(frame))
 
-    def _request(self, frame: Frame) -> None:
-        request = unpack_request(frame)
-        route = self._routes.get(frame.route)
+    def _request(self, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        request = find_request(data, start, end)
+        route = self._routes.get(number)
         if route is None or not route.owner or route.event is not None:
-            raise RemoteProtocolError(f"the server sent a request on route {frame.route}, which is not ours")
+            raise RemoteProtocolError(f"the server sent a request on route {number}, which is not ours")
         deadline = self._now + request.remaining_ms / 1000
-        self._asked.append(RequestArrived(route.sender, frame.route, request, deadline))
+        self._asked.append(RequestArrived(route.sender, number, request, deadline))
 
-    def _reply(self, frame: Frame) -> None:
-        _, corr = unpack_peer_corr(frame)
-        call = self.calls.take(corr, frame.route)
+    def _reply(self, flags: int, route: int, data: bytes, start: int, end: int) -> None:
+        _, corr = find_asker(data, start, end)
+        call = self.calls.take(corr, route)
         if call is None:
             return  # it came too late
-        payload = frame.data[REPLY_BYTES:]
-        if not frame.flags & (REPLY_ERR | REPLY_MORE):
-            codec = self._foreign.get(frame.route)
+        payload = data[start + REPLY_BYTES : end]
+        if not flags & (REPLY_ERR | REPLY_MORE):
+            codec = self._foreign.get(route)
             call.done(payload if codec is None else Coded(codec, payload), None)
-        elif frame.flags & REPLY_ERR:
+        elif flags & REPLY_ERR:
             error = self._told(payload)
             if isinstance(error, SenderNotConnected) and not error.sender:
                 error = SenderNotConnected(call.what[0])  # the server did not know any more whose route it was
@@ -623,6 +623,10 @@ class ClientCore(Peer):
         return self.outgoing.take(limit)
 
 
+_LANES: Final[dict[int, Lane]] = {
+    Kind.REQUEST.value: ClientCore._request,
+    Kind.REPLY.value: ClientCore._reply,
+}
 _HANDLERS: Final[dict[int, Callable[[ClientCore, Frame], None]]] = {
     Kind.RESULT: ClientCore._result,
     Kind.ROUTE: ClientCore._route,
@@ -631,8 +635,6 @@ _HANDLERS: Final[dict[int, Callable[[ClientCore, Frame], None]]] = {
     Kind.CREDIT: ClientCore._credit,
     Kind.PRESENCE: ClientCore._presence,
     Kind.LOST: ClientCore._lost,
-    Kind.REQUEST: ClientCore._request,
-    Kind.REPLY: ClientCore._reply,
     Kind.CANCEL: ClientCore._cancel,
     Kind.PEER_GONE: ClientCore._peer_gone,
 }

@@ -179,7 +179,7 @@ class Connection(Peer):
     other: ClassVar[str] = "the client"
 
     def __init__(self, server: ServerCore, number: int, address: str, deadline: float) -> None:
-        super().__init__(server.limits, number)
+        super().__init__(server.limits, number, server.lanes)
         self.server: ServerCore = server
         self.number: int = number
         self.address: str = address
@@ -304,7 +304,7 @@ class Connection(Peer):
             self._asked_bytes += size
             self._run_bytes += size
             self._asked.append(frame)
-            if self._run_bytes > _RUN_BYTES or self.outbox.held:
+            if self._run_bytes > _RUN_BYTES:
                 self._gather()
             self.server.dirty[self] = None
         return True

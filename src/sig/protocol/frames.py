@@ -19,6 +19,8 @@ import msgspec
 from sig.errors import MessageTooBig, RemoteProtocolError
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+# What the header of a frame says (kind, flags, count, route), and where in some bytes it begins and ends.
+Found: TypeAlias = tuple[int, int, int, int, int, int]
 
 MAGIC: Final = b"PSIG"
 MAJOR: Final = 1
@@ -235,9 +237,14 @@ class FrameReader:
         self._needed = 1 if preface else HEADER.size
 
     def feed(self, data: Buffer = b"", time_us: int | None = None) -> list[Frame]:
-        """Take the next bytes, and give the frames that are complete.
+        """Take the next bytes, and give the frames that are complete; arguments as `find`."""
+        whole, found = self.find(data, time_us)
+        return [Frame(kind, flags, count, route, whole[a:b]) for kind, flags, count, route, a, b in found]
 
-        Call it again without data until it returns nothing: a frame over the limit is not judged in the same
+    def find(self, data: Buffer = b"", time_us: int | None = None) -> tuple[bytes, list[Found]]:
+        """Take the next bytes, and tell where the frames are that are complete, and in which bytes.
+
+        Call it again without data until it finds nothing: a frame over the limit is not judged in the same
         call as frames before it, since one of those may be the WELCOME that raises the limit.
 
         Args:
@@ -245,24 +252,24 @@ class FrameReader:
             time_us: written into each EVENT as its time, in place, before its bytes are shared.
         """
         if self.error is not None:
-            return []
+            return b"", []
         buffer = self._buffer
         buffer += data
         size = len(buffer)
         if size < self._needed:
-            return []
+            return b"", []
         error: FramingError | None = None
         start = 0
         if self._preface:
             try:
                 if not parse_preface(buffer):
-                    return []
+                    return b"", []
                 start, self._preface = _PREFACE.size, False
             except FramingError as wrong:
                 error, size = wrong, 0
 
         # Found first, and cut from one `bytes` afterwards: that is faster than a copy for each.
-        found: list[tuple[int, int, int, int, int, int]] = []
+        found: list[Found] = []
         self._needed = HEADER.size
         unpack, limit, peer = HEADER.unpack_from, self.max_frame_bytes, self._peer
         while (body := start + _HEADER_BYTES) <= size:
@@ -288,13 +295,12 @@ class FrameReader:
             start = end
 
         whole = bytes(buffer if start == len(buffer) else buffer[:start]) if found else b""
-        frames = [Frame(kind, flags, count, route, whole[a:b]) for kind, flags, count, route, a, b in found]
         if error is None:
             del buffer[:start]
         else:
             self.error = error
             buffer.clear()
-        return frames
+        return whole, found
 
     def _fault(self, length: int, kind: int, flags: int) -> FramingError | None:
         """What is wrong with a header; None if the frame is merely to be skipped."""

@@ -7,14 +7,14 @@ nothing is left to send, it closes the link.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import ClassVar, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeAlias
 
 from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded, ProtocolError, RemoteProtocolError, SigError
 from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
 from sig.protocol.bodies import pack_ping, unpack_ping
-from sig.protocol.frames import HEADER, PREFACE, Frame, FrameReader, FramingError, Kind, pack
+from sig.protocol.frames import HEADER, PREFACE, Found, Frame, FrameReader, FramingError, Kind, pack
 from sig.protocol.heartbeat import Rhythm, own_rhythm
 
 _EVENT: Final = Kind.EVENT.value
@@ -25,6 +25,11 @@ _PING: Final = pack_ping(bytes(8))
 _LONGEST_WORDS: Final = 500
 
 
+# Called with the peer, the flags and the route of a frame, and where it is: in which bytes, from where to where.
+Lane: TypeAlias = Callable[[Any, int, int, bytes, int, int], None]
+_NO_LANES: Final[dict[int, Lane]] = {}
+
+
 class Peer:
     """What both ends have in common. `Connection` (a server's) and `ClientCore` extend it."""
 
@@ -33,6 +38,7 @@ class Peer:
     __slots__ = (
         "_first",
         "_heard",
+        "_lanes",
         "_quiet",
         "_reader",
         "_replies",
@@ -54,8 +60,16 @@ class Peer:
     other: ClassVar[str] = "the other end"
     """What it is called in a sentence."""
 
-    def __init__(self, limits: Limits, number: int = 0) -> None:
-        """`number`: of the other end, written into what it asks of others, so that they know whom to answer."""
+    def __init__(self, limits: Limits, number: int = 0, lanes: Mapping[int, Lane] = _NO_LANES) -> None:
+        """Begin.
+
+        Args:
+            limits: what it allows.
+            number: of the other end, written into what it asks of others, so that they know whom to answer.
+            lanes: what takes the frames of some kinds, once the handshake is complete, where they lie in what was read:
+                those of which there can be so many that it pays. All others are for `_receive`.
+        """
+        self._lanes = lanes
         self.limits: Limits = limits
         self.opened: bool = False
         """Whether the handshake is complete."""
@@ -89,11 +103,11 @@ class Peer:
         if self.closed:
             return
         self.bytes_in += len(data)
-        frames = self._reader.feed(data, time_us)
-        while frames:
-            self.frames_in += len(frames)
-            self._take(frames)
-            frames = self._reader.feed(time_us=time_us)
+        whole, found = self._reader.find(data, time_us)
+        while found:
+            self.frames_in += len(found)
+            self._take(whole, found)
+            whole, found = self._reader.find(time_us=time_us)
         if self._reader.error is not None:
             self.fail(self._reader.error)
 
@@ -191,13 +205,18 @@ class Peer:
         """More frames have left than pieces: some hold several."""
         self.frames_out += frames
 
-    def _take(self, frames: list[Frame]) -> None:
+    def _take(self, whole: bytes, found: list[Found]) -> None:
         """Frames in their order, up to one that ends the link."""
+        lanes = self._lanes
         try:
-            for frame in frames:
+            for kind, flags, count, route, start, end in found:
                 if self.closed:
                     return
-                if frame.kind < _EVENT:
+                if kind in lanes and self.opened:
+                    lanes[kind](self, flags, route, whole, start, end)
+                    continue
+                frame = Frame(kind, flags, count, route, whole[start:end])
+                if kind < _EVENT:
                     self._check_control(frame)
                 self._receive(frame)
         except RemoteProtocolError as error:

@@ -56,11 +56,11 @@ from sig.messages import Stats as StatsMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
 from sig.protocol.bodies import (
     Reply,
+    find_asker,
+    find_method,
     pack_peer_gone,
     pack_reply,
     unpack_cancel,
-    unpack_method,
-    unpack_peer_corr,
 )
 from sig.protocol.bridge import Bridge
 from sig.protocol.budget import Budget, Windows
@@ -69,6 +69,7 @@ from sig.protocol.forward import Forwarder
 from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.outbox import Counts
+from sig.protocol.peer import Lane
 from sig.protocol.statistics import Statistics
 
 VERSION: Final = 1
@@ -132,11 +133,10 @@ class ServerCore:
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
         self._audiences: WeakValueDictionary[tuple[Codec, tuple[Connection, ...]], Audience] = WeakValueDictionary()
         self._index: Index[Bucket[LinkSubscription], LinkSubscription, Route] = Index(Bucket)
+        self.lanes: dict[int, Lane] = {Kind.REQUEST.value: self._request, Kind.REPLY.value: self._reply}
         self.handlers: dict[int, Callable[[Connection, Frame], None]] = {
             Kind.HELLO: self._hello,
             Kind.CALL: self._call,
-            Kind.REQUEST: self._request,
-            Kind.REPLY: self._reply,
             Kind.CANCEL: self._cancel,
             Kind.INTEREST: self._seen,
         }
@@ -634,74 +634,79 @@ class ServerCore:
 
     # Requests
 
-    def _request(self, connection: Connection, frame: Frame) -> None:
-        method = unpack_method(frame)
-        route = self._routes.get(frame.route)
+    def _request(self, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        self.forwarder.seal()
+        method = find_method(data, start, end)
+        route = self._routes.get(number)
         error: SigError
         if route is None or route.event:
             # Who has left has no name any more; the client knows whom it asked.
             error = SenderNotConnected("")
-        elif not self.allowed(connection.identity, "request", route.sender, method):
+        elif not self.allowed(connection.identity, "request", route.held.name, method):
             error = Denied(f"you may not request {method!r} of {route.sender!r}")
         else:
-            owner = route.held.owner
-            if owner.codec.name not in connection.codecs:
-                try:
-                    frame = self.bridge.request(frame, connection.codec, owner.codec)
-                except SigError as unfit:
-                    self._refuse_request(connection, unpack_peer_corr(frame)[1], frame.route, unfit)
-                    return
-            size = len(frame.data) - HEADER.size
-            if size > owner.max_frame_bytes:
-                error = MessageTooBig(
-                    f"the request takes {size} bytes, and sender {route.sender!r} accepts {owner.max_frame_bytes}: "
-                    "send it in parts, or give the sender's client a larger max_frame_bytes"
-                )
-            elif owner.put_asked(frame.data):  # who asks stands in it since it was read
-                owed = connection.called.get(owner, 0)
-                connection.called[owner] = owed + 1
-                if not owed:
-                    owner.asked_by[connection] = None
-                return
+            try:
+                self._pass_request(connection, route, data[start:end])
+            except SigError as unfit:
+                error = unfit
             else:
-                error = Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")
-        self._refuse_request(connection, unpack_peer_corr(frame)[1], frame.route, error)
+                return
+        self._refuse_request(connection, find_asker(data, start, end)[1], number, error)
+
+    def _pass_request(self, connection: Connection, route: Route, data: bytes) -> None:
+        """Hand on a request to the owner of the route; raises what the requester is to be told instead."""
+        owner = route.held.owner
+        if owner.codec.name not in connection.codecs:
+            data = self.bridge.request(Frame.of(data), connection.codec, owner.codec).data
+        if len(data) - HEADER.size > owner.max_frame_bytes:
+            raise MessageTooBig(
+                f"the request takes {len(data) - HEADER.size} bytes, and sender {route.sender!r} accepts "
+                f"{owner.max_frame_bytes}: send it in parts, or give the sender's client a larger max_frame_bytes"
+            )
+        if not owner.put_asked(data):  # who asks stands in it since it was read
+            raise Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")
+        owed = connection.called.get(owner, 0)
+        connection.called[owner] = owed + 1
+        if not owed:
+            owner.asked_by[connection] = None
 
     def _refuse_request(self, requester: Connection, corr: int, route: int, error: SigError) -> None:
         reply = Reply(requester.number, corr, encode_control(to_wire(error)))
         requester._hasten(pack_reply(reply, route=route, flags=REPLY_ERR))
 
-    def _reply(self, connection: Connection, frame: Frame) -> None:
-        peer, corr = unpack_peer_corr(frame)
-        route = self._routes.get(frame.route)
+    def _reply(self, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        self.forwarder.seal()
+        peer, corr = find_asker(data, start, end)
+        route = self._routes.get(number)
         if route is None:
             return  # the sender has left, and whoever asked has been told so
         if route.event or route.held.owner is not connection:
-            raise RemoteProtocolError(f"the client replied on route {frame.route}, which is not its own")
+            raise RemoteProtocolError(f"the client replied on route {number}, which is not its own")
         requester = self.connections.get(peer)
         owed = requester.called.get(connection, 0) if requester is not None else 0
         if requester is None or not owed:
             return  # gone, or answered already
-        if not frame.flags & REPLY_MORE:
+        if not flags & REPLY_MORE:
             if owed > 1:
                 requester.called[connection] = owed - 1
             else:
                 del requester.called[connection], connection.asked_by[requester]
-        if connection.codec.name not in requester.codecs and not frame.flags & REPLY_ERR:
+        data = data[start:end]
+        if connection.codec.name not in requester.codecs and not flags & REPLY_ERR:
             try:
-                frame = self.bridge.reply(frame, connection.codec, requester.codec, route.sender)
+                data = self.bridge.reply(Frame.of(data), connection.codec, requester.codec, route.sender).data
             except SigError as unfit:
-                self._refuse_request(requester, corr, frame.route, unfit)
+                self._refuse_request(requester, corr, number, unfit)
                 return
-        size = len(frame.data) - HEADER.size
+        size = len(data) - HEADER.size
         if size <= requester.max_frame_bytes:
-            requester._hasten(frame.data)
+            requester._hasten(data)
         else:
             error = MessageTooBig(
                 f"the answer of sender {route.sender!r} takes {size} bytes, and this client accepts "
                 f"{requester.max_frame_bytes}: give it a larger max_frame_bytes"
             )
-            self._refuse_request(requester, corr, frame.route, error)
+            self._refuse_request(requester, corr, number, error)
 
     def _cancel(self, connection: Connection, frame: Frame) -> None:
         unpack_cancel(frame)  # which tells whether it is well formed

@@ -136,6 +136,17 @@ def test_a_member_of_a_group_that_takes_no_more_leaves_the_event_to_another(rout
     assert len(heard) == 4
 
 
+def test_a_member_whose_turn_it_is_may_take_no_more(router: sig.Router) -> None:
+    def never(function: object) -> None: ...
+
+    first = router.listen(nothing, "s", "e", group="g", once=True, executor=never)
+    second = router.listen(nothing, "s", "e", group="g", executor=never)
+    signal = router.add_sender("s", "e").signal("e")
+    for number in range(3):  # in the third round both have as much to do, and it is the first one's turn
+        signal.trigger(number)
+    assert (first.pending, second.pending) == (1, 2)
+
+
 def test_what_is_marked_is_registered_altogether_or_not_at_all(router: sig.Router) -> None:
     class Thing:
         @sig.on("s", "e")

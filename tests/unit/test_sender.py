@@ -312,3 +312,13 @@ def test_an_override_of_an_old_name_is_followed_by_the_new_one(router: sig.Route
         with sig.Router(class_sender=class_sender) as made:
             sender = made.add_sender("s", ["e"])
             assert sender.getSignal("E") is sender.get_signal("E") is sender.signal("e")
+
+
+class Desk(sig.Contract):
+    def double(self, number: int) -> int:
+        return number * 2
+
+
+def test_a_view_becomes_a_proxy_of_a_contract(router: sig.Router) -> None:
+    router.add_sender("s", Desk())
+    assert router.sender("s").typed(Desk).double(21) == 42

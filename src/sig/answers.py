@@ -75,12 +75,13 @@ class Answers:
         """Call the handler and reply. Where the handler has to be waited for, the rest of it has to be walked."""
         try:
             answer = self._begin(news, dropping)
+            if isinstance(answer, Later):
+                return self._go_on(news, answer.steps)
+            payload = self._encoded(news, answer)
         except BaseException as error:
-            self._finish(news, None, error)
-            return None
-        if isinstance(answer, Later):
-            return self._go_on(news, answer.steps)
-        self._finish(news, answer, None)
+            self._fail(news, error)
+        else:
+            self._finish(news, payload, None)
         return None
 
     def _begin(self, news: RequestArrived, dropping: Dropping) -> object:
@@ -97,40 +98,45 @@ class Answers:
 
     def _go_on(self, news: RequestArrived, steps: Steps[object]) -> Steps[None]:
         try:
-            answer = yield from steps
+            payload = self._encoded(news, (yield from steps))
         except BaseException as error:
-            self._finish(news, None, error)
+            self._fail(news, error)
         else:
-            self._finish(news, answer, None)
+            self._finish(news, payload, None)
 
-    def _finish(self, news: RequestArrived, answer: object, error: BaseException | None) -> None:
-        """Reply with what the handler answered, or raised."""
-        payload: bytes | None = None
-        if error is None:
-            try:
-                payload = self._router._codec.encode(answer)
-            except BaseException as trouble:
-                error = trouble
-                if isinstance(trouble, InvalidData):
-                    logger.error(f"the answer of {_named(news)} cannot be sent: {trouble}")
-        elif not isinstance(error, SigError):  # else it was refused on purpose
+    def _encoded(self, news: RequestArrived, answer: object) -> bytes:
+        codec = self._router._codec
+        try:
+            return codec.quick(answer)
+        except Exception:
+            pass  # `encode` says what is wrong
+        try:
+            return codec.encode(answer)
+        except InvalidData as error:
+            logger.error(f"the answer of {_named(news)} cannot be sent: {error}")
+            raise
+
+    def _fail(self, news: RequestArrived, error: BaseException) -> None:
+        """The handler has raised that, or it was not called for that reason."""
+        if not isinstance(error, SigError):  # else it was refused on purpose
             logger.error(f"{_named(news)} failed: {_shown(error)}")
-        self._done(news)
-        self._reply(news, payload, error)
-        if error is not None and isinstance(error, KeyboardInterrupt | SystemExit):
+        self._finish(news, None, error)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
             self._fatal(error)
 
     def _fatal(self, error: BaseException) -> None:
         """A handler raised KeyboardInterrupt or SystemExit: that is meant for the program."""
         raise NotImplementedError
 
-    def _done(self, news: RequestArrived) -> None:
+    def _finish(self, news: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
+        """It is no more under way; reply."""
         self._under_way.pop((news.request.peer, news.request.corr), None)
+        self._reply(news, payload, error)
 
-    def _reply(self, news: RequestArrived, payload: bytes | None, failure: BaseException | None) -> None:
+    def _reply(self, news: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         driver = self._router._driver
         if driver is not None:
-            driver.reply(news, payload, failure)
+            driver.reply(news, payload, error)
 
 
 class ThreadAnswers(Answers):
@@ -166,8 +172,7 @@ class ThreadAnswers(Answers):
             try:
                 self._post_one(news, partial(self._run, news, dropping))
             except Exception as error:  # an executor that has been shut down, or no thread to be had
-                self._done(news)
-                self._reply(news, None, Overloaded(f"the handlers of {news.sender!r} cannot be run: {error}"))
+                self._finish(news, None, Overloaded(f"the handlers of {news.sender!r} cannot be run: {error}"))
 
     def _post_one(self, news: RequestArrived, work: Callable[[], object]) -> None:
         if self._post is not None:
@@ -194,9 +199,9 @@ class ThreadAnswers(Answers):
         if steps is not None:
             walk(steps)
 
-    def _done(self, news: RequestArrived) -> None:
+    def _finish(self, news: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         self._running.pop(threading.current_thread(), None)
-        super()._done(news)
+        super()._finish(news, payload, error)
 
     def _fatal(self, error: BaseException) -> None:
         self._tell_fatal(error)

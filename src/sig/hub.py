@@ -208,7 +208,7 @@ class Hub(OldNames):
         return answer if type is None else converted(answer, type, name, check)
 
     def _checked_request(self, sender: Name, method: str, timeout: float | None) -> tuple[str, str, float]:
-        name, check = check_request(name_of(sender), method)
+        name, check = check_request(sender if type(sender) is str else name_of(sender), method)
         return name, check, self.limits.request_timeout_s if timeout is None else timeout
 
     def _start_request(

@@ -280,9 +280,10 @@ class Handlers:
 
     def begin(self, sender: str, method: str, params: object, trail: Trail) -> object:
         """The same up to where it has to be waited for: then `Later`."""
-        handler = self.find(method)
+        table = self._table
+        handler = table.get(method) or table.get(None) if table else None  # as `find`, which is a call
         if handler is None:
-            raise MethodNotFound(sender, method) if self._table else RequestsNotSupported(sender)
+            raise MethodNotFound(sender, method) if table else RequestsNotSupported(sender)
         _, call, waits, whole = handler
         arguments = (method, params) if whole else (params,)
         if waits or self._runtime.elsewhere:

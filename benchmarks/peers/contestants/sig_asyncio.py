@@ -7,6 +7,7 @@ program has to, which also lets its loop send.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -106,17 +107,17 @@ class Requester(awaited.Requester):
         # Futures without a task for each: the way for many at a time.
         start = self._router.start_request
         event = sample()
-        flying: list[asyncio.Future[Event]] = []
+        flying: deque[asyncio.Future[Event]] = deque()
         answered = 0
         started = clock()
         for seq in range(count):
             event["seq"] = seq
             flying.append(start(SENDER, "echo", event))
-            if seq - answered + 1 >= flight:
-                check_answer(await flying[answered], answered)
+            if len(flying) >= flight:
+                check_answer(await flying.popleft(), answered)
                 answered += 1
         for seq in range(answered, count):
-            check_answer(await flying[seq], seq)
+            check_answer(await flying.popleft(), seq)
         return {"took": clock() - started}
 
     def close(self) -> None:

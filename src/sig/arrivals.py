@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from sig.codecs import Codec
+from sig.codecs import Codec, batch_decode
 from sig.decoding import Decoding
 from sig.errors import InvalidData
 from sig.info import Gap, Info, Received, info_of
 from sig.log import logger
-from sig.messages import NO_SCHEMA, Presence
+from sig.messages import NO_SCHEMA, Presence, Route
 from sig.protocol.bodies import Lost
 from sig.protocol.client import (
     EventsArrived,
@@ -28,7 +28,8 @@ from sig.protocol.client import (
     RouteOpened,
 )
 from sig.protocol.events import unpack_events
-from sig.signal import Calls, Plan, raises_to_trigger
+from sig.protocol.past import Past, Told
+from sig.signal import Calls, Plan, Signal, raises_to_trigger
 from sig.subscription import Callback, Subscription
 
 if TYPE_CHECKING:
@@ -156,6 +157,27 @@ class _Entries(dict[int, Entry]):
 _NOTHING: Final = info_of("", "")
 
 
+def _own_signal(router: Linked, route: Route) -> Signal | None:
+    """Whose events come on that route, if it is one of this router's own."""
+    own = router._senders.get(route.sender) if route.owner else None
+    return own.get_signal(route.event or "") if own is not None else None
+
+
+def past_info(router: Linked, route: Route, *, time: float | None = None, initial: bool = False) -> Info:
+    """The `Info` of an event of the past, on its lane."""
+    signal = _own_signal(router, route)
+    event_info = {"sender": route.sender, "event": route.event or ""} if signal is None else signal.event_info
+    return Info(event_info, seq=route.next_seq, time=time, incarnation=route.incarnation, initial=initial)
+
+
+def past_value(router: Linked, told: Told, codecs: Mapping[str, Codec], *, initial: bool = False) -> Received:
+    """An event of the past. Raises `InvalidData` where it cannot be decoded."""
+    assert told.frame is not None  # whoever asks has looked
+    batch = unpack_events(told.frame)
+    (value,) = batch_decode(codecs[told.route.codec], batch.payloads, batch.lens, 1)
+    return Received(past_info(router, told.route, time=batch.time_us / 1e6, initial=initial), value)
+
+
 class Arrivals:
     """Takes the news in, for one link of one router."""
 
@@ -165,6 +187,7 @@ class Arrivals:
         self.fitted: _Fitted = _Fitted(self.entries)
         self.wall: float = 0.0
         """When the server accepted the batch under way: seconds since the epoch."""
+        self._codecs = codecs
         self._decodings = {name: Decoding(codec) for name, codec in codecs.items()}
         self._decoding = next(iter(self._decodings.values()))  # of what nobody knows
         self._plans: dict[int, RoutePlan] = {}
@@ -182,7 +205,7 @@ class Arrivals:
         if isinstance(news, EventsArrived):
             self._deliver(news)
         elif isinstance(news, ListenerReady):
-            self._activate(news.listener)
+            self._activate(news.listener, news.past)
         elif isinstance(news, RouteOpened):
             self._open_route(news)
         elif isinstance(news, RouteClosed):
@@ -205,7 +228,7 @@ class Arrivals:
             if plan is not None:
                 plan.miss(Gap(news.missed, news.reason))
 
-    def _activate(self, listener: object) -> None:
+    def _activate(self, listener: object, past: Past) -> None:
         assert isinstance(listener, Subscription)  # what _attach handed in
         with self.router._lock:
             plans = [] if listener.closed else self.router._index.add(listener)
@@ -214,17 +237,41 @@ class Arrivals:
         if listener.kind is not None:
             for plan in plans:
                 self._compare(listener, plan)
+        for part in past:
+            if listener.closed:
+                break
+            self._tell(listener, part)
 
     def _compare(self, listener: Subscription, plan: Plan) -> None:
         assert isinstance(plan, RoutePlan)  # no others are in the index of a router with a link
         schema = None if plan.schema is NO_SCHEMA else msgspec.json.decode(plan.schema)
         self.router._compare(listener, plan, plan.kind, schema)
 
+    def _tell(self, listener: Subscription, part: Told | Presence) -> None:
+        """Tell a new listener, and nobody else, something of the past."""
+        if isinstance(part, Presence):
+            time, incarnation = part.time_us / 1e6, part.incarnation
+            info = info_of(part.sender, part.event, incarnation=incarnation, time=time, initial=True)
+            self._give(listener, info, part.data)
+            return
+        reason = part.reason
+        if part.frame is not None:
+            try:
+                self._give(listener, *past_value(self.router, part, self._codecs, initial=True))
+            except InvalidData as error:
+                logger.warning(f"a value of {part.route.sender!r}, {part.route.event!r} could not be decoded: {error}")
+                reason = "undecodable"
+        if reason:
+            listener.gap(past_info(self.router, part.route, initial=True), Gap(1, reason))
+
+    def _give(self, listener: Subscription, info: Info, data: object) -> None:
+        self.router._guarded(listener.call, info, data, listener)
+        listener.arrived += 1
+
     def _open_route(self, news: RouteOpened) -> None:
         route = news.route
         event = route.event or ""
-        own = self.router._senders.get(route.sender) if route.owner else None
-        signal = own.get_signal(event) if own is not None else None
+        signal = _own_signal(self.router, route)
         event_info = signal.event_info if signal is not None else None
         decoding = self._decodings[route.codec]
         plan = RoutePlan(self, news.number, route.sender, event, event_info, route.next_seq, decoding)

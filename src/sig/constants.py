@@ -74,7 +74,8 @@ class Limits:
     link_control_bytes: int = 4 * _MIB
 
     # What waits for all slow links together, each frame counted once; beyond it those that hold most lose their oldest
-    # events. Half of it is what clients may send unasked, in all: each less than `send_window_bytes` if they are many.
+    # events. A quarter of it is for retained values. Half of it is what clients may send unasked, in all: each less
+    # than `send_window_bytes` if they are many.
     memory_bytes: int = 256 * _MIB
 
     # What waits for one slow listener, whichever is reached first: small events weigh more than their bytes.

@@ -7,18 +7,17 @@ called in one place, see `arrivals`; for how requests are answered see `answers`
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from threading import RLock
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from sig.answers import Answers
-from sig.arrivals import Arrivals, RoutePlan
+from sig.arrivals import Arrivals, RoutePlan, past_value
 from sig.codecs import Codec
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
-from sig.contract import Contract
 from sig.drivers.client import ClientDriver
 from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
@@ -27,6 +26,8 @@ from sig.errors import (
     ConnectionLost,
     InvalidArgument,
     InvalidData,
+    MessageTooBig,
+    Overloaded,
     ProtocolError,
     SenderAlreadyConnected,
     SenderNotConnected,
@@ -40,7 +41,7 @@ from sig.messages import AddSender, Close, Flush, RemoveSender, Schema, SenderRo
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.protocol.client import ClientCore, Coded, Payloads
-from sig.requests import Requests, next_hop
+from sig.requests import next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
 from sig.stats import Stats, listener_stats
@@ -129,16 +130,16 @@ class Linked(Hub):
 
     def _attach(self, subscription: Subscription) -> Steps[None]:
         options = subscription.options
-        if options.group is not None or options.initial:
-            which = "group=" if options.group is not None else "initial=True"
-            raise InvalidArgument(f"{which} does not reach over a link yet: use it with a Router in one process")
+        if options.group is not None:
+            raise InvalidArgument("group= does not reach over a link yet: use it with a Router in one process")
         driver = self._linked()
         with self._lock:
             self._subscriptions[subscription.serial] = subscription
         number = subscription.serial & 0xFFFFFFFF
         timeout = self.limits.request_timeout_s
+        what = subscription.sender, subscription.event, subscription
         try:
-            yield partial(driver.listen, number, subscription.sender, subscription.event, subscription, timeout)
+            yield partial(driver.listen, number, *what, timeout, initial=options.initial)
         except BaseException:
             self._detach(subscription)  # the server may have it, and so may we, though nobody will ever know
             raise
@@ -153,18 +154,6 @@ class Linked(Hub):
         return True
 
     # Sending
-
-    def _adding(
-        self,
-        sender: str,
-        events: str | Iterable[str] | Mapping[str, object] | Contract,
-        requests: Requests | None,
-        retain: bool | Iterable[str],
-        loop: Any,
-    ) -> Steps[Any]:
-        if retain:
-            raise InvalidArgument("retain= does not reach over a link yet: use it with a Router in one process")
-        return super()._adding(sender, events, requests, retain, loop)
 
     def _removing(self, sender: Name) -> Steps[bool]:
         if not isinstance(sender, Owned):
@@ -183,7 +172,9 @@ class Linked(Hub):
             self._senders[sender.name] = sender  # before the server knows: requests may come with its answer
         for signal in sender._signals.values():
             self._open_outlet(driver, signal)
-        call = AddSender(sender.name, list(sender._signals), sender._handlers.names, _encoded_schema(sender))
+        retain = [signal.event for signal in sender._signals.values() if signal.retains]
+        schema = _encoded_schema(sender)
+        call = AddSender(sender.name, list(sender._signals), sender._handlers.names, schema, retain)
         try:
             incarnation = yield partial(driver.call, call, self.limits.request_timeout_s)
         except BaseException as error:
@@ -251,8 +242,16 @@ class Linked(Hub):
         return msgspec.structs.replace(told, listeners=listener_stats(subscriptions, limit))
 
     def _recall(self, sender: str, event: str) -> Steps[Received | None]:
-        self._linked()  # retained values do not reach over a link yet
-        return at_once(None)
+        driver = self._linked()
+        told = yield partial(driver.last, sender, event, self.limits.request_timeout_s)
+        if told is None:
+            return None
+        if told.frame is None:
+            raise _MISSING.get(told.reason, MessageTooBig)(
+                f"the last value of event {event!r} of sender {sender!r} cannot be had ({told.reason}): "
+                "ask again, give this client a codec and a max_frame_bytes that can take it, or the server more memory"
+            )
+        return past_value(self, told, driver.core.codecs)
 
     def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
         driver = self._linked()
@@ -491,6 +490,10 @@ def _encoded_schema(sender: Owned) -> Schema | None:
         return None
     parts = (sender._schema["events"], sender._schema["requests"])
     return Schema(*({name: msgspec.Raw(encode_control(schema)) for name, schema in part.items()} for part in parts))
+
+
+# What `last` raises where the value does not come, by the reason; any other is its size.
+_MISSING: Final[dict[str, type[SigError]]] = {"codec": InvalidData, "slow": Overloaded}
 
 
 def left(deadline: float) -> float:

@@ -127,6 +127,8 @@ class AddSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag=
     # The methods; None among them is the default handler. No list: it answers no requests.
     requests: list[str | None] | None = None
     schema: Schema | None = None
+    # Those of the events whose last value the server keeps.
+    retain: list[str] = []
 
 
 class RemoveSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="remove_sender"):
@@ -142,6 +144,8 @@ class Listen(Message, frozen=True, omit_defaults=True, tag_field="call", tag="li
     id: U32
     sender: str | None = None
     event: str | None = None
+    # First tell what is there: a PRESENCE for each sender, and the last value of each event that retains.
+    initial: bool = False
 
 
 class Close(Message, frozen=True, omit_defaults=True, tag_field="call", tag="close"):
@@ -171,6 +175,13 @@ class SenderRow(msgspec.Struct, frozen=True):
     schema: dict[str, object] | None = None
 
 
+class Last(Message, frozen=True, omit_defaults=True, tag_field="call", tag="last"):
+    """Ask for the last value of an event; it comes before the result, which says whether there is one."""
+
+    sender: str
+    event: str
+
+
 class Stats(Message, frozen=True, omit_defaults=True, tag_field="call", tag="stats"):
     """Tell what goes on: links, events of senders, and sums; see `sig.stats`."""
 
@@ -188,7 +199,7 @@ class Flush(Message, frozen=True, omit_defaults=True, tag_field="call", tag="flu
     """Answer when all that was sent before this has been routed."""
 
 
-Call: TypeAlias = AddSender | RemoveSender | Listen | Close | Senders | Stats | OpenRequests | Flush
+Call: TypeAlias = AddSender | RemoveSender | Listen | Close | Senders | Last | Stats | OpenRequests | Flush
 
 
 class Result(Message, Generic[T], frozen=True, omit_defaults=True):
@@ -220,6 +231,8 @@ class Route(Message, frozen=True, omit_defaults=True):
     # The route that this one is a lane of, and the group it serves, if it does.
     base: U32 | None = None
     group: str | None = None
+    # The call to whose answer the one event on this lane belongs; `next_seq` is its number.
+    call: U32 | None = None
     # Of the event, or of the requests by method, where the sender told that and it does not cost too much.
     schema: msgspec.Raw = NO_SCHEMA
 
@@ -248,6 +261,8 @@ class Presence(Message, frozen=True, omit_defaults=True):
     # What listeners get.
     data: dict[str, object] = {}
     time_us: U64 = 0
+    # The `listen` to whose answer this belongs; nobody else is told.
+    call: U32 | None = None
 
 
 # -- to bytes and back ---------------------------------------------------------------------------

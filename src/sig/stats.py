@@ -99,8 +99,8 @@ class Totals(_Record, frozen=True, kw_only=True):
     events_out: int = 0
     missed: int = 0
     memory_bytes: int = 0
-    """What waits for clients that do not keep up, what is the same for several counted once; see the limit of that
-    name."""
+    """What waits for clients that do not keep up, what is the same for several counted once, and what is retained; see
+    the limit of that name."""
 
 
 class Stats(_Record, frozen=True, kw_only=True):

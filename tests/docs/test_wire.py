@@ -69,6 +69,7 @@ BODIES = {
     "listen": messages.Listen,
     "close": messages.Close,
     "senders": messages.Senders,
+    "last": messages.Last,
     "stats": messages.Stats,
     "open_requests": messages.OpenRequests,
     "flush": messages.Flush,

@@ -20,11 +20,15 @@ SELECTORS = st.tuples(
 )
 PLACES = st.integers(0, 2)
 
-Add = st.tuples(
-    st.just("add"), PLACES, st.sampled_from(NAMES), st.lists(st.sampled_from(EVENTS), max_size=3, unique=True)
-)
+# The second list says which of the first are retained.
+SOME = st.lists(st.sampled_from(EVENTS), max_size=3, unique=True)
+Add = st.tuples(st.just("add"), PLACES, st.sampled_from(NAMES), SOME, SOME)
 Remove = st.tuples(st.just("remove"), st.sampled_from(NAMES))
-Listen = st.tuples(st.just("listen"), PLACES, SELECTORS, st.booleans())
+RARELY = st.sampled_from([False, False, False, True])
+Listen = st.tuples(
+    st.just("listen"), PLACES, SELECTORS, st.fixed_dictionaries({"once": RARELY, "initial": st.booleans()})
+)
+Last = st.tuples(st.just("last"), PLACES, st.sampled_from((*NAMES, "nobody")), st.sampled_from(EVENTS))
 Close = st.tuples(st.just("close"), st.integers(0, 5))
 Trigger = st.tuples(
     st.just("trigger"),
@@ -36,11 +40,11 @@ Request = st.tuples(
     st.just("request"), PLACES, st.sampled_from((*NAMES, "nobody")), st.sampled_from(["double", "fail", "absent"])
 )
 STEPS = st.lists(
-    st.one_of(Add, Remove, Listen, Close, Trigger, Trigger, Trigger, Trigger, Request), min_size=5, max_size=30
+    st.one_of(Add, Remove, Listen, Close, Trigger, Trigger, Trigger, Trigger, Request, Last), min_size=5, max_size=30
 )
 # First somebody is there and somebody listens: chance alone would have most programs trigger into the void.
 PROGRAMS = st.tuples(
-    st.tuples(*[st.tuples(st.just("add"), PLACES, st.just(name), st.just(list(EVENTS))) for name in NAMES]),
+    st.tuples(*[st.tuples(st.just("add"), PLACES, st.just(name), st.just(list(EVENTS)), SOME) for name in NAMES]),
     st.tuples(Listen, Listen, Listen),
     STEPS,
 ).map(lambda parts: [*parts[0], *parts[1], *parts[2]])
@@ -54,7 +58,7 @@ class Machine:
         self.settle = settle
         self.senders: dict[str, sig.Sender] = {}
         self.subscriptions: list[sig.Subscription] = []
-        self.heard: list[list[tuple[str, str, object]]] = []
+        self.heard: list[list[tuple[object, ...]]] = []
         self.outcomes: list[str] = []
 
     def run(self, program: list[Any]) -> None:
@@ -66,23 +70,30 @@ class Machine:
             self.outcomes.append(f"{what}: {outcome}")
             self.settle()
 
-    def add(self, place: int, name: str, events: list[str]) -> str:
-        self.senders[name] = self.routers[place].add_sender(name, events, {"double": double, "fail": fail})
+    def add(self, place: int, name: str, events: list[str], some: list[str]) -> str:
+        requests = {"double": double, "fail": fail}
+        retain = [event for event in some if event in events]
+        self.senders[name] = self.routers[place].add_sender(name, events, requests, retain=retain)
         return "added"
 
     def remove(self, name: str) -> bool:
         held = self.senders.pop(name, None)
         return held is not None and held.remove()
 
-    def listen(self, place: int, selector: tuple[str | None, str | None], once: bool) -> str:
-        log: list[tuple[str, str, object]] = []
+    def listen(self, place: int, selector: tuple[str | None, str | None], options: dict[str, bool]) -> str:
+        log: list[tuple[object, ...]] = []
         self.heard.append(log)
-        self.subscriptions.append(
-            self.routers[place].listen(
-                lambda info, data: log.append((info.sender, info.event, data)), *selector, once=once
-            )
-        )
+
+        def heard(info: sig.Info, data: object) -> None:
+            # The number is told of retained values here: of other events it depends on the listener.
+            log.append((info.sender, info.event, data, info.initial, info.seq))
+
+        self.subscriptions.append(self.routers[place].listen(heard, *selector, **options))
         return "listening"
+
+    def last(self, place: int, name: str, event: str) -> object:
+        found = self.routers[place].last(name, event)
+        return None if found is None else (found.data, found.info.seq, found.info.initial)
 
     def close(self, number: int) -> str:
         if number < len(self.subscriptions):
@@ -154,10 +165,10 @@ def test_the_same_program_sees_the_same(program: list[Any]) -> None:
 def test_presence_alternates_around_events(program: list[Any]) -> None:
     """Not compared with anything: what model and router could both get wrong."""
     with over_tcp() as machine:
-        machine.run([("listen", 0, (None, None), False), *program])
+        machine.run([("listen", 0, (None, None), {}), *program])
         log = list(machine.heard[0])
     here: set[str] = set()
-    for sender, event, _ in log:
+    for sender, event, *_ in log:
         if event == "#connect":
             assert sender not in here
             here.add(sender)

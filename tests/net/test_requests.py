@@ -267,12 +267,8 @@ def test_add_listener_tells_whether_the_event_is_offered(owner: sig.ClientRouter
 
 
 def test_what_links_do_not_carry_yet_is_said(caller: sig.ClientRouter) -> None:
-    for options in ({"group": "g"}, {"initial": True}):
-        with pytest.raises(sig.InvalidArgument, match="does not reach over a link yet"):
-            caller.listen(print, "s", "e", **options)  # type: ignore[arg-type]  # chosen by the test
     with pytest.raises(sig.InvalidArgument, match="does not reach over a link yet"):
-        caller.add_sender("s", "e", retain=True)
-    assert caller.last("s", "e") is None
+        caller.listen(print, "s", "e", group="g")
 
 
 def test_the_limits_of_a_router_are_its_own(server: sig.ServerRouter) -> None:

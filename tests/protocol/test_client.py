@@ -74,6 +74,7 @@ from sig.protocol.client import (
 )
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, REPLY_ERR, REPLY_MORE, Frame, FrameReader, Kind, pack
+from sig.protocol.past import Told
 
 WELCOME = Welcome(1, ["json"], "node", 1, 5, "token", 1 << 20, 1 << 20, 0.0)
 
@@ -272,6 +273,44 @@ def test_a_listener_is_ready_in_its_place() -> None:
     assert [type(news) for news in a.news].count(ListenerReady) == 1
 
 
+def test_a_listener_is_ready_with_what_it_is_told_of_the_past_and_nobody_else_is() -> None:
+    core, answer, asked = welcomed(), Answer(), Answer()
+    core.listen(1, "s", None, "listener", 0.0, 5, answer, initial=True)
+    core.last("s", "e", 0.0, 5, asked)
+    calls = [frame.route for frame in said(core) if frame.kind == Kind.CALL]
+    presence = Presence("s", 1, "#connect", {"events": []}, call=calls[0])
+    lanes = [Route("s", "e", incarnation=1, next_seq=7, call=call) for call in (*calls, calls[0])]
+    events = [pack_events([(30 + n, b"%d" % n)], lens=False, lines=True, max_frame_bytes=999)[0] for n in (0, 1)]
+    for frame in (
+        pack(Kind.PRESENCE, encode_control(presence)),
+        *(pack(Kind.ROUTE, encode_control(lane), route=30 + n) for n, lane in enumerate(lanes)),
+        *events,
+        pack_lost(Lost(32, 1, "too_big")),
+        *(pack(Kind.ROUTE_GONE, encode_control(RouteGone()), route=30 + n) for n in range(3)),
+    ):
+        core.receive_at(frame, 0.0)
+        assert core.take_news() == []
+    assert not core.knows("s")
+    for call in calls:
+        core.receive_at(pack(Kind.RESULT, encode_control(Result(None)), route=call), 0.0)
+    past = [presence, Told(lanes[0], Frame.of(events[0])), Told(lanes[2], None, "too_big")]
+    assert core.take_news() == [ListenerReady("listener", past)]
+    assert asked.ok == Told(lanes[1], Frame.of(events[1]))
+
+
+def test_a_listener_that_is_refused_is_told_nothing_of_the_past() -> None:
+    core, answer, asked = welcomed(), Answer(), Answer()
+    core.listen(1, "s", None, "listener", 0.0, 5, answer, initial=True)
+    core.last("s", "e", 0.0, 5, asked)
+    presence = Presence("s", 1, "#connect", {"events": []}, call=1)
+    core.receive_at(pack(Kind.PRESENCE, encode_control(presence)), 0.0)
+    core.handle_timeout(5)
+    core.receive_at(pack(Kind.PRESENCE, encode_control(presence)), 0.0)
+    assert core.take_news() == []
+    assert isinstance(answer.error, ConnectionLost)
+    assert isinstance(asked.error, ConnectionLost)
+
+
 def test_presence_and_losses_are_news() -> None:
     core = welcomed()
     presence = Presence("s", 1, "#connect", {"events": []})
@@ -385,6 +424,18 @@ def test_an_outlet_is_told_its_route_whether_anybody_listens_and_when_it_is_over
     core.disconnected(ConnectionLost("x"))
     assert told == [5, UNHEARD, 5, 5, CLOSED]
     assert other == [CLOSED]
+
+
+def test_what_is_told_of_an_earlier_life_is_nothing_to_an_outlet() -> None:
+    core = welcomed()
+    before = outlet(core)
+    core.receive_at(owned(5), 0.0)
+    core.close_outlets("s", ["e"])
+    told = outlet(core)
+    for frame in (interest("none"), interest("some"), owned(6), interest("none", 5), interest("none", 6)):
+        core.receive_at(frame, 0.0)
+    assert before == [5, CLOSED]
+    assert told == [6, UNHEARD]
 
 
 def test_a_closed_outlet_hears_no_more_whatever_the_server_says() -> None:

@@ -18,6 +18,7 @@ from sig.protocol.events import (
     EventBatch,
     check_events,
     count_events,
+    latest_events,
     merge_events,
     pack_batch,
     pack_events,
@@ -389,3 +390,38 @@ def test_merged_frames_hold_what_they_held_in_order(
         one = unpack_events(Frame.of(part))
         values_of = [value for number, value in expected if number == route]
         assert batch_decode(codec, one.payloads, one.lens, len(values_of)) == values_of
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 10**6)), min_size=1, max_size=6), max_size=4),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(1, 4), unique=True),
+)
+def test_of_each_route_the_last_event_is_found(
+    batches: list[list[tuple[int, int]]], lens: bool, lines: bool, wanted: list[int]
+) -> None:
+    frames: list[Frame] = []
+    expected: dict[int, tuple[int, bytes]] = {}
+    for time_us, batch in enumerate(batches):
+        items = [(route, JSON.encode(n) if lines else b"\n" * (n % 3)) for route, n in batch]
+        made = pack_events(items, lens=lens, lines=lines, max_frame_bytes=1 << 20, time_us=time_us)
+        frames += [Frame.of(data) for data in made]
+        expected.update((route, (time_us, payload)) for route, payload in items)
+    found = list(latest_events(frames, wanted, lines=lines))
+    assert {route: (time_us, payload) for route, time_us, payload in found} == {
+        route: last for route, last in expected.items() if route in wanted
+    }
+    assert len({route for route, _, _ in found}) == len(found)
+
+
+def test_the_newline_at_the_end_is_no_part_of_the_last_event() -> None:
+    mixed = Frame.of(pack_batch(0, [b"1", b"22"], lens=True, lines=True, routes=[5, 6]))
+    part = Frame.of(split_events(mixed, [(5,)])[0])
+    assert part.data.endswith(b"1\n")
+    assert list(latest_events([part], [5], lines=True)) == [(5, 0, b"1")]
+
+
+def test_what_nobody_can_tell_apart_is_taken_as_a_whole() -> None:
+    unmeasured = Frame.of(pack(Kind.EVENT, bytes(8) + b"ab", count=2, route=5))
+    assert list(latest_events([unmeasured], [5], lines=False)) == [(5, 0, b"ab")]

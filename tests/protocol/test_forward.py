@@ -21,9 +21,9 @@ LIMIT = 1 << 20
 class Owner:
     """A client that holds sender `s`, and sends whatever frames it likes."""
 
-    def __init__(self, world: World, *events: str) -> None:
+    def __init__(self, world: World, *events: str, retain: Sequence[str] = ()) -> None:
         self.raw = world.raw()
-        self.raw.send(call(1, AddSender("s", list(events), None)))
+        self.raw.send(call(1, AddSender("s", list(events), None, retain=list(retain))))
         told = [frame for frame in self.raw.read() if frame.kind == Kind.ROUTE]
         self.routes = [frame.route for frame in told if decode_control(Route, frame.body).event]
 
@@ -125,6 +125,24 @@ def test_a_run_is_little_beside_what_may_wait() -> None:
     assert len(raw.connection.outbox) == 5
     owner.send(*[[(0, b"1" * 2480)]] * 4)
     assert len(raw.connection.outbox) == 9
+
+
+def test_the_last_of_what_is_retained_is_kept_out_of_runs_and_parts() -> None:
+    world = World()
+    owner = Owner(world, "e", "f", retain=["e"])
+    kept = owner.raw.connection.retained
+    assert kept is not None
+    route = world.server._routes[owner.routes[0]]
+    owner.send([(0, b"1"), (0, b"2")], [(1, b"3")])  # nobody hears it
+    assert kept.get(route) is not None
+    listener(world, "e")
+    owner.send([(0, b"4")], [(0, b"5"), (1, b"6")])
+    assert [value.payload for value in (kept.get(route),) if value is not None] == [b"5"]
+    listener(world, "f")
+    owner.send([(0, b"7"), (1, b"8")])
+    owner.send([(0, b"9")], [(0, b"10")])
+    assert [value.payload for value in (kept.get(route),) if value is not None] == [b"10"]
+    assert route.next_seq == 8
 
 
 def test_what_follows_the_events_stands_behind_them() -> None:

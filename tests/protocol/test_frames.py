@@ -20,6 +20,7 @@ from sig.messages import (
     Error,
     Hello,
     Interest,
+    Last,
     Listen,
     Message,
     Presence,
@@ -103,6 +104,8 @@ CONTROL: dict[str, tuple[int, Message]] = {
     "interest": (5, Interest("grouped")),
     "interest: none": (5, Interest("none")),
     "interest: some": (5, Interest("some")),
+    "route: lane": (9, Route("thermo", "changed", incarnation=1, next_seq=41, retained=True, base=5, call=7)),
+    "call: last": (8, Last("thermo", "changed")),
     "presence": (0, Presence("thermo", 1, "#connect", {"events": ["changed"], "requests": None})),
 }
 

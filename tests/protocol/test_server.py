@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol.pairs import Cut, End, Raw, World, byte_by_byte, seeded, whole
+from protocol.pairs import Answer, Cut, End, Raw, World, byte_by_byte, seeded, whole
 
 from sig.codecs import JSON, as_codecs
 from sig.constants import Limits
@@ -59,6 +59,7 @@ from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, Reques
 from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, pack_events, unpack_events
 from sig.protocol.frames import PREFACE, REPLY_MORE, FrameReader, Kind, pack
+from sig.protocol.past import Told
 
 CUTS = [whole, byte_by_byte, seeded(1), seeded(2)]
 
@@ -1288,6 +1289,50 @@ def test_who_listens_does_not_wait_for_an_owner_that_says_nothing(world: World) 
     owner.say_it_knows(*owner.routes)
     world.settle()
     assert listening.times == 1
+
+
+@pytest.mark.parametrize("enough", [True, False])
+@pytest.mark.parametrize("waits", [True, False])
+def test_of_the_past_one_is_told_with_the_answer_or_refused(enough: bool, waits: bool) -> None:
+    world = World(link_control_bytes=8000 if enough else 1000)
+    silent, owner, a = Silent(world, "e"), world.client(), world.client()
+    for name in "abcdef":
+        owner.ask(AddSender(name, ["e"], retain=["e"]))
+        trigger(owner, name, "e", b"1")
+    if waits:
+        silent.trigger()
+    answer = Answer()
+    a.core.listen(1, None, "e", "listener", world.now, 30, answer, initial=True)
+    world.settle()
+    assert answer.times == (not waits)
+    world.advance(world.limits.interest_timeout_s)
+    if enough:
+        assert answer.ok is None
+        (ready,) = [news for news in a.news if isinstance(news, ListenerReady)]
+        assert [part.route.sender for part in ready.past if isinstance(part, Told)] == list("abcdef")
+        owner.remove("a")
+    else:
+        assert isinstance(answer.error, Overloaded)
+        assert not a.connection.subscriptions
+        trigger(owner, "a", "e", b"2")
+        assert not a.heard()
+
+
+def test_a_listener_that_was_closed_while_it_waited_is_told_nothing(world: World) -> None:
+    silent, a = Silent(world, "e"), world.client()
+    silent.trigger()
+    answer = Answer()
+    a.core.listen(1, "s", None, "listener", world.now, 30, answer, initial=True)
+    a.close_listener(1)
+    world.advance(world.limits.interest_timeout_s)
+    assert answer.ok is None
+    assert [news.past for news in a.news if isinstance(news, ListenerReady)] == [[]]
+
+
+def test_a_sender_retains_events_of_its_own_only() -> None:
+    owner = World().client()
+    with pytest.raises(InvalidArgument, match="'s' cannot retain 'f'"):
+        owner.ask(AddSender("s", ["e"], retain=["e", "f"]))
 
 
 def test_who_listens_does_not_wait_for_an_owner_that_leaves(world: World) -> None:

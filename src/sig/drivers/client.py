@@ -82,10 +82,25 @@ class ClientDriver:
         """Ask the server, and wait for the answer. A step."""
         return self.ask(lambda done: self.core.call(message, time.monotonic(), timeout, done), timeout)
 
-    def listen(self, number: int, sender: str | None, event: str | None, listener: object, timeout: float) -> Any:
+    def listen(
+        self,
+        number: int,
+        sender: str | None,
+        event: str | None,
+        listener: object,
+        timeout: float,
+        *,
+        initial: bool = False,
+    ) -> Any:
         """Ask for events, and wait until the server has that. A step."""
-        now = time.monotonic()
-        return self.ask(lambda done: self.core.listen(number, sender, event, listener, now, timeout, done), timeout)
+        now, core = time.monotonic(), self.core
+        return self.ask(
+            lambda done: core.listen(number, sender, event, listener, now, timeout, done, initial=initial), timeout
+        )
+
+    def last(self, sender: str, event: str, timeout: float) -> Any:
+        """Ask for the last value of an event. A step."""
+        return self.ask(lambda done: self.core.last(sender, event, time.monotonic(), timeout, done), timeout)
 
     def request(self, sender: str, method: str, payload: bytes | Payloads, *, deadline: float, hops: int) -> Any:
         """Ask a sender, and wait for the payload of its answer. A step."""

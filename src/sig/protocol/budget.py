@@ -5,14 +5,22 @@ Sans-I/O: no socket, no thread, no clock.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from sig.protocol.outbox import Entry, Outbox
+from sig.protocol.outbox import Entry
 
 # What an entry takes beside its bytes: itself, its tables by route, and its place in each queue. Rather more than less.
 _ENTRY: Final = 200
 _ROUTE: Final = 150
 _PLACE: Final = 16
+
+
+class Holder(Protocol):
+    """Whoever can hold less."""
+
+    def shed(self) -> None:
+        """Drop the oldest; there is one."""
+        ...
 
 
 class Budget:
@@ -25,7 +33,7 @@ class Budget:
         self.limit: int = limit
         self.used: int = 0
         # The outboxes with events, by how much they hold: within a group nobody has twice as much as another.
-        self._groups: list[dict[Outbox[Any], None]] = [{} for _ in range(64)]
+        self._groups: list[dict[Holder, None]] = [{} for _ in range(64)]
 
     @property
     def over(self) -> bool:
@@ -50,7 +58,7 @@ class Budget:
         """An entry that is held tells of one more loss."""
         self.used += _ROUTE
 
-    def move(self, outbox: Outbox[Any], before: int, now: int) -> None:
+    def move(self, outbox: Holder, before: int, now: int) -> None:
         """The bytes of its events have so many bits now."""
         if before:
             del self._groups[before][outbox]

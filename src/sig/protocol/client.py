@@ -31,6 +31,7 @@ from sig.messages import (
     Call,
     Hello,
     Interest,
+    Last,
     Listen,
     OpenRequests,
     Presence,
@@ -75,6 +76,7 @@ from sig.protocol.frames import (
 from sig.protocol.heartbeat import Rhythm, accepted
 from sig.protocol.outbox import Counts
 from sig.protocol.outgoing import Outgoing
+from sig.protocol.past import Past, Pasts
 from sig.protocol.peer import Lane, Peer
 
 VERSION: Final = 1
@@ -124,9 +126,10 @@ class EventsArrived(NamedTuple):
 
 
 class ListenerReady(NamedTuple):
-    """From here on the server sends what this listener asked for."""
+    """From here on the server sends what this listener asked for; before that it is to be told of the past."""
 
     listener: object
+    past: Past
 
 
 # A struct, which costs a third of a tuple with names: there can be a hundred thousand in a second.
@@ -176,6 +179,7 @@ class ClientCore(Peer):
         self._control: Calls[str] = Calls(0xFFFFFFFF, lambda _, call: ConnectionLost(call.what))
         self._news: list[News] = []
         self._asked: list[Asked] = []
+        self._pasts = Pasts()
         self.outgoing: Outgoing = Outgoing(self.codec, limits.max_frame_bytes, limits.send_window_bytes)
         self._outlets: dict[tuple[str, str], Callable[[int], object]] = {}
         self._routes: dict[int, Route] = {}
@@ -204,8 +208,8 @@ class ClientCore(Peer):
 
     # What the application does
 
-    def call(self, message: Call, now: float, timeout: float, done: Done) -> None:
-        """Ask the server for something; `done` gets the decoded answer, or the error."""
+    def call(self, message: Call, now: float, timeout: float, done: Done) -> int:
+        """Ask the server for something; `done` gets the decoded answer, or the error. Returns the call's number."""
         self._check_alive()
         body = encode_control(message)
         what = type(message).__name__
@@ -214,6 +218,7 @@ class ClientCore(Peer):
             raise MessageTooBig(f"{what} takes {len(body)} bytes, and the limit is {limit}: say less at a time")
         number = self._control.open(done, now + timeout, f"the server did not answer {what} within {timeout:g} s")
         self._put(pack(Kind.CALL, body, route=number))
+        return number
 
     def listen(
         self,
@@ -224,15 +229,33 @@ class ClientCore(Peer):
         now: float,
         timeout: float,
         done: Done,
+        *,
+        initial: bool = False,
     ) -> None:
-        """Ask for events; `ListenerReady(listener)` stands in the news before the first that came of it."""
+        """Ask for events; `ListenerReady(listener, past)` stands in the news before the first that came of it.
+
+        The past is empty unless `initial` asks for it.
+        """
 
         def answered(value: object, error: BaseException | None) -> None:
+            past = self._pasts.take(call)
             if error is None:
-                self._news.append(ListenerReady(listener))
+                self._news.append(ListenerReady(listener, past))
             done(value, error)
 
-        self.call(Listen(number, sender, event), now, timeout, answered)
+        call = self.call(Listen(number, sender, event, initial), now, timeout, answered)
+        if initial:
+            self._pasts.expect(call)
+
+    def last(self, sender: str, event: str, now: float, timeout: float, done: Done) -> None:
+        """Ask for the last value of an event; `done` gets it as `Told`, `None` if there is none."""
+
+        def answered(value: object, error: BaseException | None) -> None:
+            past = self._pasts.take(call)
+            done(past[0] if past else None, error)
+
+        call = self.call(Last(sender, event), now, timeout, answered)
+        self._pasts.expect(call)
 
     def outlet(self, sender: str, event: str, changed: Callable[[int], object]) -> None:
         """Call `changed` whenever the route changes on which to send the events of a sender that this client holds.
@@ -445,7 +468,11 @@ class ClientCore(Peer):
     def _receive(self, frame: Frame) -> None:
         if self.opened:
             if frame.kind == _EVENT:
-                self._news.append(EventsArrived(frame, count_events(frame)))
+                counts = count_events(frame)
+                if frame.route in self._pasts.lanes:
+                    self._pasts.event(frame)
+                else:
+                    self._news.append(EventsArrived(frame, counts))
                 return
             handler = _HANDLERS.get(frame.kind)
             if handler is not None:
@@ -496,6 +523,9 @@ class ClientCore(Peer):
         route = decode_control(Route, frame.body)
         if route.codec not in self.codecs:
             raise RemoteProtocolError(f"the server sent a ROUTE in the codec {route.codec!r}, which was not offered")
+        if route.call is not None:
+            self._pasts.lanes[frame.route] = route
+            return
         self._forget(frame.route)  # told again to who has missed some of it
         self._routes[frame.route] = route
         self._known[route.sender] = self._known.get(route.sender, 0) + 1
@@ -521,6 +551,7 @@ class ClientCore(Peer):
 
     def _route_gone(self, frame: Frame) -> None:
         gone = decode_control(RouteGone, frame.body)
+        self._pasts.lanes.pop(frame.route, None)
         route = self._forget(frame.route)
         if route is None:
             return
@@ -546,7 +577,9 @@ class ClientCore(Peer):
         route = self._routes.get(frame.route)
         if route is None or not route.owner or route.event is None:
             raise RemoteProtocolError(f"the server sent INTEREST in route {frame.route}, which is no event of ours")
-        if (changed := self._outlets.get((route.sender, route.event))) is not None:
+        # Not of one that left, and has the name again on a route that we do not know yet.
+        current = self._owned.get((route.sender, route.event)) == frame.route
+        if current and (changed := self._outlets.get((route.sender, route.event))) is not None:
             changed(frame.route if heard else UNHEARD)
         if heard:
             # From here on nothing is held back: whoever waits to be told so is told.
@@ -558,10 +591,18 @@ class ClientCore(Peer):
             self.outgoing.credit += credit.amount
 
     def _presence(self, frame: Frame) -> None:
-        self._news.append(decode_control(Presence, frame.body))
+        presence = decode_control(Presence, frame.body)
+        if presence.call is None:
+            self._news.append(presence)
+        else:
+            self._pasts.presence(presence)
 
     def _lost(self, frame: Frame) -> None:
-        self._news.append(unpack_lost(frame))
+        lost = unpack_lost(frame)
+        if frame.route in self._pasts.lanes:
+            self._pasts.lost(lost)
+        else:
+            self._news.append(lost)
 
     def _request(self, flags: int, number: int, data: bytes, start: int, end: int) -> None:
         request = find_request(data, start, end)

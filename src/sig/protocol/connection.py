@@ -20,6 +20,7 @@ from sig.protocol.outbox import Counts, Entry, Outbox, total
 from sig.protocol.peer import Peer
 
 if TYPE_CHECKING:
+    from sig.protocol.retained import Values
     from sig.protocol.server import ServerCore
 
 
@@ -72,13 +73,14 @@ class Held:
 class Route:
     """One event of a sender, or its requests: a number that all connections share."""
 
-    __slots__ = ("audience", "event", "held", "id", "known_by", "next_seq", "unheard", "unseen", "waiting")
+    __slots__ = ("audience", "event", "held", "id", "known_by", "next_seq", "retains", "unheard", "unseen", "waiting")
 
     def __init__(self, number: int, held: Held, event: str) -> None:
         self.id: int = number
         self.held: Held = held
         self.event: str = event  # "" for the sender's requests: no event has that name
         self.next_seq: int = 1
+        self.retains: bool = False  # whether its last value is kept
         # Who has been told of it, and whether they have been sent every event since: then their count is right.
         self.known_by: dict[Connection, bool] = {}
         # Who hears it; `None` when somebody has come or gone since.
@@ -125,10 +127,12 @@ class Frames(Entry[bytes], gc=False):
 class Waiting:
     """A `Listen` whose answer waits until the owners of the events know that somebody listens."""
 
-    __slots__ = ("call", "connection", "deadline", "routes")
+    __slots__ = ("call", "connection", "deadline", "id", "routes", "subscription")
 
-    def __init__(self, connection: Connection, call: int, deadline: float) -> None:
-        self.connection: Connection = connection
+    def __init__(self, subscription: LinkSubscription, number: int, call: int, deadline: float) -> None:
+        self.subscription: LinkSubscription = subscription
+        self.id: int = number
+        self.connection: Connection = subscription.connection
         self.call: int = call
         self.deadline: float = deadline
         self.routes: dict[Route, None] = {}  # whose owners have not said so yet
@@ -137,13 +141,16 @@ class Waiting:
 class LinkSubscription:
     """What a connection listens to, under the number it chose."""
 
-    __slots__ = ("connection", "event", "sender", "serial")
+    __slots__ = ("connection", "event", "initial", "sender", "serial")
 
-    def __init__(self, connection: Connection, sender: str | None, event: str | None, serial: int) -> None:
+    def __init__(
+        self, connection: Connection, sender: str | None, event: str | None, serial: int, initial: bool = False
+    ) -> None:
         self.connection: Connection = connection
         self.sender: str | None = sender
         self.event: str | None = event
         self.serial: int = serial
+        self.initial: bool = initial
 
 
 class Connection(Peer):
@@ -171,6 +178,7 @@ class Connection(Peer):
         "name",
         "number",
         "outbox",
+        "retained",
         "server",
         "subscriptions",
         "window_bytes",
@@ -190,6 +198,7 @@ class Connection(Peer):
         self.codec: Codec  # that its senders' payloads are in, and what is in none of these is put into
         self.held: dict[str, Held] = {}
         self.heard: dict[int, Audience] = {}  # who hears its own routes, by number, of those that somebody hears
+        self.retained: Values | None = None  # what its senders retain, if one ever did
         self.subscriptions: dict[int, LinkSubscription] = {}
         self.called: dict[Connection, int] = {}  # how many answers each owner owes this one
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner

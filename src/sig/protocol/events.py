@@ -251,6 +251,47 @@ def merge_events(frames: Sequence[Frame], *, lines: bool) -> Frame:
     return Frame(_EVENT, flags, count, 0, pack(_EVENT, body, flags=flags, count=count))
 
 
+def latest_events(frames: Sequence[Frame], wanted: Iterable[int], *, lines: bool) -> Iterator[tuple[int, int, bytes]]:
+    """Of each of these routes the last event that the frames hold: route, time and payload; the latest first.
+
+    The frames must have been checked.
+
+    Args:
+        lines: whether payloads are joined by newlines.
+    """
+    missing = dict.fromkeys(wanted)
+    for frame in reversed(frames):
+        if not missing:
+            return
+        routes, lens, start = _tables(frame)
+        data = frame.data
+        (time_us,) = _U64.unpack_from(data, HEADER.size)
+        end = len(data)
+        if routes is None:
+            if frame.route in missing:
+                del missing[frame.route]
+                if lens is not None:
+                    start = end - lens[-1]
+                elif lines:
+                    start = max(start, data.rfind(b"\n", start, end - 1) + 1)
+                yield frame.route, time_us, _payload(data[start:end], lines)
+            continue
+        assert lens is not None  # a mixed batch has both
+        for place in range(frame.count - 1, -1, -1):
+            start = end - lens[place]
+            if routes[place] in missing:
+                del missing[routes[place]]
+                yield routes[place], time_us, _payload(data[start:end], lines)
+                if not missing:
+                    return
+            end = start
+
+
+def _payload(part: bytes, lines: bool) -> bytes:
+    """A part of a batch without the newline behind it."""
+    return part.removesuffix(b"\n") if lines else part
+
+
 def split_events(frame: Frame, wanted: Iterable[Collection[int]]) -> list[bytes]:
     """The EVENT reduced to some of its routes, once for each collection of those: itself where that is all of it.
 

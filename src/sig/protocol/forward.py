@@ -91,6 +91,8 @@ class Forwarder:
             self._server.accepted(counts)
             entry = Frames.of(b"".join([frame.data for frame in frames]), counts, len(frames))
             self._owner.events_in += entry.events
+            if (values := self._owner.retained) is not None:
+                self._server.retained.keep(values, frames, counts, lines=self._owner.codec.lines)
             for receiver in audience.direct:
                 receiver.share(entry)
             for codec, receivers in audience.bridged.items():
@@ -118,6 +120,8 @@ class Forwarder:
         hearing = {number: audience for number, _ in counts if (audience := heard.get(number)) is not None}
         self._server.accepted(counts)
         connection.events_in += frame.count
+        if connection.retained is not None:
+            self._server.retained.keep(connection.retained, (frame,), counts, lines=connection.codec.lines)
         self._divide(frame, counts, {number: hearing[number].direct for number in hearing}, connection.codec)
         for codec in {codec: None for audience in hearing.values() for codec in audience.bridged}:
             needed = {number: hearing[number].bridged.get(codec, ()) for number in hearing}

@@ -39,6 +39,7 @@ from sig.messages import (
     Flush,
     Hello,
     Interest,
+    Last,
     Listen,
     OpenRequests,
     Presence,
@@ -70,6 +71,7 @@ from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.outbox import Counts
 from sig.protocol.peer import Lane
+from sig.protocol.retained import Retained
 from sig.protocol.statistics import Statistics
 
 VERSION: Final = 1
@@ -129,6 +131,7 @@ class ServerCore:
         )
         self.bridge: Bridge = Bridge(limits)
         self.forwarder: Forwarder = Forwarder(self)
+        self.retained: Retained = Retained(self)
         self._statistics = Statistics(self)
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
         self._audiences: WeakValueDictionary[tuple[Codec, tuple[Connection, ...]], Audience] = WeakValueDictionary()
@@ -146,6 +149,7 @@ class ServerCore:
             Listen: self._listen,
             Close: self._close_listener,
             Senders: self._list_senders,
+            Last: self.retained.recall,
             StatsMessage: self._tell_stats,
             OpenRequests: self._open_requests,
             Flush: self._flush,
@@ -379,7 +383,7 @@ class ServerCore:
             if audience is None:
                 audience = self._audiences[codec, connections] = Audience(connections, codec)
             route.audience = audience
-            if connections:
+            if connections or route.retains:
                 route.held.owner.heard[route.id] = audience
         return route.audience
 
@@ -394,7 +398,7 @@ class ServerCore:
             route = self._routes.get(number)
             if route is not None:
                 route.next_seq += events
-                if route.audience is not None and not route.audience.connections and not route.unheard:
+                if route.audience is not None and not (route.audience.connections or route.unheard or route.retains):
                     self._tell_interest(route, "none")
 
     def _audience_changed(self, route: Route) -> None:
@@ -427,7 +431,23 @@ class ServerCore:
         del self._waiting[listen]
         for route in listen.routes:
             del route.waiting[listen]
-        listen.connection.result(listen.call, None)
+        try:
+            self._tell_past(listen)
+        except SigError as error:
+            listen.connection.refuse(listen.call, error)
+        else:
+            listen.connection.result(listen.call, None)
+
+    def _tell_past(self, listen: Waiting) -> None:
+        """Before the answer to a `Listen` comes what it asks of the past. What it cannot be told it is not to miss."""
+        subscription, connection = listen.subscription, listen.connection
+        if subscription.initial and connection.subscriptions.get(listen.id) is subscription:
+            try:
+                self.retained.tell(connection, listen.call, subscription.sender, subscription.event)
+            except SigError:
+                del connection.subscriptions[listen.id]
+                self._ignore(subscription)
+                raise
 
     def _introduce(self, connection: Connection, route: Route) -> None:
         """Tell a connection what a route is, unless it knows that and has counted along since."""
@@ -475,6 +495,11 @@ class ServerCore:
                 check_method(method)
         if not events and not call.requests:
             raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")
+        retain = dict.fromkeys(call.retain)
+        known = dict.fromkeys(events)
+        foreign = [event for event in retain if event not in known]
+        if foreign:
+            raise InvalidArgument(f"sender {name!r} cannot retain {foreign[0]!r}: it is not among its events")
         if not self.allowed(connection.identity, "own", name, ""):
             raise Denied(f"you may not register sender {name!r}")
         if name in self._senders:
@@ -486,10 +511,13 @@ class ServerCore:
         for event in held.events:
             route = self._make_route(held, event)
             held.routes.append(route)
+            route.retains = event in retain
             self._index.add_target(route)
             self._introduce(connection, route)
         held.requests_route = self._make_route(held, "")
         self._introduce(connection, held.requests_route)
+        if retain and connection.retained is None:
+            connection.retained = self.retained.values()
         if not connection.held:
             self.windows.enter()
         self._senders[name] = connection.held[name] = held
@@ -538,6 +566,8 @@ class ServerCore:
         for route in (*held.routes, held.requests_route):
             del self._routes[route.id]
             held.owner.heard.pop(route.id, None)
+            if held.owner.retained is not None:
+                held.owner.retained.drop(route)
             self._go_on(route)
             gone = pack(Kind.ROUTE_GONE, body, route=route.id)
             for connection in route.known_by:
@@ -573,9 +603,9 @@ class ServerCore:
             raise Overloaded(f"a client may have {self.limits.max_subscriptions} subscriptions: use a pattern")
         if self._index.count >= self.limits.max_subscriptions_total:
             raise Overloaded(f"this server has its {self.limits.max_subscriptions_total} subscriptions")
-        subscription = LinkSubscription(connection, call.sender, call.event, next(self._serials))
+        subscription = LinkSubscription(connection, call.sender, call.event, next(self._serials), call.initial)
         connection.subscriptions[call.id] = subscription
-        waiting = Waiting(connection, number, self._now + self.limits.interest_timeout_s)
+        waiting = Waiting(subscription, call.id, number, self._now + self.limits.interest_timeout_s)
         for route in self._index.add(subscription):
             self._audience_changed(route)
             if route.held.schema is not None and self.allowed(connection.identity, "listen", route.sender, route.event):
@@ -586,6 +616,7 @@ class ServerCore:
                 route.waiting[waiting] = None
                 waiting.routes[route] = None
         if not waiting.routes:
+            self._tell_past(waiting)
             return None
         self._waiting[waiting] = None
         return waiting

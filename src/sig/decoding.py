@@ -19,7 +19,7 @@ class Decoding:
     def __init__(self, codec: Codec) -> None:
         self.codec: Codec = codec
         self.typed: bool = False
-        """Whether the last batch was decoded into types."""
+        """Whether every event of the last batch was decoded into a type."""
         self._typed: dict[int, Codec] = {}  # by route, of those where everybody names the same type
         self._codecs: dict[Any, Codec | None] = {}  # by type: routes of one type share one
 
@@ -57,7 +57,8 @@ class Decoding:
         if self._typed:
             values = self._into_types(payloads, lens, count, route, routes)
             if values is not None:
-                self.typed = True
+                # Who listens to the others may become known before their turn comes.
+                self.typed = routes is None or all(other in self._typed for other in routes)
                 return values
         return batch_decode(self.codec, payloads, lens, count)
 

@@ -113,6 +113,16 @@ def test_many_routes_are_decoded_at_once_or_each_into_its_own(codec: Codec) -> N
         assert decoded(decoding, DEEP, COLD, routes=(3, 2), lens=False) == [DEEP, COLD]
 
 
+def test_a_batch_is_typed_if_all_of_it_is() -> None:
+    """Else somebody whose type is found out amid the batch would be given plain data for it."""
+    decoding = Decoding(JSON)
+    decoding.heard(1, [Reading])
+    decoding.heard(3, [Level])
+    for routes, typed in (((1, 3), True), ((1, 1), True), ((1, 2), False), ((2, 3), False)):
+        decoded(decoding, *({1: COLD, 2: COLD, 3: DEEP}[route] for route in routes), routes=routes)
+        assert decoding.typed is typed
+
+
 @pytest.mark.parametrize("codec", [JSON, MSGPACK], ids=["json", "msgpack"])
 @pytest.mark.parametrize("kind", [Level, Picky])
 def test_what_does_not_fit_is_plain_data_for_all(codec: Codec, kind: type) -> None:

@@ -25,6 +25,12 @@ class Encode(Protocol):
     def __call__(self, obj: object, /) -> bytes: ...
 
 
+class Decode(Protocol):
+    """Makes a value of bytes."""
+
+    def __call__(self, data: bytes, /) -> object: ...
+
+
 class Codec(Protocol):
     """What the rest of the project calls; `as_codec` makes one of what the user gives.
 
@@ -49,7 +55,7 @@ class Codec(Protocol):
 
     # `decode`, but may raise anything: as `quick`.
     @property
-    def read(self) -> Callable[[bytes], object]: ...
+    def read(self) -> Decode: ...
 
     # What a batch says. `lens` are the lengths of its parts, or None if they are lines. `batch_decode`, which
     # is what to call, checks that there are `count` results.
@@ -82,7 +88,7 @@ class _Msgspec:
         decoder: msgspec.json.Decoder[Any] | msgspec.msgpack.Decoder[Any],
     ) -> None:
         self.quick: Encode = encoder.encode
-        self.read: Callable[[bytes], object] = decoder.decode
+        self.read: Decode = decoder.decode
         self._format = format  # as people call it
         self._decoder = decoder
 
@@ -200,7 +206,7 @@ class UserCodec:
         self.lines: bool = False
         self._encode, self._decode = encode, decode
         self.quick: Encode = self.encode
-        self.read: Callable[[bytes], object] = self.decode
+        self.read: Decode = self.decode
 
     def encode(self, obj: object, /) -> bytes:
         try:

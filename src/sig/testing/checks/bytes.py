@@ -74,6 +74,8 @@ def one_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many(stage: Stage
         accepted += 1
         sender.trigger("e", [accepted, _BULK])
         server.flush()  # so that nothing is lost but what the link does not take
+    if not client.has_queue:
+        same(server.stats().totals.missed > 0, True, "the server knows that its link takes no more")
     accepted += 1
     sender.trigger("e", [accepted, "end"])
     server.flush()

@@ -7,7 +7,7 @@ DEMO_SECONDS ?= 20
 # What to measure: make bench SUITE=inprocess, or BENCH='--quick --only throughput'
 SUITE ?= peers
 BENCH ?=
-# The suite runs on these too, where they start.
+# What depends on the interpreter is tested on these too, where they start.
 OTHER_PYTHONS ?= 3.12 3.13
 
 # The first that starts and is new enough: a command of that name may be a shim with nothing behind it.
@@ -67,9 +67,10 @@ versions:
 		$(MAKE) --no-print-directory PYTHON="$$found" VENV=$(VENV)-$$version GROUP=test plain-suite || exit 1; \
 	done
 
+# Programs, pages, benchmarks and carriers beyond TCP are left to the first: these take minutes, and tell no more here.
 .PHONY: plain-suite
 plain-suite: $(VENV)/.test
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/protocol tests/drivers tests/net tests/aio tests/model
 
 # The peers live in an environment of their own: $(VENV)-bench.
 bench:

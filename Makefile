@@ -72,7 +72,7 @@ versions:
 # Programs, pages, benchmarks and carriers beyond TCP are left to the first: these take minutes, and tell no more here.
 .PHONY: plain-suite
 plain-suite: $(VENV)/.test
-	$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/protocol tests/drivers tests/net tests/aio tests/model
+	$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/protocol tests/drivers tests/aio
 
 # The peers live in an environment of their own: $(VENV)-bench.
 bench:

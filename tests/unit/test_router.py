@@ -194,3 +194,12 @@ def test_an_override_of_an_old_name_is_followed_by_the_new_one_and_back() -> Non
             router.addListener(nothing)
             router.add_sender("s", ["e"]).addListener(nothing)
     assert calls == ["old"] * 3 + ["new"] * 3
+
+
+def test_all_that_match_are_asked_at_once(router: sig.Router) -> None:
+    for name in ("lab/1", "lab/2"):
+        router.add_sender(name, requests={"read": lambda params, name=name: name})
+    assert [(reply.sender, reply.value) for reply in router.request_all("lab/*", "read")] == [
+        ("lab/1", "lab/1"),
+        ("lab/2", "lab/2"),
+    ]

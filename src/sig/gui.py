@@ -181,7 +181,7 @@ class _Tk(GuiExecutor):
 
     def _woken(self, reader: int, mask: int) -> None:
         os.read(reader, 16)
-        self._turn()
+        self._paint_first()
 
     def _destroyed(self, event: tkinter.Event[Any]) -> None:
         if event.widget is self._root:  # a window is told of everything in it
@@ -197,6 +197,12 @@ class _Tk(GuiExecutor):
 
     def _due(self) -> None:
         self._timer = None
+        self._paint_first()
+
+    def _paint_first(self) -> None:
+        # Tk paints when nothing else is due, which may be never: next to a thread that computes, each step of its loop
+        # waits for the interpreter for longer than the pause.
+        self._root.update_idletasks()
         self._turn()
 
     def _dismantle(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 from gui.windows import KINDS, Window, display, wait
@@ -41,3 +42,11 @@ def window(kind: str) -> Iterator[Window]:
     made = KINDS[kind]()
     yield made
     made.destroy()
+
+
+@pytest.fixture
+def threads_take_turns() -> Iterator[Callable[[float], None]]:
+    """How long a thread may go on while another waits for the interpreter, in seconds."""
+    before = sys.getswitchinterval()
+    yield sys.setswitchinterval
+    sys.setswitchinterval(before)

@@ -201,7 +201,7 @@ def test_much_at_once_is_sent_in_messages_of_whole_frames() -> None:
 
 def test_one_message_is_not_copied_again() -> None:
     _, theirs = opened()
-    theirs.send(bytes(100_000), NOW)
+    theirs.send(bytes(MESSAGE_BYTES), NOW)
     (packed,) = theirs._out
     assert theirs.data_to_send() is packed
 

@@ -17,7 +17,7 @@ SUBPROTOCOL: Final = "pysig.v1"
 
 # What a peer sends at once is one message, up to this; above, frames share a message while they fit. So no message is
 # larger than this or than one frame, whichever is more: servers and proxies have limits.
-MESSAGE_BYTES: Final = 1024 * 1024
+MESSAGE_BYTES: Final = 64 * 1024
 
 
 def message_limit(limits: Limits) -> int:

@@ -96,7 +96,7 @@ def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
     assert welcome is not None
     assert (welcome.version, welcome.codecs, welcome.node, welcome.epoch) == (1, ["json", "msgpack"], "test", 7)
     assert (welcome.client, welcome.max_frame_bytes) == (end.connection.number, world.limits.max_frame_bytes)
-    assert len(welcome.session) == 64
+    assert len(welcome.session) == 32
     assert (end.connection.name, end.connection.max_frame_bytes) == ("client 0", 5000)
     assert end.core.max_frame_bytes == 5000
 
@@ -112,8 +112,6 @@ def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
         (Hello([1], ["custom"]), "with 'custom', this server with 'json' or 'msgpack': give both ends the same codec"),
         (Hello([1], []), "encodes with nothing"),
         (Hello([1], ["\x1b[2J" * 2000] * 3), "give both ends the same codec"),
-        (Hello([1], ["json"], session="x"), "connect anew"),
-        (Hello([1], ["json"], session="x", received=5), "connect anew"),
     ],
 )
 @pytest.mark.parametrize("cut", CUTS[:3])
@@ -1551,3 +1549,53 @@ def test_who_cannot_vanish_is_left_alone() -> None:
     assert world.server.next_deadline() is None
     world.advance(10_000)
     assert (connection.closed, connection.data_to_send(1 << 20)) == (False, b"")
+
+
+# -- coming back ---------------------------------------------------------------------------------
+
+
+def greet(world: World, connection: Connection, **hello: Any) -> Welcome:
+    data = PREFACE + pack(Kind.HELLO, encode_control(Hello([1], ["json"], **hello)))
+    world.server.receive_data(connection, data, world.now)
+    frames = FrameReader(1 << 24, preface=True).feed(connection.data_to_send(1 << 20))
+    return decode_control(Welcome, frames[-1].body)
+
+
+def test_who_comes_back_before_its_old_link_is_known_to_be_down_finds_its_names_free() -> None:
+    world = World()
+    old, other = world.raw(), world.client()
+    other.listen(1, "s", None)
+    old.send(pack(Kind.CALL, encode_control(AddSender("s", ["e"])), route=1))
+    back = world.accept("raw again")
+    assert greet(world, back, session=old.connection.session).fresh == "not_kept"
+    assert str(old.connection.error) == "its client has come back on another link"
+    world.server.receive_data(back, pack(Kind.CALL, encode_control(AddSender("s", ["e"])), route=1), world.now)
+    world.settle()
+    assert presence(other) == [("s", "#connect"), ("s", "#disconnect"), ("s", "#connect")]
+    old.hang_up()
+    assert back.held
+
+
+def test_whose_link_was_known_to_be_down_comes_back_just_so() -> None:
+    world = World()
+    old = world.raw()
+    token = old.connection.session
+    old.hang_up()
+    welcome = greet(world, world.accept(), session=token)
+    assert welcome.fresh == "not_kept"
+    assert welcome.session != token
+
+
+def test_nobody_closes_the_link_of_another_identity() -> None:
+    world = World()
+    one, other = world.raw(), world.accept()
+    other.identity = "somebody else"
+    greet(world, other, session=one.connection.session)
+    assert not one.connection.closed
+
+
+def test_sessions_that_have_ended_are_forgotten() -> None:
+    world = World()
+    for _ in range(10):
+        world.raw().hang_up()
+    assert world.server._sessions == {}

@@ -180,6 +180,7 @@ class Connection(Peer):
         "outbox",
         "retained",
         "server",
+        "session",
         "subscriptions",
         "window_bytes",
     )
@@ -193,6 +194,8 @@ class Connection(Peer):
         self.address: str = address
         self.deadline: float = deadline
         self.name: str = ""
+        self.session: str = ""
+        """Its token, which tells its client from others when that comes back on another link."""
         self.identity: object = None
         self.codecs: Mapping[str, Codec] = {}  # that both ends have
         self.codec: Codec  # that its senders' payloads are in, and what is in none of these is put into

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from sig.codecs import Codec, as_codecs
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, NAME_MAX_BYTES, Limits
 from sig.errors import (
+    ConnectionLost,
     Denied,
     HandshakeRefused,
     InvalidArgument,
@@ -72,6 +73,7 @@ from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.outbox import Counts
 from sig.protocol.peer import Lane
 from sig.protocol.retained import Retained
+from sig.protocol.session import NOT_KEPT
 from sig.protocol.statistics import Statistics
 
 VERSION: Final = 1
@@ -123,6 +125,7 @@ class ServerCore:
         self._pending: dict[Connection, None] = {}  # in order of their deadlines
         self._senders: dict[str, Held] = {}
         self._routes: dict[int, Route] = {}
+        self._sessions: dict[str, Connection] = {}  # by the tokens that they were given
         self._waiting: dict[Waiting, None] = {}  # in order of their deadlines
         self._rounds: Rounds[Connection] = Rounds()
         self.budget: Budget = Budget(limits.memory_bytes)
@@ -260,6 +263,7 @@ class ServerCore:
             del self.ended[connection]
             self._pending.pop(connection, None)
             self._rounds.leave(connection)
+            self._sessions.pop(connection.session, None)
             self.vanished += connection.vanished
             if connection.error is not None and not connection.opened:
                 self.refused += 1
@@ -313,6 +317,10 @@ class ServerCore:
             connection.fail(HandshakeRefused(refusal))
             return
         self._pending.pop(connection, None)
+        if hello.session is not None:
+            self._replace(hello.session, connection)
+        connection.session = f"{self._random64():016x}{self._random64():016x}"
+        self._sessions[connection.session] = connection
         connection.agree({name: self.codecs[name] for name in hello.codecs if name in self.codecs})
         connection.name = in_a_line(hello.name, NAME_MAX_BYTES)
         connection.opened = True
@@ -330,14 +338,22 @@ class ServerCore:
             node=self._node,
             epoch=self._epoch,
             client=connection.number,
-            session=f"{self._random64():016x}{self._random64():016x}{self._random64():016x}{self._random64():016x}",
+            session=connection.session,
             max_frame_bytes=self.limits.max_frame_bytes,
             window_bytes=connection.window_bytes,
             heartbeat_s=0.0 if rhythm is None else rhythm.heartbeat_s,
             heartbeat_timeout_s=0.0 if rhythm is None else rhythm.timeout_s,
+            fresh=None if hello.session is None else NOT_KEPT,
         )
         # Not `put`: it still comes under the limit that holds before login, and not under the client's own.
         connection._put(pack(Kind.WELCOME, encode_control(welcome)))
+
+    def _replace(self, session: str, connection: Connection) -> None:
+        """A client is back before its old link is known to be down: what that holds must not be in the client's way."""
+        old = self._sessions.get(session)
+        if old is not None and old.identity == connection.identity:
+            old.cut(ConnectionLost("its client has come back on another link"))
+            self._settle()
 
     def _refusal(self, hello: Hello) -> str | None:
         """Why we cannot talk, and which side must do what; `None` if we can."""
@@ -352,8 +368,6 @@ class ServerCore:
                 f"the client encodes with {_some(hello.codecs)}, this server with {_some(list(self.codecs))}: "
                 "give both ends the same codec (codec=..., or the same pack and unpack)"
             )
-        if hello.session is not None:
-            return "this server does not resume sessions: connect anew, without one"
         return None
 
     # Events

@@ -28,6 +28,7 @@ ACK_S: Final = 0.05
 UNKNOWN: Final = "unknown"  # the server was started since, or it was too long ago
 MEMORY: Final = "memory"  # the server had to give it up
 COUNTS: Final = "counts"  # the two ends do not agree on what has arrived
+NOT_KEPT: Final = "not_kept"  # nothing is kept on links of this kind
 
 # Of sessions that were given up, so many are remembered, to say so.
 _REMEMBERED: Final = 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -32,4 +33,4 @@ class Call(asyncio.Future[Any]):
         if error is None:
             self.set_result(value)
         else:
-            self.set_exception(error)
+            self.set_exception(copy.copy(error))  # others may be given the same

@@ -14,6 +14,7 @@ from sig.drivers.aio import ServerDriver
 from sig.drivers.inside import LoopInsideLink
 from sig.drivers.links import Link
 from sig.drivers.looped import LoopDriver
+from sig.hub import Name
 from sig.linked import Linked
 from sig.protocol.client import ClientCore
 from sig.protocol.server import ServerCore
@@ -44,6 +45,16 @@ class LinkedRouter(Linked, Router):
 
     def _make_answers(self) -> LoopAnswers:
         return LoopAnswers(self, self._runtime.loop)
+
+    async def request(
+        self, sender: Name, method: str, params: object = None, *, type: Any = None, timeout: float | None = None
+    ) -> Any:
+        """As `Router.request`."""
+        call = self._call(sender, method, params, type, timeout)
+        driver = self._driver
+        assert isinstance(driver, LoopDriver)  # it has taken the request
+        driver.press()
+        return await call
 
     def _over(self) -> None:
         """The listeners have been given all that came before the link went down."""

@@ -232,9 +232,7 @@ class Router(Hub):
 
         Raises at once what is known at once: bad arguments, no link, too many requests under way.
         """
-        call = Call(loop=self._runtime.loop)
-        call.begun(self._start_request(sender, method, params, type, timeout, call.answered))
-        return call
+        return self._call(sender, method, params, type, timeout)
 
     # Life
 
@@ -257,6 +255,11 @@ class Router(Hub):
         await walk_awaiting(self._exiting(error[0] is None))
 
     # Within
+
+    def _call(self, sender: Name, method: str, params: object, type: Any, timeout: float | None) -> Call:
+        call = Call(loop=self._runtime.loop)
+        call.begun(self._start_request(sender, method, params, type, timeout, call.answered))
+        return call
 
     def _pending(self, steps: Steps[T]) -> Pending[T]:
         return Pending(walk_awaiting(steps))

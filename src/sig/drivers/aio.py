@@ -150,9 +150,10 @@ class ServerDriver:
             return
         while not wire.full:
             data = connection.data_to_send(_CHUNK)
-            if not data:
+            if data:
+                wire.write(data)
+            if len(data) < _CHUNK:  # that was all
                 break
-            wire.write(data)
         if wire.full or connection.beside:
             self.core.held_up(connection, wire.unwritten)
         if connection.closed and (not wire.full or connection.error is not None):

@@ -58,6 +58,7 @@ class ClientDriver:
         self._link: Link | None = None
         self._leaving = False  # by our own doing
         self._answered: list[tuple[Done, object, BaseException | None]] = []  # to be told once the lock has been left
+        self._shaking = True  # the handshake is not known to be complete
         self._gone = False  # everybody has been told that the link is down, or is about to be
 
     # Steps of verbs, see `steps`: they wait, or return something to await
@@ -176,9 +177,10 @@ class ClientDriver:
                 # Before the lock is left: whoever was given an answer must find what came before it handed out, or
                 # queued.
                 self._enter(news)
-            if self.core.opened:
+            if self._shaking and self.core.opened:
+                self._shaking = False
                 self._shaken(None)
-            self._pump()
+            self._send_back()
             self._room_changed()
             over = self.core.closed and not self._leaving
         self._complete()
@@ -238,11 +240,16 @@ class ClientDriver:
             return
         while not link.unsent:
             data = self.core.data_to_send(_CHUNK)
-            if not data:
+            if data:
+                link.send(data)
+            if len(data) < _CHUNK:  # that was all
                 if self.core.closed:
                     link.finish(self._limits.close_timeout_s if self._leaving else LINGER_S)
                 return
-            link.send(data)
+
+    def _send_back(self) -> None:
+        """Send what is to be said to what has come. The lock is held."""
+        self._pump()
 
     def _complete(self) -> None:
         """Tell those whose answers have come. The lock is not held."""
@@ -279,7 +286,7 @@ class ClientDriver:
         """News has been entered. The lock is not held."""
 
     def _shaken(self, error: BaseException | None) -> None:
-        """The handshake is complete, or has failed. May be told again. The lock is held."""
+        """The handshake is complete, or has failed, or so has the link later on. The lock is held."""
         raise NotImplementedError
 
     def _room_changed(self) -> None:

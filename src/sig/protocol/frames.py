@@ -214,8 +214,8 @@ def parse_preface(data: Buffer) -> bool:
 class FrameReader:
     """Cuts what arrives into frames, however it is cut up on its way.
 
-    `feed` never raises. What is wrong is in `error`, after the frames that came before it have been returned,
-    and everything after it is discarded. A length is checked when its header is complete, before anything is
+    Neither `feed` nor `find` raises. What is wrong is in `error`, after the frames that came before it have been
+    returned, and everything after it is discarded. A length is checked when its header is complete, before anything is
     waited for: what is kept here is never more than one frame within `max_frame_bytes`, and the last read.
 
     Args:
@@ -224,12 +224,14 @@ class FrameReader:
         peer: written into each REQUEST and CANCEL as who asks, in place, before its bytes are shared; not if 0.
     """
 
-    __slots__ = ("_buffer", "_needed", "_peer", "_preface", "error", "max_frame_bytes")
+    __slots__ = ("_buffer", "_needed", "_peer", "_preface", "error", "max_frame_bytes", "more")
 
     def __init__(self, max_frame_bytes: int, *, preface: bool = False, peer: int = 0) -> None:
         self.max_frame_bytes: int = max_frame_bytes
         self._peer = peer
         self.error: FramingError | None = None
+        self.more: bool = False
+        """Whether something is left that has not been judged."""
         self._preface = preface
         # One buffer that grows, so that a large frame in many small reads is not copied again with each.
         self._buffer = bytearray()
@@ -244,13 +246,14 @@ class FrameReader:
     def find(self, data: Buffer = b"", time_us: int | None = None) -> tuple[bytes, list[Found]]:
         """Take the next bytes, and tell where the frames are that are complete, and in which bytes.
 
-        Call it again without data until it finds nothing: a frame over the limit is not judged in the same
+        Call it again without data while there is `more`: a frame over the limit is not judged in the same
         call as frames before it, since one of those may be the WELCOME that raises the limit.
 
         Args:
             data: is copied, and may be reused.
             time_us: written into each EVENT as its time, in place, before its bytes are shared.
         """
+        self.more = False
         if self.error is not None:
             return b"", []
         buffer = self._buffer
@@ -277,6 +280,7 @@ class FrameReader:
             known = _FLAGS.get(kind, -1)
             if length > limit or known < 0 or flags & ~known:
                 if length > limit and found:
+                    self.more = True
                     break
                 error = self._fault(length, kind, flags)
                 if error is not None:

@@ -70,9 +70,12 @@ class Outgoing:
 
     def take(self, limit: int) -> Sequence[bytes]:
         """Frames to send, oldest first, up to about `limit` bytes; events only as far as there is credit."""
-        self.pack()
+        if self.events:
+            self.pack()
         frames = self._frames
         taken: list[bytes] = []
+        if not frames:
+            return taken
         if self.event_bytes <= self.credit and self.size <= limit:
             # As nearly always, all of it leaves.
             taken += frames

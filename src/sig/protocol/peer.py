@@ -103,13 +103,16 @@ class Peer:
         if self.closed:
             return
         self.bytes_in += len(data)
-        whole, found = self._reader.find(data, time_us)
-        while found:
+        reader = self._reader
+        whole, found = reader.find(data, time_us)
+        self.frames_in += len(found)
+        self._take(whole, found)
+        while reader.more:
+            whole, found = reader.find(time_us=time_us)
             self.frames_in += len(found)
             self._take(whole, found)
-            whole, found = self._reader.find(time_us=time_us)
-        if self._reader.error is not None:
-            self.fail(self._reader.error)
+        if reader.error is not None:
+            self.fail(reader.error)
 
     def receive_eof(self) -> None:
         """The other end, or the medium, has closed the link."""
@@ -172,7 +175,10 @@ class Peer:
             self._touch()
 
     def data_to_send(self, limit: int) -> bytes:
-        """What leaves now: at least one frame if there is any, and not much more than `limit` bytes."""
+        """What leaves now: at least one frame if there is any, and not much more than `limit` bytes.
+
+        If it is less than that, nothing more can leave now.
+        """
         first, replies = self._first, self._replies
         if not first and not replies:
             ordered = self._ordered(limit)

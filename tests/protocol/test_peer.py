@@ -170,6 +170,20 @@ def test_kinds_with_a_lane_are_taken_where_they_lie_once_the_handshake_is_comple
     assert len(taken) == 1
 
 
+def test_a_frame_that_is_too_large_is_judged_behind_those_before_it() -> None:
+    """One of them may have raised the limit."""
+    large = pack(Kind.LOST, b"x" * 100)
+    peer, other = opened(), opened()
+    peer._reader.max_frame_bytes = other._reader.max_frame_bytes = 50
+    peer._lanes = {Kind.REPLY.value: lambda *found: setattr(peer._reader, "max_frame_bytes", 100)}
+    other._lanes = {Kind.REPLY.value: lambda *found: None}
+    for each in (peer, other):
+        each.receive_data(pack(Kind.REPLY) + large + pack(Kind.PING, b"12345678"))
+    assert isinstance(peer.error, RemoteProtocolError)
+    assert "LOST, which has no business" in str(peer.error)
+    assert "LOST) of 100 bytes, over the limit of 50" in str(other.error)
+
+
 def test_what_follows_the_last_word_is_not_looked_at() -> None:
     peer = opened()
     peer.receive_data(pack(Kind.BYE, encode_control(Bye("closed"))) + pack(Kind.PING, b"short"))

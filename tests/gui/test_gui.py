@@ -71,7 +71,9 @@ def test_the_window_is_woken_for_many_events_at_once(window: Window) -> None:
 
 
 @pytest.mark.parametrize("turn_of_threads_s", [0.0005, 0.02])
-def test_a_flood_does_not_freeze_the_window(window: Window, turn_of_threads_s: float, threads_take_turns: Callable[[float], None]) -> None:
+def test_a_flood_does_not_freeze_the_window(
+    window: Window, turn_of_threads_s: float, threads_take_turns: Callable[[float], None]
+) -> None:
     """The listeners never catch up; still the user's timers run, and what they change is painted.
 
     However long the thread that triggers keeps the interpreter to itself.

@@ -168,7 +168,7 @@ class UnixClient(StreamClient):
 
 
 def _widen(sock: Any) -> None:
-    """Let more be under way than the system's usual 200 KiB, of which a batch is a good part; TCP sees to that itself."""
+    """Let more be under way than the usual 200 KiB, of which a batch is a good part. TCP sees to that itself."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNDER_WAY)
 
 

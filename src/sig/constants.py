@@ -121,8 +121,19 @@ class Limits:
 
     # Each connection costs a descriptor and some 20 KiB; the first mark keeps below common system limits.
     max_connections: int = 10_000
-    # Strangers in the middle of a handshake; more of them is an attack or a thundering herd.
+    # Strangers in the middle of a handshake; more of them is an attack or a thundering herd. And of them those
+    # that come from one other machine, which must not keep everybody else out.
     max_pending_handshakes: int = 1_000
+    max_pending_per_source: int = 100
+    # Clients let in within a second, and in one instant: each costs half a millisecond of everybody's time, and after a
+    # restart all of them come.
+    max_accepts_per_s: int = 2_000
+    # Descriptors that connections leave to the rest of the program, and to turning others away.
+    reserve_descriptors: int = 32
+    # How long clients are asked to stay away that were turned away or sent off. Short for a person, long for a machine.
+    retry_after_s: float = 1
+    # How long a server that is told to end waits for the answers to what it was asked.
+    drain_timeout_s: float = 10
     # Per connection, and for the server as a whole: what one client may make everybody else pay.
     max_subscriptions: int = 10_000
     max_subscriptions_total: int = 1_000_000

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sig.alias import alias
 from sig.answers import Answers, ThreadAnswers
@@ -30,6 +30,8 @@ from sig.router import Router
 from sig.sender import Event, Sender
 from sig.signal import Signal
 from sig.steps import Steps, walk
+
+T = TypeVar("T")
 
 
 class LinkedRouter(Linked, Router):
@@ -142,14 +144,22 @@ class ServerRouter(Serving, LinkedRouter):
         """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
         return walk(self._removing_carrier(carrier_or_url))
 
+    def drain(self, timeout: float | None = None) -> bool:
+        """Let nobody in any more, and wait until the requests under way have been answered; then `close` this.
+
+        What is asked meanwhile is refused with `Overloaded`, but for what handlers ask to find their answers. False if
+        that takes longer than `timeout` seconds (the limit `drain_timeout_s`, 10 by default).
+        """
+        return walk(self._draining(timeout))
+
     def _make_server(self, core: ServerCore) -> tuple[ServerDriver, Link]:
         self._loop = LoopThread("sig-server")
         server = ServerDriver(core, self.limits, self._loop.loop)
         return server, InsideLink(server, self._loop.loop.call_soon_threadsafe)
 
-    def _on_loop(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
+    def _on_loop(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
         assert self._loop is not None  # there is a server
-        self._loop.run(coroutine, timeout)
+        return self._loop.run(coroutine, timeout)
 
     def _stop_loop(self, timeout: float) -> None:
         loop = self._loop

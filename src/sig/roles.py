@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sig.callables import describe
 from sig.carriers.address import default_url
@@ -23,6 +23,8 @@ from sig.linked import Linked, left
 from sig.log import logger
 from sig.protocol.server import ServerCore
 from sig.steps import Steps
+
+T = TypeVar("T")
 
 
 class Serving(Linked):
@@ -61,7 +63,7 @@ class Serving(Linked):
         """The server's driver, on a loop that runs, and the link from this router to it."""
         raise NotImplementedError
 
-    def _on_loop(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> Any:
+    def _on_loop(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> Any:
         """Run something on the server's loop. A step."""
         raise NotImplementedError
 
@@ -141,6 +143,16 @@ class Serving(Linked):
                 del self._carriers[position], self._urls[position : position + 1]
                 return True
         return False
+
+    def _draining(self, timeout: float | None) -> Steps[bool]:
+        if self._server is None or self._closing:
+            return True
+        limit = self.limits.drain_timeout_s if timeout is None else timeout
+        deadline = time.monotonic() + limit
+        for carrier in self._carriers:
+            yield from self._quietly(carrier.close(), left(deadline))
+        answered: bool = yield partial(self._on_loop, self._server.drain(left(deadline)), limit + 1)
+        return answered
 
     def _dismiss_clients(self, deadline: float) -> Steps[None]:
         if self._server is None:

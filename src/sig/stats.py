@@ -91,6 +91,10 @@ class Totals(_Record, frozen=True, kw_only=True):
     """Links turned away: too many, or a handshake that failed."""
     vanished: int = 0
     """Links given up since nothing came from the other end any more."""
+    cut: int = 0
+    """Links ended for what their clients did, or did not: mistakes, and not to read."""
+    overloaded: int = 0
+    """Calls and requests refused since there were too many of something."""
     bytes_in: int = 0
     bytes_out: int = 0
     frames_in: int = 0

@@ -37,7 +37,7 @@ def of_server(server: sig.aio.ServerRouter) -> dict[str, int]:
         "senders": len(core._senders),
         "subscriptions": sum(len(link.subscriptions) for link in links),
         "names": sum(len(link.held) for link in links),
-        "handshakes": len(core._pending),
+        "handshakes": len(core._entrance.pending),
         "answers": len(core._waiting),
         "clients": len(links) - 1,
     }

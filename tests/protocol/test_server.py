@@ -210,7 +210,7 @@ def test_of_too_many_handshakes_the_oldest_goes() -> None:
 def test_of_too_many_handshakes_the_oldest_is_told() -> None:
     world = World(max_pending_handshakes=1)
     oldest, newest = Raw(world), Raw(world)
-    assert "too many handshakes are under way" in oldest.last_words()
+    assert "1 handshakes are under way (max_pending_handshakes): come back later" in oldest.last_words()
     newest.send(PREFACE, pack(Kind.HELLO, encode_control(Hello([1], ["json"]))))
     assert (newest.connection.opened, world.server.refused) == (True, 1)
 
@@ -220,7 +220,9 @@ def test_too_many_connections_are_told_to_come_back() -> None:
     first = world.client()
     end = world.client()
     assert isinstance(end.core.error, HandshakeRefused)
-    assert end.core.farewell == Bye("overloaded", "this server has its 1 connections: come back later", 1.0)
+    assert end.core.farewell == Bye(
+        "overloaded", "this server has its 1 connections (max_connections): come back later", 1.0
+    )
     assert (list(world.server.connections.values()), world.server.refused) == ([first.connection], 1)
 
 
@@ -250,11 +252,15 @@ def test_disconnecting_twice_is_once() -> None:
 
 
 def test_closing_tells_everybody() -> None:
-    world = World()
+    world = World(max_accepts_per_s=4)
     ends = [world.client(), world.client()]
     world.server.close()
     world.settle()
-    assert [end.core.farewell for end in ends] == [Bye("shutdown", "the server is closing")] * 2
+    # Not both at once: they come back no faster than they are let in.
+    assert [end.core.farewell for end in ends] == [
+        Bye("shutdown", "the server is closing", 1.0),
+        Bye("shutdown", "the server is closing", 1.25),
+    ]
 
 
 def test_one_may_be_spared_and_hears_why_the_others_go() -> None:
@@ -270,6 +276,70 @@ def test_one_may_be_spared_and_hears_why_the_others_go() -> None:
     assert other.core.farewell is not None
     [told] = [news.data for news in own.news if isinstance(news, Presence)]
     assert told == {"events": ["changed"], "requests": None, "reason": "shutdown"}
+
+
+def test_who_is_sent_off_hears_first_who_else_leaves() -> None:
+    world = World()
+    ends = [world.client(), world.client()]
+    for number, end in enumerate(ends):
+        end.add(f"s{number}", "e", requests=["m"])
+        end.listen(1, None, "#disconnect")
+    world.server.close()
+    world.settle()
+    for end in ends:
+        told = [(news.sender, news.data["reason"]) for news in end.news if isinstance(news, Presence)]
+        assert told == [("s0", "shutdown"), ("s1", "shutdown")]
+        assert end.core.farewell is not None
+    # Nobody is told that its own routes have gone: it may come back with its senders.
+    assert [end.core.owns(f"s{number}", "e") for number, end in enumerate(ends)] == [True, True]
+
+
+def test_a_server_that_drains_finishes_what_is_under_way(world: World) -> None:
+    owner, asker = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    first, _ = asker.request("s", "m")
+    world.settle()
+    assert world.server.asked == 1
+    world.server.drain()
+    assert "closing" in str(world.client().core.error)
+    refused, _ = asker.request("s", "m")
+    within, _ = asker.request("s", "m", hops=2)  # a handler's, which needs it for its own answer
+    world.settle()
+    assert isinstance(refused.error, Overloaded)
+    assert "ask again when it is back" in str(refused.error)
+    assert (first.times, within.times, world.server.asked) == (0, 0, 2)
+    for asked in owner.asked():
+        owner.core.reply(asked, b"7", None)
+    world.settle()
+    assert (first.ok, within.ok, world.server.asked) == (b"7", b"7", 0)
+
+
+def test_what_was_refused_and_who_was_cut_is_counted() -> None:
+    world = World(max_names=1)
+    end = world.client()
+    end.add("a", "e")
+    with pytest.raises(Overloaded):
+        end.add("b", "e")
+    world.server.disconnected(Raw(world).connection, world.now)
+    raw = world.raw()
+    raw.send(b"\xff" * 32)
+    server = world.server
+    assert (server.overloaded, server.cut, server.refused) == (1, 1, 0)
+
+
+def test_where_the_system_has_no_room_whoever_comes_is_told(world: World) -> None:
+    connection = world.server.accept(world.now, "tcp://10.0.0.1:1", room=False)
+    assert connection.closed
+    assert "no descriptors left" in last_words(connection)
+    assert (world.server.connections, world.server.refused) == ({}, 1)
+
+
+def test_more_than_it_takes_in_a_second_are_told_to_come_back() -> None:
+    world = World(max_accepts_per_s=1, retry_after_s=2.5)
+    assert world.client().core.opened
+    late = world.client().core
+    assert late.farewell is not None
+    assert (late.farewell.code, late.farewell.retry_after_s) == ("overloaded", 2.5)
 
 
 # -- names ---------------------------------------------------------------------------------------

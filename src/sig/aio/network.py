@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sig.answers import Answers
 from sig.arrivals import Arrivals
@@ -27,6 +27,8 @@ from .asgi import Application
 from .pending import Pending
 from .router import Router
 from .sender import Sender, Signal
+
+T = TypeVar("T")
 
 
 class LinkedRouter(Linked, Router):
@@ -106,6 +108,10 @@ class ServerRouter(Serving, LinkedRouter):
         """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
         return await walk_awaiting(self._removing_carrier(carrier_or_url))
 
+    async def drain(self, timeout: float | None = None) -> bool:
+        """As `sig.ServerRouter.drain`."""
+        return await walk_awaiting(self._draining(timeout))
+
     def asgi(self, *, origins: Sequence[str] = ()) -> Application:
         """An ASGI application, to be mounted in one of yours: clients come by its WebSockets, at any path.
 
@@ -125,9 +131,9 @@ class ServerRouter(Serving, LinkedRouter):
         server = ServerDriver(core, self.limits, loop)
         return server, LoopInsideLink(server)
 
-    async def _on_loop(self, coroutine: Coroutine[Any, Any, None], timeout: float) -> None:
+    async def _on_loop(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
         async with asyncio.timeout(timeout):
-            await coroutine
+            return await coroutine
 
     async def _stop_loop(self, timeout: float) -> None:
         if self._server is not None:

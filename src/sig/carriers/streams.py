@@ -15,7 +15,10 @@ from sig.drivers.sockets import SocketLink
 from sig.drivers.streams import StreamLink
 from sig.protocol.layers import Layer
 
+# Links that the system keeps for us until we take them, and how many we take in one turn of the loop: few enough that
+# the descriptors in reserve last until the first of them can be turned away.
 _BACKLOG: Final = 1024
+AT_ONCE: Final = 2
 
 
 class StreamServer(ServerCarrier):
@@ -36,7 +39,7 @@ class StreamServer(ServerCarrier):
     async def _listen(self, factory: Any, sock: socket.socket) -> asyncio.Server:
         """A server upon a socket that does not accept yet."""
         loop = asyncio.get_running_loop()
-        return await loop.create_server(factory, sock=sock, backlog=_BACKLOG, start_serving=False)
+        return await loop.create_server(factory, sock=sock, backlog=AT_ONCE, start_serving=False)
 
     async def serve(self, driver: ServerDriver) -> None:
         def wire() -> StreamWire:
@@ -48,6 +51,7 @@ class StreamServer(ServerCarrier):
             server = await self._listen(wire, sock)
             self._servers.append(server)  # before anything is awaited: whoever is cancelled there can close it
             await server.start_serving()
+            sock.listen(_BACKLOG)  # asyncio knows one number for both
 
     async def close(self) -> None:
         self.unbind()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from sig.constants import Limits
+from sig.drivers.descriptors import is_spare
 from sig.drivers.stall import Stall
 from sig.errors import ConnectionLost
 from sig.log import logger
@@ -25,6 +26,8 @@ _CHUNK: Final = 64 * 1024
 _AGE_S: Final = 50e-6
 # How long a peer that was told to go may take to close its end.
 _LINGER_S: Final = 1.0
+# How often to look whether a request is still under way, when the server is to end.
+_LOOK_S: Final = 0.01
 
 
 class Wire:
@@ -34,6 +37,11 @@ class Wire:
     """Whether it leads to the router of this process, not to a client."""
     inside: bool = False
     """Whether the other end is in this process: it cannot be gone without a word."""
+
+    @property
+    def descriptor(self) -> int:
+        """The number that the system gave it; -1 where it has none of its own."""
+        return -1
 
     @property
     def full(self) -> bool:
@@ -101,7 +109,8 @@ class ServerDriver:
 
     def attach(self, wire: Wire, address: str, identity: str | None = None) -> Connection:
         """A link has come up; `identity` is who the other end is known to be."""
-        connection = self.core.accept(time.monotonic(), address, vanishes=not wire.inside)
+        room = is_spare(wire.descriptor, self.limits.reserve_descriptors)
+        connection = self.core.accept(time.monotonic(), address, vanishes=not wire.inside, room=room)
         connection.identity = identity
         self._wires[connection] = wire
         self._clients += not wire.ours
@@ -158,6 +167,16 @@ class ServerDriver:
             self.core.held_up(connection, wire.unwritten)
         if connection.closed and (not wire.full or connection.error is not None):
             wire.close()
+
+    async def drain(self, timeout: float) -> bool:
+        """Let nobody in and have nothing asked any more; true once all that was asked has been answered."""
+        self.core.drain()
+        deadline = time.monotonic() + timeout
+        while self.core.asked:  # to tell of the last would cost something with each
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_LOOK_S)
+        return True
 
     async def dismiss(self, timeout: float) -> None:
         """Say goodbye to every client, but not to ourselves; who does not leave in time is dropped."""
@@ -232,6 +251,11 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
             self._connection = None
 
     @property
+    def descriptor(self) -> int:
+        sock = self._transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
+
+    @property
     def full(self) -> bool:
         return self._full
 
@@ -260,6 +284,8 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
         # much to read yet gets more time.
         late = self.unwritten > 0
         seconds = self._driver.limits.close_timeout_s if late else _LINGER_S
+        if not is_spare(self.descriptor, self._driver.limits.reserve_descriptors // 2):
+            seconds = 0.0  # those who were turned away must not take the last descriptors
         self._linger = self._driver.loop.call_later(seconds, self._transport.abort)
         try:
             self._transport.write_eof()

@@ -135,6 +135,10 @@ class LayeredWire(Wire):
     # Wire
 
     @property
+    def descriptor(self) -> int:
+        return self._wire.descriptor
+
+    @property
     def full(self) -> bool:
         return self._wire.full or self._layer.held > 0
 

@@ -60,6 +60,7 @@ from sig.protocol.bodies import (
     Reply,
     find_asker,
     find_method,
+    find_request,
     pack_peer_gone,
     pack_reply,
     unpack_cancel,
@@ -67,6 +68,7 @@ from sig.protocol.bodies import (
 from sig.protocol.bridge import Bridge
 from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Audience, Connection, Held, LinkSubscription, Route, Waiting
+from sig.protocol.entrance import Entrance
 from sig.protocol.forward import Forwarder
 from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 from sig.protocol.heartbeat import Rounds, granted
@@ -114,6 +116,10 @@ class ServerCore:
         """Links turned away: too many, or a handshake that failed."""
         self.vanished: int = 0
         """Links given up since nothing came from the other end any more."""
+        self.cut: int = 0
+        """Links ended for what their clients did, or did not: mistakes, and not to read."""
+        self.overloaded: int = 0
+        """Calls and requests refused since there were too many of something."""
         self._node = node
         self._epoch = epoch
         self._wall_offset = wall_offset
@@ -122,7 +128,7 @@ class ServerCore:
         self._closing = False
         self._last_number = 0
         self._serials = count(1)
-        self._pending: dict[Connection, None] = {}  # in order of their deadlines
+        self._entrance: Entrance[Connection] = Entrance(limits)  # whose strangers are in order of their deadlines
         self._senders: dict[str, Held] = {}
         self._routes: dict[int, Route] = {}
         self._sessions: dict[str, Connection] = {}  # by the tokens that they were given
@@ -160,28 +166,37 @@ class ServerCore:
 
     # Links
 
-    def accept(self, now: float, address: str, *, vanishes: bool = True) -> Connection:
-        """A link has come up; `vanishes`: its other end may be gone without a word."""
+    def accept(self, now: float, address: str, *, vanishes: bool = True, room: bool = True) -> Connection:
+        """A link has come up.
+
+        Args:
+            vanishes: its other end may be gone without a word.
+            room: the system has room for it.
+        """
         self._now = now
         connection = Connection(self, self._number(), address, now + self.limits.handshake_timeout_s)
         if not vanishes:
             connection.rhythm = None
         connection._touch()
         if self._closing:
-            self.refused += 1
-            connection.say_bye("shutdown", "the server is closing: come back later")
-        elif len(self.connections) >= self.limits.max_connections:
-            self.refused += 1
-            message = f"this server has its {self.limits.max_connections} connections: come back later"
-            connection.say_bye("overloaded", message, 1.0)
+            self._turn_away(connection, "shutdown", "the server is closing: come back later")
+        elif not room:
+            why = "this server has no descriptors left for more connections: come back later"
+            self._turn_away(connection, "overloaded", why)
+        elif (refusal := self._entrance.refusal(len(self.connections), now, paced=vanishes)) is not None:
+            self._turn_away(connection, "overloaded", refusal)
         else:
             self.connections[connection.number] = connection
-            self._pending[connection] = None
-            if len(self._pending) > self.limits.max_pending_handshakes:
-                oldest = next(iter(self._pending))
-                oldest.fail(HandshakeRefused("too many handshakes are under way: come back later"))
+            outdone = self._entrance.enter(connection, address)
+            if outdone is not None:
+                oldest, why = outdone
+                oldest.fail(HandshakeRefused(f"{why}: come back later"))
         self._settle()
         return connection
+
+    def _turn_away(self, connection: Connection, code: str, message: str) -> None:
+        self.refused += 1
+        connection.say_bye(code, message, self.limits.retry_after_s)
 
     def receive_data(self, connection: Connection, data: bytes | memoryview, now: float) -> None:
         """Bytes from a link."""
@@ -210,20 +225,37 @@ class ServerCore:
             del self.connections[connection.number]
         self.dirty.pop(connection, None)
 
-    def close(self, spare: Connection | None = None) -> None:
-        """Tell every client but `spare` that this is the end; nobody is let in any more."""
+    def drain(self) -> None:
+        """From here on nobody is let in, and nothing new is asked; what is under way goes on."""
         self._closing = True
-        for connection in self.connections.values():
-            if connection is not spare:
-                connection.say_bye("shutdown", "the server is closing")
+
+    @property
+    def asked(self) -> int:
+        """Requests that have not been answered."""
+        return sum(sum(connection.called.values()) for connection in self.connections.values())
+
+    def close(self, spare: Connection | None = None) -> None:
+        """Tell every client but `spare` that this is the end; nobody is let in any more.
+
+        Before that they hear who leaves with it. When to come back is told to each by itself, so that they do not come
+        faster than `max_accepts_per_s`.
+        """
+        self._closing = True
+        leaving = [connection for connection in self.connections.values() if connection is not spare]
+        for connection in leaving:
+            for held in list(connection.held.values()):
+                self._release(held, "shutdown", parting=True)
+        pause = 1 / self.limits.max_accepts_per_s
+        for place, connection in enumerate(leaving):
+            connection.say_bye("shutdown", "the server is closing", round(self.limits.retry_after_s + place * pause, 3))
         self._settle()
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""
         # Asked whenever something has been read.
         due = self._rounds.due
-        if self._pending:
-            due = min(due, next(iter(self._pending)).deadline)
+        if self._entrance.pending:
+            due = min(due, next(iter(self._entrance.pending)).deadline)
         if self._waiting:
             due = min(due, next(iter(self._waiting)).deadline)
         return None if due == inf else due
@@ -231,7 +263,7 @@ class ServerCore:
     def handle_timeout(self, now: float) -> None:
         """Time has passed."""
         self._now = now
-        for connection in list(self._pending):
+        for connection in list(self._entrance.pending):
             if connection.deadline > now:
                 break
             limit = self.limits.handshake_timeout_s
@@ -261,12 +293,14 @@ class ServerCore:
         while self.ended:
             connection = next(iter(self.ended))
             del self.ended[connection]
-            self._pending.pop(connection, None)
+            self._entrance.leave(connection)
             self._rounds.leave(connection)
             self._sessions.pop(connection.session, None)
             self.vanished += connection.vanished
             if connection.error is not None and not connection.opened:
                 self.refused += 1
+            elif connection.error is not None and not connection.vanished:
+                self.cut += 1
             for subscription in connection.subscriptions.values():
                 self._ignore(subscription)
             connection.subscriptions.clear()
@@ -316,7 +350,7 @@ class ServerCore:
         if refusal is not None:
             connection.fail(HandshakeRefused(refusal))
             return
-        self._pending.pop(connection, None)
+        self._entrance.leave(connection)
         if hello.session is not None:
             self._replace(hello.session, connection)
         connection.session = f"{self._random64():016x}{self._random64():016x}"
@@ -496,6 +530,7 @@ class ServerCore:
         except SigError as error:
             if isinstance(error, RemoteProtocolError):
                 raise
+            self.overloaded += isinstance(error, Overloaded)
             connection.refuse(frame.route, error)
         else:
             if not isinstance(value, Waiting):
@@ -568,7 +603,8 @@ class ServerCore:
         self._release(held, "closed")
         return True
 
-    def _release(self, held: Held, reason: str) -> None:
+    def _release(self, held: Held, reason: str, *, parting: bool = False) -> None:
+        """A sender leaves; `parting`: its client is about to be told more than that."""
         del self._senders[held.name]
         del held.owner.held[held.name]
         if not held.owner.held:
@@ -586,7 +622,8 @@ class ServerCore:
             gone = pack(Kind.ROUTE_GONE, body, route=route.id)
             for connection in route.known_by:
                 del connection.known[route]
-                connection.put(gone)
+                if not (parting and connection is held.owner):
+                    connection.put(gone)
 
     def _tell_presence(self, held: Held, event: Literal["#connect", "#disconnect"], more: dict[str, object]) -> None:
         found = dict.fromkeys(s.connection for s in self._index.matching(held.name, event))
@@ -687,6 +724,8 @@ class ServerCore:
         if route is None or route.event:
             # Who has left has no name any more; the client knows whom it asked.
             error = SenderNotConnected("")
+        elif self._closing and find_request(data, start, end).hops == 1:  # others are part of what is under way
+            error = Overloaded("the server is closing, and takes no more requests: ask again when it is back")
         elif not self.allowed(connection.identity, "request", route.held.name, method):
             error = Denied(f"you may not request {method!r} of {route.sender!r}")
         else:
@@ -716,6 +755,7 @@ class ServerCore:
             owner.asked_by[connection] = None
 
     def _refuse_request(self, requester: Connection, corr: int, route: int, error: SigError) -> None:
+        self.overloaded += isinstance(error, Overloaded)
         reply = Reply(requester.number, corr, encode_control(to_wire(error)))
         requester._hasten(pack_reply(reply, route=route, flags=REPLY_ERR))
 

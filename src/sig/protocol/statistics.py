@@ -42,6 +42,8 @@ class Statistics:
             subscriptions=sum(len(connection.subscriptions) for connection in connections),
             refused=server.refused,
             vanished=server.vanished,
+            cut=server.cut,
+            overloaded=server.overloaded,
             memory_bytes=server.budget.used,
             **self._add(dict(self._past), connections),
         )

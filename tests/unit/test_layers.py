@@ -15,12 +15,14 @@ SOURCE = Path(__file__).parents[2] / "src" / "sig"
 LAYERS: dict[int, str] = {
     0: "constants errors names log alias",
     1: "call callables contract gather hub index info iterators kinds mailbox marks requests router runtime schema "
-    "sender signal stats steps subscription",
+    "sender signal stats steps subscription "
+    "security.attempts security.credentials security.identity security.policy security.policyfile security.proof "
+    "security.secret",
     2: "messages codecs decoding",
     3: "protocol.*",
     4: "drivers.*",
     5: "carriers.* certs",
-    6: "answers arrivals gui linked network roles aio aio.*",
+    6: "answers arrivals gui linked network roles security.* aio aio.*",
     7: "__main__ cli cli.* demo demo.* testing testing.*",
 }
 

@@ -1,0 +1,92 @@
+"""Logins that fail: who must wait before the next one, so that guessing takes too long.
+
+No clock: `now` is passed in. Memory is bounded; where there are too many to remember, those go that failed first.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network
+from typing import Final
+
+# Failures that cost nothing: everybody mistypes.
+FREE: Final = 3
+# From then on each doubles the wait, from one second; the longest for a place, and for a name. The second is short, for
+# others than its owner can make a name wait.
+PLACE_S: Final = 60.0
+NAME_S: Final = 5.0
+# Whoever has not failed for so long begins anew.
+FORGOTTEN_S: Final = 600.0
+REMEMBERED: Final = 4096
+# One line for so long.
+SUMMARY_S: Final = 60.0
+
+
+class Attempts:
+    """Failures by place (an address without its port) and by name."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, tuple[int, float]] = {}  # how often, and when last; in the order of that
+        self._unsaid = 0
+        self._last = ""
+        self._said = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._failed)
+
+    def wait(self, place: str, name: str, now: float) -> float:
+        """For how many seconds nobody at this place, or of this name, may try."""
+        return max(self._left(_place(place), PLACE_S, now), self._left(_name(name), NAME_S, now))
+
+    def failed(self, place: str, name: str, now: float) -> None:
+        """A login was refused, which was tried."""
+        for key in (_place(place), _name(name)):
+            times, last = self._failed.pop(key, (0, now))
+            self._failed[key] = (times + 1 if now - last < FORGOTTEN_S else 1), now
+        while len(self._failed) > REMEMBERED:
+            del self._failed[next(iter(self._failed))]
+        self._unsaid += 1
+        self._last = place
+
+    def succeeded(self, name: str) -> None:
+        """Somebody is let in: the failures of this name are over. Those of the place stay: it may try other names."""
+        self._failed.pop(_name(name), None)
+
+    def summary(self, now: float) -> str | None:
+        """A line for the log, if there is something to say and nothing was said for a minute."""
+        if not self._unsaid or now - self._said < SUMMARY_S:
+            return None
+        times, self._unsaid, self._said = self._unsaid, 0, now
+        return f"{times} login{'s' * (times > 1)} refused, the last from {self._last}"
+
+    def _left(self, key: str, longest: float, now: float) -> float:
+        times, last = self._failed.get(key, (0, 0.0))
+        if times <= FREE:
+            return 0.0
+        return max(0.0, last + min(longest, 2.0 ** min(times - FREE - 1, 10)) - now)
+
+
+def place_of(address: str) -> str:
+    """Where somebody is, without what changes with each link: the port, the process, and the end of an IPv6 address."""
+    if address.startswith("unix"):
+        return "unix"
+    _, scheme, rest = address.partition("://")
+    if not scheme:
+        return address
+    place = rest.partition("/")[0]
+    if not place:
+        return rest  # a path
+    host = place.rpartition(":")[0].strip("[]")
+    try:
+        address6 = IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    # Whoever has one address of IPv6 has all of its /64.
+    return str(IPv6Network((address6, 64), strict=False)) if address6.ipv4_mapped is None else str(address6.ipv4_mapped)
+
+
+def _place(place: str) -> str:
+    return f"at {place}"
+
+
+def _name(name: str) -> str:
+    return f"as {name}"

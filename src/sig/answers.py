@@ -10,16 +10,18 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sig.drivers.pool import Pool
-from sig.errors import InvalidData, Overloaded, RequestTimeout, SenderNotConnected, SigError
+from sig.errors import InvalidData, Overloaded, RequestCancelled, RequestTimeout, SenderNotConnected, SigError
 from sig.log import logger
 from sig.protocol.client import Asked, RequestArrived, RequestDropped
 from sig.requests import Later, Trail
 from sig.runtime import Dropping
+from sig.slots import Lines, Slots, has_share
 from sig.steps import Steps, walk
 
 if TYPE_CHECKING:
@@ -30,29 +32,79 @@ Post: TypeAlias = Callable[[Callable[[], object]], object]
 _NAME: Final = "sig-handler"
 
 
+class Case(NamedTuple):
+    """A request under way here."""
+
+    news: RequestArrived
+    dropping: Dropping
+    slots: Slots | None
+    """Of which it has a slot, or waits for one."""
+
+
 class Answers:
     """Takes the requests in, for one link of one router."""
 
     def __init__(self, router: Linked) -> None:
         self._router = router
         self._limits = router.limits
-        # Only `asked` adds, and it is called on one thread; each is taken out by whoever has answered it.
-        self._under_way: dict[tuple[int, int], tuple[RequestArrived, Dropping]] = {}
+        # By requester and number. Only `asked` adds, and it is called on one thread; each is taken out when its handler
+        # has come to its end, which may be after the answer.
+        self._under_way: dict[tuple[int, int], Case] = {}
 
     def asked(self, news: Sequence[Asked]) -> None:
         """Where bytes are read: what came in one read, in order."""
-        under_way = self._under_way
-        accepted: list[tuple[RequestArrived, Dropping]] = []
+        under_way, limit, senders = self._under_way, self._limits.requests_in, self._router._senders
+        accepted: list[Case] = []
         for item in news:
             if isinstance(item, RequestDropped):
                 self._drop(item)
-            elif len(under_way) >= self._limits.requests_in:
-                error = Overloaded(f"{self._limits.requests_in} requests to this client are under way")
+                continue
+            # What is known at once is told at once: it does not wait for a thread, nor for a slot.
+            held = senders.get(item.sender)
+            if held is None:
+                self._reply(item, None, SenderNotConnected(item.sender))
+            elif held._handlers.find(item.request.method) is None:
+                self._reply(item, None, held._handlers.unknown(item.sender, item.request.method))
+            elif len(under_way) >= limit and not self._has_share(item):
+                error = Overloaded(f"{len(under_way)} requests to this client are under way: try again later")
                 self._reply(item, None, error)
             else:
-                accepted.append((item, Dropping()))
-                under_way[item.request.peer, item.request.corr] = accepted[-1]
+                slots = held._slots
+                under_way[item.request.peer, item.request.corr] = case = Case(item, Dropping(), slots)
+                if slots is None or self._has_slot(case, slots):
+                    accepted.append(case)
         self._start(accepted)
+
+    def _has_share(self, news: RequestArrived) -> bool:
+        """Whether one more of that requester is let in although there are as many as may be."""
+        peer = news.request.peer
+        counts = Counter(other for other, _ in list(self._under_way))
+        own = counts.pop(peer, 0)
+        return has_share(own, len(counts), own + counts.total(), self._limits.requests_in)
+
+    def _has_slot(self, case: Case, slots: Slots) -> bool:
+        """Whether it may begin. Else it will when it may, unless it is refused here, or given up meanwhile."""
+        who = case.news.request.peer
+        go = partial(self._go, case)
+        try:
+            if slots.enter(who, go):
+                return True
+        except Overloaded as error:
+            self._forget(case)
+            self._reply(case.news, None, error)
+            return False
+
+        def withdraw() -> None:
+            if slots.withdraw(who, go):
+                self._forget(case)
+                self._reply(case.news, None, RequestCancelled("it was given up before its turn came"))
+
+        case.dropping.then(withdraw)
+        return False
+
+    def _go(self, case: Case) -> None:
+        """It has got its slot. On the thread of whoever had that before."""
+        self._start([case])
 
     def close(self, timeout: float) -> Any:
         """Take nothing more, wait at most `timeout` seconds for what runs, and name what would not end in the log.
@@ -61,40 +113,54 @@ class Answers:
         """
         raise NotImplementedError
 
-    def _start(self, accepted: list[tuple[RequestArrived, Dropping]]) -> None:
+    def _start(self, accepted: list[Case]) -> None:
         """Have `_answer` called with each of them."""
         raise NotImplementedError
 
     def _drop(self, news: RequestDropped) -> None:
         """Whoever asked does not wait any more: what has not begun never will, what can be cancelled is."""
-        for (peer, corr), (_, dropping) in list(self._under_way.items()):
+        for (peer, corr), case in list(self._under_way.items()):
             if peer == news.peer and news.corr in (None, corr):
-                dropping.drop()
+                case.dropping.drop()
 
-    def _answer(self, news: RequestArrived, dropping: Dropping) -> Steps[None] | None:
+    def _answer(self, case: Case) -> Steps[None] | None:
         """Call the handler and reply. Where the handler has to be waited for, the rest of it has to be walked."""
+        news = case.news
         try:
-            answer = self._begin(news, dropping)
+            answer = self._begin(case)
             if isinstance(answer, Later):
                 return self._go_on(news, answer.steps)
             payload = self._encoded(news, answer)
         except BaseException as error:
+            self._ended(case)
             self._fail(news, error)
         else:
+            self._ended(case)
             self._finish(news, payload, None)
         return None
 
-    def _begin(self, news: RequestArrived, dropping: Dropping) -> object:
+    def _begin(self, case: Case) -> object:
         """What the handler answers, or `Later`; raises what the requester is to be told."""
+        news = case.news
         sender, request = news.sender, news.request
         held = self._router._senders.get(sender)
         if held is None:
             raise SenderNotConnected(sender)
-        if dropping.dropped or time.monotonic() >= news.deadline:
+        if case.dropping.dropped or time.monotonic() >= news.deadline:
             raise RequestTimeout(sender, request.method, 0)  # nobody waits any more
         params = self._router._codec.decode(request.payload)
-        trail = Trail(request.hops, news.deadline, dropping, request.peer)
-        return held._handlers.begin(sender, request.method, params, trail)
+        trail = Trail(request.hops, news.deadline, case.dropping, request.peer)
+        return held._handlers.begin(sender, request.method, params, trail, partial(self._ended, case))
+
+    def _ended(self, case: Case) -> None:
+        """Its handler has come to its end, or never will be called."""
+        self._forget(case)
+        if case.slots is not None:
+            case.slots.leave()
+
+    def _forget(self, case: Case) -> None:
+        """There is room for another."""
+        self._under_way.pop((case.news.request.peer, case.news.request.corr), None)
 
     def _go_on(self, news: RequestArrived, steps: Steps[object]) -> Steps[None]:
         try:
@@ -129,8 +195,7 @@ class Answers:
         raise NotImplementedError
 
     def _finish(self, news: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
-        """It is no more under way; reply."""
-        self._under_way.pop((news.request.peer, news.request.corr), None)
+        """Nobody works for the answer any more; reply."""
         self._reply(news, payload, error)
 
     def _reply(self, news: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
@@ -154,6 +219,7 @@ class ThreadAnswers(Answers):
         self._running: dict[threading.Thread, RequestArrived] = {}  # each thread enters itself
         self._lock = threading.Lock()  # guards what follows
         self._extra: list[threading.Thread] = []
+        self._lines: Lines[Case] = Lines()  # each with one `_run_next` that has been posted for it, or for another
 
     def close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -167,35 +233,62 @@ class ThreadAnswers(Answers):
             if thread is not me:
                 logger.warning(f"{_named(news)} has not ended within {timeout:g} s: it is left to itself")
 
-    def _start(self, accepted: list[tuple[RequestArrived, Dropping]]) -> None:
-        for news, dropping in accepted:
-            try:
-                self._post_one(news, partial(self._run, news, dropping))
-            except Exception as error:  # an executor that has been shut down, or no thread to be had
-                self._finish(news, None, Overloaded(f"the handlers of {news.sender!r} cannot be run: {error}"))
+    def _start(self, accepted: list[Case]) -> None:
+        for case in accepted:
+            if (
+                case.news.request.hops > 1
+                and self._post is None
+                and len(self._under_way) > self._limits.request_workers
+            ):
+                self._add_thread(case)
+            else:
+                self._line_up(case)
 
-    def _post_one(self, news: RequestArrived, work: Callable[[], object]) -> None:
-        if self._post is not None:
-            self._post(work)
-        elif news.request.hops > 1 and len(self._under_way) > self._limits.request_workers:
-            thread = threading.Thread(target=self._run_extra, args=(work,), name=_NAME, daemon=True)
+    def _add_thread(self, case: Case) -> None:
+        thread = threading.Thread(target=self._run_extra, args=(case,), name=_NAME, daemon=True)
+        try:
             with self._lock:
                 thread.start()
                 self._extra.append(thread)
-        else:
-            self._pool.submit(work)
+        except RuntimeError as error:  # none to be had
+            self._refuse(case, error)
 
-    def _run_extra(self, work: Callable[[], object]) -> None:
+    def _line_up(self, case: Case) -> None:
+        who = case.news.request.peer
+        with self._lock:
+            self._lines.put(who, case)
         try:
-            work()
+            if self._post is not None:
+                self._post(self._run_next)
+            else:
+                self._pool.submit(self._run_next)
+        except Exception as error:  # an executor that has been shut down, or no thread to be had
+            with self._lock:
+                if not self._lines.remove(who, case):
+                    # It has been begun in the place of another, for which nobody will come then.
+                    case = self._lines.take()
+            self._refuse(case, error)
+
+    def _refuse(self, case: Case, error: Exception) -> None:
+        self._ended(case)
+        self._finish(case.news, None, Overloaded(f"the handlers of {case.news.sender!r} cannot be run: {error}"))
+
+    def _run_next(self) -> None:
+        """Whose turn it is; on a thread of the pool."""
+        with self._lock:
+            case = self._lines.take()
+        self._run(case)
+
+    def _run_extra(self, case: Case) -> None:
+        try:
+            self._run(case)
         finally:
             with self._lock:
                 self._extra.remove(threading.current_thread())
 
-    def _run(self, news: RequestArrived, dropping: Dropping) -> None:
-        """On a thread of the pool."""
-        self._running[threading.current_thread()] = news
-        steps = self._answer(news, dropping)
+    def _run(self, case: Case) -> None:
+        self._running[threading.current_thread()] = case.news
+        steps = self._answer(case)
         if steps is not None:
             walk(steps)
 

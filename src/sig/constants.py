@@ -99,7 +99,8 @@ class Limits:
     request_timeout_max_s: float = 600
     # A request that has caused this many others in a row is a circle.
     request_hops: int = 16
-    # In flight on one link: what we ask, and what is asked of us. The second holds work of ours, hence fewer.
+    # In flight on one link: what we ask, and what is asked of us. The second holds work of ours, hence fewer. Beyond it
+    # and up to twice only those are let in who have less than their share; else the first who comes has it all.
     requests_out: int = 1_000
     requests_in: int = 256
     # Threads that run request handlers. Handlers wait for devices more than they compute.

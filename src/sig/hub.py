@@ -140,6 +140,7 @@ class Hub(OldNames):
         requests: Requests | None,
         retain: bool | Iterable[str],
         loop: Any,
+        max_concurrent: int | None,
     ) -> Steps[Any]:
         name = check_sender(sender)
         contract: Contract | None = None
@@ -153,6 +154,8 @@ class Hub(OldNames):
             {event: _kind(name, event, kind) for event, kind in events.items()} if isinstance(events, Mapping) else {}
         )
         made = self._class_sender(self, name)
+        if max_concurrent is not None:
+            made._answer_at_most(max_concurrent)
         made._handlers = handlers = made._handled(requests, loop)
         if not names and not handlers:
             raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")

@@ -20,11 +20,13 @@ from .errors import (
     RequestFailed,
     RequestsNotSupported,
     RequestTimeout,
+    SigError,
     WouldDeadlock,
 )
 from .kinds import exact, fit, kind_said, shown
 from .names import check_method
 from .runtime import Dropping, Expired, Runtime
+from .slots import End, Slots
 from .steps import Steps
 
 _DEFAULTS: Final = Limits()
@@ -174,14 +176,21 @@ class Handler(NamedTuple):
 class Handlers:
     """The request handlers of one sender.
 
-    `failed` is called with a handler, the method, and why its answer is not what the handler says it is.
+    `failed` is called with a handler, the method, and why its answer is not what the handler says it is. `slots` say
+    how many run at a time; `None` for any number.
     """
 
     def __init__(
-        self, requests: Requests | None, runtime: Runtime, loop: object = None, failed: Failed | None = None
+        self,
+        requests: Requests | None,
+        runtime: Runtime,
+        loop: object = None,
+        failed: Failed | None = None,
+        slots: Slots | None = None,
     ) -> None:
         self._runtime = runtime
         self._failed = failed
+        self._slots = slots
         self.loop: object = loop
         """Where `async def` handlers run; `None` as long as nobody asked for one."""
         self.kinds: dict[str | None, Kinds] = {}
@@ -273,39 +282,96 @@ class Handlers:
         table = self._table or {}
         return table.get(method) or table.get(None)
 
+    def unknown(self, sender: str, method: str) -> SigError:
+        """What to tell who asks for what `find` does not find."""
+        return MethodNotFound(sender, method) if self._table else RequestsNotSupported(sender)
+
     def answer(self, sender: str, method: str, params: object, trail: Trail) -> Steps[object]:
         """Call the handler and return what it returns; raises what it raises, and the errors of `Router.request`."""
-        answer = self.begin(sender, method, params, trail)
-        return (yield from answer.steps) if isinstance(answer, Later) else answer
+        slots = self._slots
+        if slots is None or self.find(method) is None:
+            answer = self.begin(sender, method, params, trail)
+            return (yield from answer.steps) if isinstance(answer, Later) else answer
+        self.check_wait(sender, method)
+        yield from self._wait_for(slots, sender, method, trail)
+        try:
+            answer = self.begin(sender, method, params, trail, slots.leave)
+        except BaseException:
+            slots.leave()
+            raise
+        if isinstance(answer, Later):
+            return (yield from answer.steps)
+        slots.leave()
+        return answer
 
-    def begin(self, sender: str, method: str, params: object, trail: Trail) -> object:
-        """The same up to where it has to be waited for: then `Later`."""
+    def begin(
+        self, sender: str, method: str, params: object, trail: Trail, ended: Callable[[], object] | None = None
+    ) -> object:
+        """The same up to where it has to be waited for: then `Later`. Takes no slot.
+
+        Of what is `Later`, `ended` is called when the handler has really come to its end, on any thread: that may be
+        long after nobody waits for it any more. Else it has when this returns or raises.
+        """
         table = self._table
         handler = table.get(method) or table.get(None) if table else None  # as `find`, which is a call
         if handler is None:
-            raise MethodNotFound(sender, method) if table else RequestsNotSupported(sender)
+            raise self.unknown(sender, method)
         _, call, waits, whole = handler
         arguments = (method, params) if whole else (params,)
         if waits or self._runtime.elsewhere:
-            return Later(self._waiting(sender, method, handler, arguments, trail))
+            return Later(self._waiting(sender, method, handler, arguments, trail, ended))
         token = _under_way.set((trail, self._runtime.now))
         try:
             return call(*arguments)
         finally:
             _under_way.reset(token)
 
+    def _wait_for(self, slots: Slots, sender: str, method: str, trail: Trail) -> Steps[None]:
+        """Until there is a slot, and it is taken."""
+        runtime, who = self._runtime, trail.requester
+        turn = runtime.flag()
+        go = turn.set  # the very same each time
+        if slots.enter(who, go):
+            return
+        try:
+            if self.loop is not None and runtime.would_block(self.loop):  # where one who has a slot may be running
+                raise self._deadlock(sender, method)
+            if trail.dropping is not None:
+                trail.dropping.then(go)
+            timeout = trail.deadline - runtime.now()
+            yield partial(turn.wait, timeout)
+        except BaseException:
+            if not slots.withdraw(who, go):
+                slots.leave()
+            raise
+        if slots.withdraw(who, go):
+            if trail.dropping is not None and trail.dropping.dropped:
+                raise RequestCancelled("nobody waits for the answer to this request any more")
+            raise RequestTimeout(sender, method, round(timeout, 3))
+
     def check_wait(self, sender: str, method: str) -> None:
         """Raise `WouldDeadlock` if who waits here for the answer keeps it from being given."""
         handler = self.find(method)
         if handler is not None and handler.waits and self._runtime.would_block(self.loop):
-            raise WouldDeadlock(
-                f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
-                "make it from another thread, or await it"
-            )
+            raise self._deadlock(sender, method)
+
+    def _deadlock(self, sender: str, method: str) -> WouldDeadlock:
+        return WouldDeadlock(
+            f"request {method!r} of sender {sender!r} would wait on the loop that has to answer it: "
+            "make it from another thread, or await it"
+        )
 
     def _waiting(
-        self, sender: str, method: str, handler: Handler, arguments: tuple[object, ...], trail: Trail
+        self,
+        sender: str,
+        method: str,
+        handler: Handler,
+        arguments: tuple[object, ...],
+        trail: Trail,
+        ended: Callable[[], object] | None,
     ) -> Steps[object]:
+        end = None if ended is None else End(ended)
+        call = handler.call if end is None else end.of(handler.call, handler.waits)
         dropping: Dropping | None = None
         if not handler.waits:  # it cannot be cancelled, but told
             dropping = Dropping()
@@ -316,19 +382,21 @@ class Handlers:
         try:
             if dropping is not None:
                 try:
-                    return (yield partial(self._runtime.call, handler.call, arguments))
+                    return (yield partial(self._runtime.call, call, arguments))
                 except BaseException:
                     dropping.drop()  # whoever waited may have given up
                     raise
             self.check_wait(sender, method)
             timeout = trail.deadline - self._runtime.now()
-            coroutine: Any = handler.call(*arguments)
+            coroutine: Any = call(*arguments)
             try:
                 return (yield partial(self._runtime.run, self.loop, coroutine, timeout, trail.dropping))
             except Expired:
                 raise RequestTimeout(sender, method, round(timeout, 3)) from None
         finally:
             _under_way.reset(token)
+            if end is not None:
+                end.here()
 
 
 def _named(function: Callable[..., object]) -> tuple[str, Callable[..., object]]:

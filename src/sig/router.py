@@ -160,7 +160,15 @@ class Router(Hub):
     # Sending
 
     @overload
-    def add_sender(self, sender: str, events: C, *, retain: bool | Iterable[str] = (), loop: Any = None) -> C: ...
+    def add_sender(
+        self,
+        sender: str,
+        events: C,
+        *,
+        retain: bool | Iterable[str] = (),
+        loop: Any = None,
+        max_concurrent: int | None = None,
+    ) -> C: ...
 
     @overload
     def add_sender(
@@ -171,6 +179,7 @@ class Router(Hub):
         *,
         retain: bool | Iterable[str] = (),
         loop: Any = None,
+        max_concurrent: int | None = None,
     ) -> Sender: ...
 
     def add_sender(
@@ -181,6 +190,7 @@ class Router(Hub):
         *,
         retain: bool | Iterable[str] = (),
         loop: Any = None,
+        max_concurrent: int | None = None,
     ) -> Sender | Contract:
         """Register a sender, tell its presence, and return it: trigger on it, and leave with `remove()` or `with`.
 
@@ -194,15 +204,18 @@ class Router(Hub):
                 Annotations of the parameters and of the answer are types, and checked.
             retain: the events whose last value is kept for `initial=True` listeners and `last`, or true for all.
             loop: the event loop of `async def` handlers; default: the one running here.
+            max_concurrent: so many requests to it are answered at a time; default: any number. The others wait, by
+                turns of those who ask, up to `requests_in` of the limits; beyond that they are told `Overloaded`. One
+                whose requester has given up counts until its handler has ended.
 
         Raises:
             SenderAlreadyConnected: somebody holds the name.
             InvalidName: a name that cannot be one.
-            InvalidArgument: neither events nor requests.
+            InvalidArgument: neither events nor requests; or a `max_concurrent` that is no number above zero.
             TypeError: a handler that cannot be called with (params).
             Closed: the router has been closed.
         """
-        made: Sender | Contract = walk(self._adding(sender, events, requests, retain, loop))
+        made: Sender | Contract = walk(self._adding(sender, events, requests, retain, loop, max_concurrent))
         return made
 
     def remove_sender(self, sender: Name) -> bool:

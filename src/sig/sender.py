@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from .alias import OldNames, alias
 from .call import Call
 from .contract import Contract, proxy
-from .errors import SenderNotConnected, UnknownEvent
+from .errors import InvalidArgument, SenderNotConnected, UnknownEvent
 from .index import Bucket
 from .info import Received
 from .kinds import schema_of
 from .names import check_sender, is_channel_name
 from .requests import Handlers, Requests
 from .signal import Signal
+from .slots import Slots
 from .steps import walk
 from .subscription import Callback, Subscription
 
@@ -118,6 +119,7 @@ class Owned(View):
     def __init__(self, router: Hub, name: str) -> None:
         super().__init__(router, name)
         self._signals: dict[str, Signal] = {}
+        self._slots: Slots | None = None  # how many of its handlers run at a time
         self._handlers = self._handled(None)
         self._schema: dict[str, dict[str, Any]] | None = None  # of what has types
         self._held = False
@@ -145,7 +147,16 @@ class Owned(View):
 
     def _handled(self, requests: Requests | None, loop: object = None) -> Handlers:
         router: Hub = self._router
-        return Handlers(requests, router._runtime, loop, partial(router._handler_failed, self._name))
+        failed = partial(router._handler_failed, self._name)
+        return Handlers(requests, router._runtime, loop, failed, self._slots)
+
+    def _answer_at_most(self, most: object) -> None:
+        """So many requests at a time, whatever their handlers will be."""
+        if type(most) is not int or most < 1:
+            raise InvalidArgument(
+                f"max_concurrent={most!r} of sender {self._name!r} must be a whole number above zero, or None"
+            )
+        self._slots = Slots(self._name, most, self._router.limits.requests_in)
 
     def _describe(self) -> None:
         """Look at what has types."""

@@ -632,6 +632,21 @@ def test_a_request_whose_time_is_over_before_the_route_is_known_timed_out() -> N
     assert (answer.times, owner.asked()) == (1, [])
 
 
+def test_requests_of_a_sender_arrive_in_the_order_in_which_they_were_made() -> None:
+    core = welcomed()
+    for payload in (b"1", b"2"):
+        core.request("s", "m", payload, now=0.0, deadline=5.0, hops=1, done=Answer())
+    first, second = said(core)
+    opened(core, "json")
+    core.request("s", "m", b"3", now=0.0, deadline=5.0, hops=1, done=Answer())  # the route is known by now
+    (third,) = said(core)
+    for call in (first, second, third):
+        core.receive_at(pack(Kind.RESULT, encode_control(Result(5)), route=call.route), 0.0)
+    assert [unpack_request(frame).payload for frame in said(core)] == [b"1", b"2", b"3"]
+    core.request("s", "m", b"4", now=0.0, deadline=5.0, hops=1, done=Answer())
+    assert [unpack_request(frame).payload for frame in said(core)] == [b"4"]
+
+
 def test_a_request_without_an_end_waits() -> None:
     world = World()
     owner, a = world.client(), world.client()

@@ -275,6 +275,13 @@ def test_an_event_that_is_not_declared_cannot_be_retained(router: sig.Router) ->
         router.add_sender("s", ["e"], retain=["x"])
 
 
+def test_a_sender_that_answers_so_many_at_a_time_answers(router: sig.Router) -> None:
+    router.add_sender("s", requests=[answer], max_concurrent=1)
+    assert router.request("s", "answer", 4) == router.request("s", "answer", 4)
+    with pytest.raises(sig.InvalidArgument, match="max_concurrent=0"):
+        router.add_sender("t", requests=[answer], max_concurrent=0)
+
+
 def test_senders_are_listed_in_order_of_arrival_and_by_pattern(router: sig.Router) -> None:
     router.add_sender("lab/b", ["e"], {"r": answer, None: lambda method, params: None})
     router.add_sender("lab/a", ["e", "f"])

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "sig"
 LAYERS: dict[int, str] = {
     0: "constants errors names log alias",
     1: "call callables contract gather hub index info iterators kinds mailbox marks requests router runtime schema "
-    "sender signal stats steps subscription "
+    "sender signal slots stats steps subscription "
     "security.attempts security.credentials security.identity security.policy security.policyfile security.proof "
     "security.secret",
     2: "messages codecs decoding",

@@ -29,6 +29,7 @@ from sig.errors import (
 )
 from sig.requests import Handlers, Later, Request, Trail, aside, current_request, next_hop, under_way
 from sig.runtime import Dropping
+from sig.slots import Slots
 from sig.steps import walk, walk_awaiting
 
 T = TypeVar("T")
@@ -480,3 +481,103 @@ def test_whoever_holds_the_handlers_is_told_of_it() -> None:
     with pytest.raises(TypeError) as wrong:
         walk(found.answer("s", "promise", "five", TRAIL))
     assert told == [promise, "promise", wrong.value]
+
+
+# -- so many at a time ---------------------------------------------------------------------------
+
+
+def limited(most: int = 1, *, waiting: int = 10, loop: object = None, runtime: Any = None) -> tuple[Handlers, Slots]:
+    slots = Slots("s", most, waiting)
+    requests: dict[str, Any] = {"read": read, "fail": fail}
+    if loop is not None:
+        requests["later"] = later
+    return Handlers(requests, runtime or LocalRuntime(), loop, None, slots), slots
+
+
+def fail(params: object) -> None:
+    raise ValueError("no")
+
+
+def soon(seconds: float = 20, *, dropping: Dropping | None = None) -> Trail:
+    return Trail(1, time.monotonic() + seconds, dropping)
+
+
+def test_a_slot_is_taken_for_the_time_of_the_handler() -> None:
+    made, slots = limited()
+    assert walk(made.answer("s", "read", 1, soon())) == ("read", 1)
+    with pytest.raises(ValueError, match="no"):
+        walk(made.answer("s", "fail", 1, soon()))
+    with pytest.raises(MethodNotFound):
+        walk(made.answer("s", "absent", 1, soon()))
+    assert (slots.taken, len(slots)) == (0, 0)
+
+
+def test_who_gets_no_slot_in_time_is_told_so() -> None:
+    made, slots = limited()
+    assert slots.enter(None, print)
+    with pytest.raises(RequestTimeout, match="'s' has not answered 'read'"):
+        walk(made.answer("s", "read", 1, soon(0.01)))
+    dropping = Dropping()
+    dropping.drop()
+    with pytest.raises(RequestCancelled, match="nobody waits"):
+        walk(made.answer("s", "read", 1, soon(dropping=dropping)))
+    assert (slots.taken, len(slots)) == (1, 0)
+
+
+def test_a_slot_that_becomes_free_is_taken() -> None:
+    made, slots = limited()
+    assert slots.enter(None, print)
+    steps = made.answer("s", "read", 1, soon())
+    wait = next(steps)
+    slots.leave()
+    assert wait()
+    with pytest.raises(StopIteration) as done:
+        steps.send(True)
+    assert done.value.value == ("read", 1)
+    assert slots.taken == 0
+
+
+@pytest.mark.parametrize("had", [False, True], ids=["waiting", "just given a slot"])
+def test_who_is_interrupted_while_it_waits_leaves_nothing(had: bool) -> None:
+    made, slots = limited()
+    assert slots.enter(None, print)
+    steps = made.answer("s", "read", 1, soon())
+    next(steps)
+    if had:
+        slots.leave()
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt)
+    assert (slots.taken, len(slots)) == (0 if had else 1, 0)
+
+
+def test_waiting_for_a_slot_on_the_loop_that_would_free_it_is_refused() -> None:
+    async def main() -> None:
+        made, slots = limited(loop=asyncio.get_running_loop())
+        assert walk(made.answer("s", "read", 1, soon())) == ("read", 1)
+        assert slots.enter(None, print)
+        with pytest.raises(WouldDeadlock):
+            walk(made.answer("s", "read", 1, soon()))
+        assert (slots.taken, len(slots)) == (1, 0)
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_leaves_its_slot_when_it_ends() -> None:
+    async def main() -> None:
+        made, slots = limited(loop=asyncio.get_running_loop(), runtime=LoopRuntime())
+        assert await walk_awaiting(made.answer("s", "later", 1, soon())) == ("later", 1)
+        assert slots.taken == 0
+
+    asyncio.run(main())
+
+
+def test_what_will_never_begin_has_ended() -> None:
+    """Whoever asked has been interrupted before the executor came to it."""
+    told: list[str] = []
+    made, _ = limited(runtime=LoopRuntime(executor=lambda work: None))
+    answer = made.begin("s", "read", 1, soon(), lambda: told.append("ended"))
+    assert isinstance(answer, Later)
+    next(answer.steps)
+    with pytest.raises(KeyboardInterrupt):
+        answer.steps.throw(KeyboardInterrupt)
+    assert told == ["ended"]

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -322,3 +323,19 @@ class Desk(sig.Contract):
 def test_a_view_becomes_a_proxy_of_a_contract(router: sig.Router) -> None:
     router.add_sender("s", Desk())
     assert router.sender("s").typed(Desk).double(21) == 42
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, True, "2"])
+def test_so_many_requests_at_a_time_is_a_number_above_zero(router: sig.Router, most: Any) -> None:
+    with pytest.raises(sig.InvalidArgument, match="max_concurrent=.* of sender 's' must be a whole number above zero"):
+        router.add_sender("s", "e", max_concurrent=most)
+    assert router.senders() == []
+
+
+def test_handlers_that_replace_others_have_their_slots(router: sig.Router) -> None:
+    sender = router.add_sender("s", requests={"m": lambda params: 1}, max_concurrent=1)
+    slots = sender._slots
+    assert slots is not None
+    sender.set_requests({"m": lambda params: slots.taken})
+    assert router.request("s", "m") == 1
+    assert slots.taken == 0

@@ -7,10 +7,9 @@ from __future__ import annotations
 import asyncio
 from contextvars import copy_context
 
-from sig.answers import Answers
+from sig.answers import Answers, Case
 from sig.linked import Linked
 from sig.log import logger
-from sig.protocol.client import RequestArrived
 from sig.runtime import Dropping
 from sig.steps import walk_awaiting
 
@@ -37,15 +36,22 @@ class LoopAnswers(Answers):
         if late:
             await asyncio.wait(late, timeout=1)
 
-    def _start(self, accepted: list[tuple[RequestArrived, Dropping]]) -> None:
-        for news, dropping in accepted:
+    def _start(self, accepted: list[Case]) -> None:
+        for case in accepted:
             # Each in a context of its own: what a request made in there inherits is a variable of that.
             context = copy_context()
-            steps = context.run(self._answer, news, dropping)
+            steps = context.run(self._answer, case)
             if steps is not None:
                 task = self._loop.create_task(walk_awaiting(steps), context=context)
-                self._tasks[task] = dropping
+                self._tasks[task] = case.dropping
                 task.add_done_callback(self._tasks.pop)
+
+    def _go(self, case: Case) -> None:
+        # Not within the end of another, which may be one of a long row; nor on another loop, where handlers may run.
+        try:
+            self._loop.call_soon_threadsafe(self._start, [case])
+        except RuntimeError:
+            pass  # the loop has closed, and the link with it
 
     def _fatal(self, error: BaseException) -> None:
         # Not where bytes are read: what else came must be answered, and for uvloop the link would be lost.

@@ -151,7 +151,13 @@ class Router(Hub):
 
     @overload
     def add_sender(
-        self, sender: str, events: C, *, retain: bool | Iterable[str] = (), loop: Any = None
+        self,
+        sender: str,
+        events: C,
+        *,
+        retain: bool | Iterable[str] = (),
+        loop: Any = None,
+        max_concurrent: int | None = None,
     ) -> Pending[C]: ...
 
     @overload
@@ -163,6 +169,7 @@ class Router(Hub):
         *,
         retain: bool | Iterable[str] = (),
         loop: Any = None,
+        max_concurrent: int | None = None,
     ) -> Pending[Sender]: ...
 
     def add_sender(
@@ -173,9 +180,10 @@ class Router(Hub):
         *,
         retain: bool | Iterable[str] = (),
         loop: Any = None,
+        max_concurrent: int | None = None,
     ) -> Pending[Any]:
         """Register a sender; arguments and errors as `sig.Router.add_sender`."""
-        return self._pending(self._adding(sender, events, requests, retain, loop))
+        return self._pending(self._adding(sender, events, requests, retain, loop, max_concurrent))
 
     async def remove_sender(self, sender: Name) -> bool:
         """Let a sender of this router leave; false if it is not connected. Its listeners stay registered."""

@@ -186,6 +186,7 @@ class ClientCore(Peer):
         self._known: dict[str, int] = {}  # how many of these routes are of which sender
         self._owned: dict[tuple[str, str | None], int] = {}
         self._request_routes: dict[str, int] = {}
+        self._opening: dict[str, int] = {}  # how many requests of a sender wait for its route, or behind one that does
         self._foreign: dict[int, Codec] = {}  # by those of these that are in another codec than `codec`
         self._now = 0.0
         self._beat_due: float | None = None
@@ -309,8 +310,11 @@ class ClientCore(Peer):
                 check_payload(payload, self.max_frame_bytes)
         else:
             fitting = None if route is None else self._payload_on(route, sender, payload)
+        if fitting is None or (self._opening and sender in self._opening):
+            route = None  # not known, or behind others that have to find it out: it must not overtake those
         number = self.calls.open(done, deadline, (sender, method, now), route)
-        if route is not None and fitting is not None:
+        if route is not None:
+            assert fitting is not None  # see above
             self._ask(number, route, deadline - now, hops, method, fitting)
         else:
             self._open_requests(number, sender, now, deadline, hops, method, payload)
@@ -329,6 +333,10 @@ class ClientCore(Peer):
         """Find out under which number a sender is asked, and ask it."""
 
         def opened(_: object, error: BaseException | None) -> None:
+            if self._opening[sender] > 1:
+                self._opening[sender] -= 1
+            else:
+                del self._opening[sender]
             call = self.calls.find(number)
             if call is None:
                 return  # it was given up, or is over
@@ -346,6 +354,7 @@ class ClientCore(Peer):
                     self._ask(number, route, deadline - self._now, hops, method, found)
 
         self.call(OpenRequests(sender), now, deadline - now, opened)
+        self._opening[sender] = self._opening.get(sender, 0) + 1
 
     def _payload_on(self, route: int, sender: str, payload: bytes | Payloads) -> bytes:
         """The parameters in the codec of that route."""

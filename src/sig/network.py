@@ -144,6 +144,13 @@ class ServerRouter(Serving, LinkedRouter):
         """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
         return walk(self._removing_carrier(carrier_or_url))
 
+    def reload(self) -> None:
+        """Read certificates anew, for clients that come from now on. Those that are connected stay.
+
+        Raises `InvalidArgument` for files that cannot be read or do not fit: then the certificates before go on.
+        """
+        walk(self._reloading())
+
     def drain(self, timeout: float | None = None) -> bool:
         """Let nobody in any more, and wait until the requests under way have been answered; then `close` this.
 

@@ -144,6 +144,12 @@ class Serving(Linked):
                 return True
         return False
 
+    def _reloading(self) -> Steps[None]:
+        self._check_open(self._closing)
+        if self._server is not None:
+            for carrier in self._carriers:
+                yield partial(self._on_loop, carrier.reload(), self.limits.connect_timeout_s)
+
     def _draining(self, timeout: float | None) -> Steps[bool]:
         if self._server is None or self._closing:
             return True

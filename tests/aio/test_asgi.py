@@ -294,7 +294,8 @@ async def test_strangers_are_bounded_as_everywhere() -> None:
         assert "1001 bytes, over the limit of 1000" in text
         first = await raw_client(place)
         second = await raw_client(place, shake=False)
-        assert await last_words(second) == (Kind.BYE, "this server has its 2 connections: come back later", 1000)
+        told = "this server has its 2 connections (max_connections): come back later"
+        assert await last_words(second) == (Kind.BYE, told, 1000)
         await first.close()
 
 

@@ -100,7 +100,7 @@ needs_more_loopback = pytest.mark.skipif(not has(socket.AF_INET, "127.0.0.3"), r
 
 
 def ports(carrier: CarrierTCPServer) -> set[tuple[str, int]]:
-    return {sock.getsockname()[:2] for server in carrier._servers for sock in server.sockets}
+    return {acceptor._sock.getsockname()[:2] for acceptor in carrier._acceptors}
 
 
 @needs_ipv6

@@ -108,6 +108,10 @@ class ServerRouter(Serving, LinkedRouter):
         """Accept nobody there any more; clients that are connected stay. False if there is no such carrier."""
         return await walk_awaiting(self._removing_carrier(carrier_or_url))
 
+    async def reload(self) -> None:
+        """As `sig.ServerRouter.reload`."""
+        await walk_awaiting(self._reloading())
+
     async def drain(self, timeout: float | None = None) -> bool:
         """As `sig.ServerRouter.drain`."""
         return await walk_awaiting(self._draining(timeout))

@@ -68,6 +68,12 @@ class ServerCarrier(Carrier):
         """Let nobody in any more, on the driver's loop; links that exist stay. May be called again."""
         raise NotImplementedError
 
+    async def reload(self) -> None:
+        """Read files anew that links go by which come from now on; on the driver's loop.
+
+        Raises `InvalidArgument` for what cannot be read: then all stays as it was.
+        """
+
     def unbind(self) -> None:
         """Give up an address at which nobody was let in yet."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.constants import Limits
+from sig.drivers.acceptor import Acceptor
 from sig.drivers.aio import ServerDriver, StreamWire
 from sig.drivers.layered import LayeredLink, LayeredWire
 from sig.drivers.links import Link
@@ -15,18 +16,13 @@ from sig.drivers.sockets import SocketLink
 from sig.drivers.streams import StreamLink
 from sig.protocol.layers import Layer
 
-# Links that the system keeps for us until we take them, and how many we take in one turn of the loop: few enough that
-# the descriptors in reserve last until the first of them can be turned away.
-_BACKLOG: Final = 1024
-AT_ONCE: Final = 2
-
 
 class StreamServer(ServerCarrier):
     """Accepts on listening sockets; a subclass makes them, and puts a layer on what they accept."""
 
     def __init__(self) -> None:
         self._sockets: list[socket.socket] = []  # bound, and nobody is accepted yet
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
 
     def _layer(self, limits: Limits) -> Layer | None:
         """What a client's bytes go through."""
@@ -36,28 +32,20 @@ class StreamServer(ServerCarrier):
         """Where a client is, and who it is known to be."""
         raise NotImplementedError
 
-    async def _listen(self, factory: Any, sock: socket.socket) -> asyncio.Server:
-        """A server upon a socket that does not accept yet."""
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(factory, sock=sock, backlog=AT_ONCE, start_serving=False)
-
     async def serve(self, driver: ServerDriver) -> None:
         def wire() -> StreamWire:
             layer = self._layer(driver.limits)
             return StreamWire(driver if layer is None else LayeredWire(driver, layer), self._client_of)
 
+        loop = asyncio.get_running_loop()
         sockets, self._sockets = self._sockets, []
-        for sock in sockets:
-            server = await self._listen(wire, sock)
-            self._servers.append(server)  # before anything is awaited: whoever is cancelled there can close it
-            await server.start_serving()
-            sock.listen(_BACKLOG)  # asyncio knows one number for both
+        self._acceptors += [Acceptor(loop, sock, wire) for sock in sockets]
 
     async def close(self) -> None:
         self.unbind()
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
 
     def unbind(self) -> None:
         for sock in self._sockets:

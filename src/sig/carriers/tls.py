@@ -33,6 +33,9 @@ class TLSServer(TCPServer):
         self._context = server_context(self._tls, self._url_options)
         return super().bind(public=public or self._context.verify_mode is ssl.CERT_REQUIRED)
 
+    async def reload(self) -> None:
+        self._context = server_context(self._tls, self._url_options)
+
     def _layer(self, limits: Limits) -> Layer:
         assert self._context is not None  # `bind` came before
         return TLSLayer(self._context, server_side=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sig.carriers.address import parse_path
-from sig.carriers.streams import AT_ONCE, StreamClient, StreamServer
+from sig.carriers.streams import StreamClient, StreamServer
 from sig.errors import ConnectFailed
 
 _EXAMPLE: Final = "unix:///run/user/1000/sig/bus.sock"
@@ -42,10 +42,6 @@ class UnixServer(StreamServer):
         except OSError as error:
             raise ConnectFailed(f"cannot serve on unix://{self.path}: {_why(error)}") from None
         return f"unix://{self.path}"
-
-    async def _listen(self, factory: Any, sock: socket.socket) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        return await loop.create_unix_server(factory, sock=sock, backlog=AT_ONCE, start_serving=False)
 
     async def close(self) -> None:
         await super().close()

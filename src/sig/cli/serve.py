@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+import os
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 import sig
-from sig.carriers.address import default_url
 from sig.cli import errors, limits
-from sig.cli.options import Codec
-from sig.cli.signals import until_signal
+from sig.cli.config import Given, Settings, TLSFiles, read, show
+from sig.cli.notify import Notifier
+from sig.cli.service import Service
+from sig.cli.signals import service_signals
+from sig.drivers.descriptors import raise_limit
 
 INDENT = "    "
 EXAMPLES = f"""Examples:
@@ -28,6 +30,7 @@ EXAMPLES = f"""Examples:
     sig serve ws://127.0.0.1:0 --origin http://localhost:5173
                                         for a web page too
     sig serve --max-connections 50
+    sig serve --print-config > sig.toml && sig serve --config sig.toml
 
 Each of these limits is an option too:
 
@@ -37,7 +40,18 @@ Each of these limits is an option too:
 
 def serve(
     *urls: str,
-    codec: Codec = "json",
+    codec: Annotated[
+        Literal["json", "msgpack"] | None,
+        Parameter(
+            show_default=False, help="what data is encoded in, json if nothing is said; either understands the other"
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, Parameter(show_default=False, help="a TOML file that says all this; what stands here goes before")
+    ] = None,
+    print_config: Annotated[
+        bool, Parameter(negative="", show_default=False, help="print such a file, with every limit, and end")
+    ] = False,
     insecure_public: Annotated[
         bool,
         Parameter(
@@ -64,24 +78,32 @@ def serve(
 ) -> int:
     """Run a server until Ctrl-C.
 
-    It prints each address as bound, in a line of its own, and ends with code 0 on Ctrl-C or SIGTERM.
+    It prints each address as bound, in a line of its own, and ends with code 0 on Ctrl-C or SIGTERM, once it has
+    answered what it was asked; the second time at once. With --config or certificates it reads these anew on SIGHUP.
 
     Parameters
     ----------
     urls
         where to serve; without any, $SIG_URL or tcp://127.0.0.1:3000. Port 0 takes a free one
     """
-    options: dict[str, Any] = limits.read(limit)
-    if tls_cert is not None or tls_key is not None or tls_ca is not None:
-        options["tls"] = sig.TLS(cert=tls_cert, key=tls_key, ca=tls_ca)
-    if origin:
-        options["origins"] = origin
-    hint = " (Ctrl-C ends it)" if sys.stdout.isatty() else ""
-    with (
-        until_signal() as stopped,
-        sig.serve(*(urls or (default_url(),)), codec=codec, insecure_public=insecure_public, **options) as server,
-    ):
-        for url in server.urls:
-            print(f"serving {url}{hint}", flush=True)
-        stopped.wait()
-    return errors.ANSWERED
+    files = {"cert": tls_cert, "key": tls_key, "ca": tls_ca}
+    given = Given(
+        urls=list(urls),
+        codec=codec,
+        insecure_public=insecure_public,
+        origins=list(origin),
+        tls=TLSFiles(**{name: str(file) for name, file in files.items() if file is not None}),
+        limits=limits.read(limit),
+    )
+
+    def reread() -> Settings:
+        return given.upon(Settings() if config is None else read(config))
+
+    settings = reread()
+    if print_config:
+        print(show(settings), end="")
+        return errors.ANSWERED
+    raise_limit()
+    with service_signals(reload=config is not None or settings.tls != TLSFiles()) as told:
+        server = sig.serve(*settings.urls, **settings.options())
+        return Service(server, settings, reread, Notifier(os.environ)).run(told)

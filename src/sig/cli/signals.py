@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, as something to wait for."""
+"""Ctrl-C, SIGTERM and SIGHUP, as something to wait for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
 
 
@@ -19,6 +20,33 @@ def until_signal() -> Iterator[threading.Event]:
 
     with _handling((signal.SIGINT, signal.SIGTERM), stop):
         yield stopped
+
+
+@contextmanager
+def service_signals(*, reload: bool) -> Iterator[SimpleQueue[bool]]:
+    """What a service is told while the block runs: true is to go on with new settings, false to end.
+
+    On the main thread. Told to end once more, it is interrupted: `KeyboardInterrupt`.
+
+    Args:
+        reload: take SIGHUP so. Else it ends the process, as usual: its terminal has gone.
+    """
+    told: SimpleQueue[bool] = SimpleQueue()  # the one queue that a handler may put into at any moment
+    ending = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ending
+        if ending:
+            raise KeyboardInterrupt
+        ending = True
+        told.put(False)
+
+    def again(number: int, frame: FrameType | None) -> None:
+        told.put(True)
+
+    numbers = (signal.SIGHUP,) if reload and hasattr(signal, "SIGHUP") else ()
+    with _handling((signal.SIGINT, signal.SIGTERM), end), _handling(numbers, again):
+        yield told
 
 
 @contextmanager

@@ -13,7 +13,9 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
 
 from sig.drivers.pool import Pool
 from sig.errors import InvalidData, Overloaded, RequestCancelled, RequestTimeout, SenderNotConnected, SigError
@@ -32,7 +34,7 @@ Post: TypeAlias = Callable[[Callable[[], object]], object]
 _NAME: Final = "sig-handler"
 
 
-class Case(NamedTuple):
+class Case(msgspec.Struct, frozen=True, eq=False):
     """A request under way here."""
 
     news: RequestArrived

@@ -25,7 +25,7 @@ from .contract import Contract, bind, offer, unbind
 from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
-from .kinds import fit, is_kind, kind_of, schema_of, shown
+from .kinds import check_kind, fit, is_kind, kind_of, schema_of, shown
 from .log import logger
 from .marks import Several, marked
 from .names import check_event, check_own_event, check_request, check_selector, check_sender, matches
@@ -206,13 +206,21 @@ class Hub(OldNames):
         return self._recall(name, event)
 
     def _requesting(self, sender: Name, method: str, params: object, type: Any, timeout: float | None) -> Steps[Any]:
-        name, check, limit = self._checked_request(sender, method, timeout)
+        name, check, limit = self._checked_request(sender, method, type, timeout)
         answer = yield from self._ask(name, check, params, limit)
         return answer if type is None else converted(answer, type, name, check)
 
-    def _checked_request(self, sender: Name, method: str, timeout: float | None) -> tuple[str, str, float]:
+    def _checked_request(self, sender: Name, method: str, kind: Any, timeout: float | None) -> tuple[str, str, float]:
         name, check = check_request(sender if type(sender) is str else name_of(sender), method)
+        if kind is not None:
+            check_kind(kind)
         return name, check, self.limits.request_timeout_s if timeout is None else timeout
+
+    def _check_start(self, sender: Name, method: str, kind: Any, timeout: float | None) -> None:
+        """Raise at once what `_requesting`, begun elsewhere, would only come to."""
+        name, check, limit = self._checked_request(sender, method, kind, timeout)
+        next_hop(self._runtime.now(), limit, name, check, self.limits)
+        self._check_open()
 
     def _start_request(
         self,

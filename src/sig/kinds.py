@@ -34,6 +34,14 @@ def kind_of(wanted: Any) -> Any:
     return wanted
 
 
+def check_kind(wanted: Any) -> None:
+    """Raise `InvalidArgument` for what is no type of data: before anything is done to get some of it."""
+    try:
+        _checked(wanted)
+    except TypeError:  # it cannot be hashed
+        kind_of(wanted)
+
+
 def kind_said(function: object, position: int | None) -> Any:
     """The type that an annotation of a parameter (`None`: of the return value) asks for.
 
@@ -49,6 +57,9 @@ def is_kind(wanted: Any) -> bool:
         return _is_kind(wanted)
     except TypeError:  # it cannot be hashed
         return _is_kind.__wrapped__(wanted)
+
+
+_checked = lru_cache(_KEPT)(kind_of)
 
 
 @lru_cache(_KEPT)

@@ -260,7 +260,8 @@ class Linked(Hub):
         if held is not None:
             self._check_wait(held, method)
         payload = self._encoded(driver.core, sender, params)
-        answer = yield partial(driver.request, sender, method, payload, deadline=trail.deadline, hops=trail.hops)
+        ask = partial(driver.request, sender, method, payload, dropping=trail.dropping)
+        answer = yield partial(ask, deadline=trail.deadline, hops=trail.hops)
         return self._decoded(answer)
 
     def _start_request(
@@ -272,7 +273,7 @@ class Linked(Hub):
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
     ) -> Callable[[], object]:
-        name, check, limit = self._checked_request(sender, method, timeout)
+        name, check, limit = self._checked_request(sender, method, type, timeout)
         driver = self._linked()
         trail = next_hop(time.monotonic(), limit, name, check, self.limits)
         answered = partial(self._answered, done, type, name, check)

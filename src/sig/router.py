@@ -347,6 +347,7 @@ class Router(Hub):
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
     ) -> Callable[[], object]:
+        self._check_start(sender, method, type, timeout)
         steps = self._requesting(sender, method, params, type, timeout)
         dropping = Dropping()
         context = aside(dropping, self._runtime.now)

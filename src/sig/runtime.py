@@ -31,6 +31,13 @@ class Dropping(msgspec.Struct):
         if self.dropped:
             self._act()
 
+    def forget(self, action: Callable[[], object]) -> None:
+        """There is no need for that any more."""
+        try:
+            self._actions.remove(action)
+        except ValueError:
+            pass  # it has been called, or is about to be
+
     def drop(self) -> None:
         """Nobody waits any more."""
         self.dropped = True

@@ -282,6 +282,19 @@ def test_a_sender_that_answers_so_many_at_a_time_answers(router: sig.Router) -> 
         router.add_sender("t", requests=[answer], max_concurrent=0)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options"), [(("a*", "m"), {}), (("s", "m"), {"timeout": 0}), (("s", "m"), {"type": 5})]
+)
+def test_a_request_that_can_never_be_right_is_refused_where_it_is_begun(
+    router: sig.Router, arguments: Any, options: Any
+) -> None:
+    with pytest.raises(sig.InvalidArgument):
+        router.start_request(*arguments, **options)
+    router.close()
+    with pytest.raises(sig.Closed):
+        router.start_request("s", "m")
+
+
 def test_senders_are_listed_in_order_of_arrival_and_by_pattern(router: sig.Router) -> None:
     router.add_sender("lab/b", ["e"], {"r": answer, None: lambda method, params: None})
     router.add_sender("lab/a", ["e", "f"])

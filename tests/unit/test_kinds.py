@@ -14,7 +14,7 @@ import pydantic
 import pytest
 
 from sig.errors import InvalidArgument
-from sig.kinds import exact, fit, is_kind, kind_of, kind_said, made, plain, schema_of, shown
+from sig.kinds import check_kind, exact, fit, is_kind, kind_of, kind_said, made, plain, schema_of, shown
 
 
 class Struct(msgspec.Struct):
@@ -215,3 +215,19 @@ def test_types_are_called_as_they_are_written() -> None:
     assert shown(Data) == "Data"
     assert shown(list[int]) == "list[int]"
     assert shown(int | None) == "int | None"
+
+
+@pytest.mark.parametrize("wanted", [None, int, list[int], Annotated[int, []], object])
+def test_what_is_a_type_may_be_wanted(wanted: Any) -> None:
+    check_kind(wanted)
+
+
+class Unhashed(int):
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("wanted", [5, lambda: 0, Unhashed(5)])
+def test_what_is_none_is_told_at_once(wanted: Any) -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidArgument, match="cannot be a type of data"):
+            check_kind(wanted)

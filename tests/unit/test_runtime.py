@@ -56,6 +56,21 @@ def test_what_is_to_be_done_when_nobody_waits_is_done_once_and_then_at_once() ->
     assert done == ["first", "second", "late"]
 
 
+def test_what_is_not_needed_any_more_is_not_done() -> None:
+    done: list[str] = []
+    dropping = Dropping()
+
+    def first() -> None:
+        done.append("first")
+
+    dropping.then(first)
+    dropping.forget(first)
+    dropping.then(lambda: done.append("second"))
+    dropping.drop()
+    dropping.forget(first)
+    assert done == ["second"]
+
+
 def test_what_is_done_then_may_ask_and_drop_in_turn() -> None:
     """No lock is held while it is."""
     done: list[bool] = []

@@ -299,6 +299,7 @@ class Router(Hub):
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
     ) -> Callable[[], object]:
+        self._check_start(sender, method, type, timeout)
         steps = self._requesting(sender, method, params, type, timeout)
 
         async def ask() -> None:

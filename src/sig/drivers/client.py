@@ -18,6 +18,7 @@ from sig.errors import Closed, ConnectionLost, SigError
 from sig.messages import Call
 from sig.protocol.calls import Done
 from sig.protocol.client import Asked, ClientCore, News, Payloads, RequestArrived
+from sig.runtime import Dropping
 
 T = TypeVar("T")
 
@@ -103,8 +104,20 @@ class ClientDriver:
         """Ask for the last value of an event. A step."""
         return self.ask(lambda done: self.core.last(sender, event, time.monotonic(), timeout, done), timeout)
 
-    def request(self, sender: str, method: str, payload: bytes | Payloads, *, deadline: float, hops: int) -> Any:
-        """Ask a sender, and wait for the payload of its answer. A step."""
+    def request(
+        self,
+        sender: str,
+        method: str,
+        payload: bytes | Payloads,
+        *,
+        deadline: float,
+        hops: int,
+        dropping: Dropping | None = None,
+    ) -> Any:
+        """Ask a sender, and wait for the payload of its answer. A step.
+
+        With `dropping` it is part of another request, and given up with that: raises `RequestCancelled` then.
+        """
         now = time.monotonic()
 
         def begin(done: Done) -> int:

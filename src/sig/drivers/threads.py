@@ -22,14 +22,15 @@ from sig.drivers.deadlines import Deadlines
 from sig.drivers.fork import tell_child
 from sig.drivers.links import LINGER_S, Link
 from sig.drivers.tail import Tail
-from sig.errors import Closed, ConnectionLost, Overloaded, SigError
+from sig.errors import Closed, ConnectionLost, Overloaded, RequestCancelled, SigError
 from sig.log import logger
 from sig.messages import Flush
 from sig.protocol.bodies import Lost
 from sig.protocol.calls import Done
-from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, EventsArrived, News
+from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, EventsArrived, News, Payloads
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.outbox import Outbox
+from sig.runtime import Dropping
 
 # What a piece of news that may not be dropped takes in the inbox, roughly.
 _NEWS_BYTES: Final = 512
@@ -156,6 +157,42 @@ class ThreadsDriver(ClientDriver):
                 self.give_up(number)
             raise
         return answer.result()
+
+    def request(
+        self,
+        sender: str,
+        method: str,
+        payload: bytes | Payloads,
+        *,
+        deadline: float,
+        hops: int,
+        dropping: Dropping | None = None,
+    ) -> object:
+        if dropping is None:
+            return super().request(sender, method, payload, deadline=deadline, hops=hops)
+        over = dropping  # mypy keeps no narrowing inside functions
+        asked: list[tuple[int, Done]] = []
+        now = monotonic()
+
+        def begin(done: Done) -> int:
+            if over.dropped:
+                raise _part_of_another()
+            number = self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
+            asked.append((number, done))
+            return number
+
+        def drop() -> None:
+            with self._lock:  # either it has been asked, or `begin` will see that it need not be
+                for number, done in asked:
+                    self.core.give_up(number)
+                    done(None, _part_of_another())
+                self._pump()
+
+        dropping.then(drop)
+        try:
+            return self.ask(begin, deadline - now)
+        finally:
+            dropping.forget(drop)
 
     def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
         """The function that sends the events of one signal, from any thread. Raises as `Signal.trigger`.
@@ -397,3 +434,7 @@ def interrupt_main() -> None:
         signal.pthread_kill(main, signal.SIGINT)
     else:
         _thread.interrupt_main()  # of no effect where the program ignores SIGINT
+
+
+def _part_of_another() -> RequestCancelled:
+    return RequestCancelled("the request that this one is part of has been given up")

@@ -1,0 +1,213 @@
+"""Requests against a reference: between cores under random weather, and over sockets against one process.
+
+A million of them: see `soak`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import wait
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from model.storm import Broken, Storm
+
+import sig
+from sig.protocol.calls import Calls, Waiting
+from sig.protocol.client import ClientCore
+from sig.protocol.server import ServerCore
+from sig.slots import Lines, Slots
+
+LIMIT_S = 30
+
+
+def weather(seed: int) -> Storm:
+    storm = Storm(seed)
+    storm.run(5000)
+    storm.end()
+    return storm
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_promise_is_kept_in_any_weather(seed: int) -> None:
+    storm = weather(seed)
+    rare = {"answered twice", "refused at the caller", "links lost", "Overloaded", "RequestTimeout", "given up"}
+    assert rare <= storm.tally.keys(), "the weather was too fine"
+
+
+# -- the oracles: each fault is seen -------------------------------------------------------------
+
+
+def answered_but_kept(calls: Calls[Any], number: int, about: Hashable) -> Waiting[Any] | None:
+    return calls.find(number)
+
+
+def given_to_another(calls: Calls[Any], number: int, about: Hashable) -> Waiting[Any] | None:
+    numbers = [other for other, waiting in calls._waiting.items() if waiting.about == about]
+    return calls._waiting.pop(numbers[0]) if numbers else None
+
+
+def forgets_who_asked_the_lost(calls: Calls[Any], about: Hashable, error: BaseException) -> None: ...
+
+
+def never_late(calls: Calls[Any], now: float) -> list[int]:
+    return []
+
+
+def late_too_soon(calls: Calls[Any], now: float) -> list[int]:
+    return _handle_timeout(calls, now + 5)
+
+
+_handle_timeout = Calls.handle_timeout
+
+
+def keeps_cancel_to_itself(core: ClientCore, number: int, call: Waiting[Any]) -> None: ...
+
+
+def sends_twice(core: ClientCore, number: int, *arguments: Any) -> None:
+    for _ in range(2):
+        _ask(core, number, *arguments)
+
+
+_ask = ClientCore._ask
+
+
+def hands_no_slot_on(slots: Slots) -> None:
+    slots._taken -= 1
+
+
+def hands_on_and_frees(slots: Slots) -> None:
+    _leave(slots)
+    slots._taken -= 1
+
+
+_leave = Slots.leave
+
+
+def loses_who_waits(lines: Lines[Any], who: Hashable, item: Any) -> None: ...
+
+
+def lets_everybody_in(calls: Calls[Any], *arguments: Any) -> int:
+    calls._limit = 1000
+    return _open(calls, *arguments)
+
+
+_open = Calls.open
+
+
+def tells_nobody_who_has_gone(server: ServerCore) -> None:
+    for connection in server.ended:
+        connection.called.clear()
+    _settle(server)
+
+
+_settle = ServerCore._settle
+
+FAULTS: dict[Callable[..., Any], tuple[type, str]] = {
+    answered_but_kept: (Calls, "take"),
+    given_to_another: (Calls, "take"),
+    forgets_who_asked_the_lost: (Calls, "fail_about"),
+    never_late: (Calls, "handle_timeout"),
+    late_too_soon: (Calls, "handle_timeout"),
+    lets_everybody_in: (Calls, "open"),
+    keeps_cancel_to_itself: (ClientCore, "_cancel_request"),
+    sends_twice: (ClientCore, "_ask"),
+    hands_no_slot_on: (Slots, "leave"),
+    hands_on_and_frees: (Slots, "leave"),
+    loses_who_waits: (Lines, "put"),
+    tells_nobody_who_has_gone: (ServerCore, "_settle"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_is_seen(fault: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*FAULTS[fault], fault)
+    with pytest.raises(Broken):
+        weather(1)
+
+
+# -- over sockets --------------------------------------------------------------------------------
+
+
+def double(params: int) -> int:
+    return 2 * params
+
+
+def fail(params: object) -> None:
+    raise sig.RequestFailed(f"no {params}")
+
+
+def until_nobody_waits(params: object) -> None:
+    """A long one, that looks now and then whether it need go on."""
+    request, pause = sig.current_request(), threading.Event()
+    while not pause.wait(0.002):
+        request.check()
+
+
+# Of each method: what becomes of it, whenever and by whomever it is asked.
+METHODS: dict[str, Callable[[Any], object]] = {
+    "double": lambda params: 2 * params,
+    "fail": lambda params: (sig.RequestFailed, f"no {params}"),
+    "absent": lambda params: (sig.MethodNotFound, "sender 's' has no request 'absent'"),
+    "nobody": lambda params: (sig.SenderNotConnected, "sender 'nobody' is not connected"),
+    "nested": lambda params: 2 * params + 1,
+    "cancelled": lambda params: None,
+}
+
+
+@pytest.fixture(params=["in process", "over TCP"])
+def routers(request: pytest.FixtureRequest) -> Iterator[tuple[sig.Router, list[sig.Router]]]:
+    """Who answers, and those who ask."""
+    if request.param == "in process":
+        with sig.Router() as router:
+            yield router, [router]
+        return
+    with sig.serve("tcp://127.0.0.1:0") as server, ExitStack() as stack:
+        owner, *others = [stack.enter_context(sig.connect(server.urls[0])) for _ in range(3)]
+        yield owner, [*others, server]
+
+
+@pytest.mark.parametrize("most", [None, 3])
+def test_many_at_a_time_come_to_what_they_must(routers: tuple[sig.Router, list[sig.Router]], most: int | None) -> None:
+    owner, askers = routers
+
+    def nested(params: int) -> int:
+        return int(owner.request("double", "double", params)) + 1
+
+    handlers = {"double": double, "fail": fail, "nested": nested}
+    owner.add_sender("s", requests={**handlers, "long": until_nobody_waits}, max_concurrent=most)
+    owner.add_sender("double", requests=[double])
+    slots = owner._senders["s"]._slots
+    chance = random.Random(1)
+    calls: list[tuple[sig.Call, str, int]] = []
+    for number in range(150):
+        method = chance.choice(["double"] * 6 + ["nested"] * 3 + ["fail", "absent", "nobody", "cancelled"])
+        asker = chance.choice(askers)
+        sender = "nobody" if method == "nobody" else "s"
+        asked = "long" if method == "cancelled" else method
+        if method == "nobody":
+            asked = "double"
+        # In one process nothing interrupts a handler but its requester, and the end of its time.
+        call = asker.start_request(sender, asked, number, timeout=LIMIT_S)
+        if method == "cancelled":
+            call.cancel()
+        calls.append((call, method, number))
+    done, late = wait([call for call, _, _ in calls], LIMIT_S)
+    assert not late
+    for call, method, number in calls:
+        expected = METHODS[method](number)
+        if method == "cancelled":
+            assert call.cancelled()
+        elif isinstance(expected, tuple):
+            error = call.exception()
+            assert (type(error), str(error)) == expected
+        else:
+            assert call.result() == expected
+    if slots is not None:
+        for asker in askers:  # behind whoever has been given up
+            assert asker.request("s", "double", 4, timeout=LIMIT_S) == 8
+        assert len(slots) == 0
+    assert len(done) == 150

@@ -18,11 +18,19 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: test demo lint format types suite own-coverage docs versions bench clean
-# The steps of `test` are in the order in which one wants to hear of them.
-.NOTPARALLEL:
+# So many checks run at once; what one says is shown when it is done.
+JOBS ?= 2
 
-test: lint types suite own-coverage docs versions
+.PHONY: test checks demo lint format types suite core-suite outer-suite conformance slow own-coverage docs versions bench clean
+
+# First what is quick to tell; then the rest, the longest first.
+test: lint types
+	$(BIN)/coverage erase
+	$(MAKE) --no-print-directory -j $(JOBS) --output-sync=target checks
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=95
+
+checks: outer-suite core-suite conformance versions own-coverage slow docs
 
 demo: $(VENV)/.demo
 	$(BIN)/sig demo --seconds $(DEMO_SECONDS)
@@ -42,14 +50,22 @@ types: $(VENV)/.$(GROUP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/basedpyright --ignoreexternal --verifytypes sig
 
-# The slow ones move a million events, and the conformance suite does the same over each carrier: measuring the coverage
-# of that tells nothing and takes minutes.
-suite: $(VENV)/.$(GROUP)
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not slow" --ignore tests/conformance
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --fail-under=95
+# Each test is in one of these. Of the conformance suite, which does the same over each carrier, and of the slow ones,
+# which move millions of events, the coverage tells nothing and takes minutes.
+CORE := tests/unit tests/protocol tests/model
+
+suite: core-suite outer-suite conformance slow
+
+core-suite: $(VENV)/.$(GROUP)
+	$(BIN)/coverage run -m pytest -q -m "not slow" $(CORE)
+
+outer-suite: $(VENV)/.$(GROUP)
+	$(BIN)/coverage run -m pytest -q -m "not slow" $(addprefix --ignore ,$(CORE) tests/conformance)
+
+conformance: $(VENV)/.$(GROUP)
 	$(BIN)/python -m pytest -q tests/conformance
+
+slow: $(VENV)/.$(GROUP)
 	$(BIN)/python -m pytest -q -m slow
 
 own-coverage: $(VENV)/.$(GROUP)

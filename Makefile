@@ -26,7 +26,7 @@ JOBS ?= 2
 # First what is quick to tell; then the rest, the longest first.
 test: lint types
 	$(BIN)/coverage erase
-	$(MAKE) --no-print-directory -j $(JOBS) --output-sync=target checks
+	$(MAKE) --no-print-directory --keep-going -j $(JOBS) --output-sync=target checks
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 

@@ -125,6 +125,7 @@ def test_every_size_of_a_world_has_its_figures() -> None:
     assert set(told["bytes"]) == {"route", "pattern", "client"}
 
 
+@pytest.mark.slow
 @needs_rich
 class TestSlow:
     def test_the_books_are_right_beside_those_who_do_not_read(self) -> None:

@@ -75,7 +75,7 @@ def test_one_that_reads_slowly_but_steadily_is_not() -> None:
     """As long as something is taken within each limit, however long it lasts together."""
     looks = threading.Semaphore(0)
     with (
-        sig.serve("tcp://127.0.0.1:0", write_stall_s=0.05) as server,
+        sig.serve("tcp://127.0.0.1:0", write_stall_s=0.4) as server,
         Raw.client(server.urls[0], receive_buffer=4096) as raw,
     ):
         raw.hold("raw", "e")
@@ -157,6 +157,13 @@ def test_who_resets_while_being_told_to_go_harms_nobody(server: sig.ServerRouter
         raw.send(b"nonsense" * 100)
         raw.sock.close()
     assert server.senders() == []
+
+
+def test_who_is_still_on_its_way_in_when_the_server_stops_is_dropped(server: sig.ServerRouter) -> None:
+    driver = driver_of(server)
+    driver.loop.call_soon_threadsafe(driver.stop)
+    with Raw.connect(server.urls[0]) as raw:
+        assert raw.last_words() is None
 
 
 def test_what_is_asked_of_one_that_has_said_goodbye_is_not_written(server: sig.ServerRouter) -> None:

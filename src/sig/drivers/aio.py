@@ -99,6 +99,7 @@ class ServerDriver:
         self._wires: dict[Connection, Wire] = {}
         self._clients = 0
         self._deserted: asyncio.Event | None = None  # set when the last client has gone; made by `dismiss`
+        self._stopped = False
         self._flushing = False
         self._flushed = 0.0  # or when something was read that will be flushed
         self._timer: asyncio.TimerHandle | None = None
@@ -115,6 +116,8 @@ class ServerDriver:
         self._wires[connection] = wire
         self._clients += not wire.ours
         self.schedule()
+        if self._stopped:  # it was on its way in when the doors were shut
+            wire.abort()
         return connection
 
     def received(self, connection: Connection, data: bytes | memoryview) -> None:
@@ -194,7 +197,8 @@ class ServerDriver:
                 await asyncio.sleep(0)  # their transports tell at the next turn
 
     def stop(self) -> None:
-        """Nothing will be due any more; who is still there is dropped."""
+        """Nothing will be due any more; who is still there, or still comes, is dropped."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         for wire in list(self._wires.values()):

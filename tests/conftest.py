@@ -19,6 +19,13 @@ settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.register_profile("long", max_examples=5_000, deadline=None)
 settings.load_profile("ci")
 
+try:
+    import uvloop
+except ImportError:
+    pass
+else:
+    uvloop.new_event_loop().close()  # the first one opens pipes that stay for good, which is no leak of a test
+
 # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

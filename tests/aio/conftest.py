@@ -14,8 +14,6 @@ try:
     import uvloop
 except ImportError:
     uvloop = None
-else:
-    uvloop.new_event_loop().close()  # the first one opens pipes that stay for good, which is no leak of a test
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:

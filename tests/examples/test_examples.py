@@ -25,6 +25,7 @@ TOGETHER = {
     "gui_tk.py",  # in tests/gui
     "gui_qt.py",
     "heating.py",  # in tests/testing, and so are its tests
+    "test_broken_link.py",
     "test_heating.py",
     "test_with_asyncio.py",
     "test_pipe_carrier.py",

@@ -14,7 +14,7 @@ EXAMPLES = ROOT / "examples"
 LIMIT_S = 100
 
 # How many tests there are, at least: none would pass too.
-FILES = {"test_heating.py": 5, "test_with_asyncio.py": 1, "test_pipe_carrier.py": 60}
+FILES = {"test_broken_link.py": 3, "test_heating.py": 5, "test_with_asyncio.py": 1, "test_pipe_carrier.py": 60}
 
 
 def test_each_is_run() -> None:

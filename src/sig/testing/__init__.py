@@ -3,6 +3,7 @@
 from .blocking import Capture, capture, pair, settle
 from .carriers import Check, carrier_checks, check_carrier
 from .clock import Clock
+from .faults import Fault, Faults
 from .stage import Ends
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "Check",
     "Clock",
     "Ends",
+    "Fault",
+    "Faults",
     "capture",
     "carrier_checks",
     "check_carrier",

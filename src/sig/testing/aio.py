@@ -13,6 +13,7 @@ from sig.steps import walk, walk_awaiting
 
 from .blocking import fresh_url
 from .captured import TIMEOUT_S, Captured
+from .faults import Faults, faulty
 from .rest import to_rest
 
 __all__ = ["Capture", "capture", "pair", "settle"]
@@ -45,10 +46,12 @@ async def settle(*routers: Hub, timeout: float = TIMEOUT_S) -> None:
 
 
 @asynccontextmanager
-async def pair(url: str | None = None, **options: Any) -> AsyncIterator[tuple[ServerRouter, ClientRouter]]:
+async def pair(
+    url: str | None = None, *, faults: Faults | None = None, **options: Any
+) -> AsyncIterator[tuple[ServerRouter, ClientRouter]]:
     """As `sig.testing.pair`: `async with sig.testing.aio.pair() as (server, client): ...`."""
     async with serve(url or fresh_url(), **options) as server:
-        client = await connect(server.urls[0], **options)
+        client = await connect(faulty(server.urls[0], faults), **options)
         try:
             yield server, client
         finally:

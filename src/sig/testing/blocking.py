@@ -14,6 +14,7 @@ from sig.router import Router
 from sig.steps import walk
 
 from .captured import TIMEOUT_S, Captured
+from .faults import Faults, faulty
 from .rest import to_rest
 
 _numbers: Final = count(1)
@@ -60,14 +61,16 @@ def settle(*routers: Router, timeout: float = TIMEOUT_S) -> None:
 
 
 @contextmanager
-def pair(url: str | None = None, **options: Any) -> Iterator[tuple[ServerRouter, ClientRouter]]:
+def pair(
+    url: str | None = None, *, faults: Faults | None = None, **options: Any
+) -> Iterator[tuple[ServerRouter, ClientRouter]]:
     """A server and a client of it, in this process and with a real link between them; closed with the block.
 
     The link is of the carrier `local://`, unless the URL of another is given. `options` are given to both: `codec=`,
-    or limits.
+    or limits. With `faults`, the link breaks as they tell.
     """
     with serve(url or fresh_url(), **options) as server:
-        client = connect(server.urls[0], **options)
+        client = connect(faulty(server.urls[0], faults), **options)
         try:
             yield server, client
         finally:

@@ -6,21 +6,14 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
 from typing import cast
 
 import pytest
-import uvloop
+from aio.beside import NewLoop
 
 from sig.drivers.acceptor import Acceptor
 
 LIMIT_S = 20
-NewLoop = Callable[[], asyncio.AbstractEventLoop]
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def new_loop(request: pytest.FixtureRequest) -> NewLoop:
-    return request.param
 
 
 class Greeter(asyncio.Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
 from operator import length_hint
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -128,6 +128,29 @@ class RoutePlan(Plan):
         return self._arrivals.wall
 
 
+class LanePlan(RoutePlan):
+    """The one listener who is called here for a lane: in a group, or because senders wait for it."""
+
+    def __init__(self, arrivals: Arrivals, listener: Subscription, *route: Any) -> None:
+        self._listener = listener
+        super().__init__(arrivals, *route)
+
+    def come(self, first_seq: int, events: int) -> None:
+        """A batch has come, with its numbers: not everything on the route comes here."""
+        self.next_seq = first_seq
+        self._seq = first_seq - 1
+        if self._listener.pace is not None:
+            self._listener.pace.come(events)
+
+    def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
+        return super().rebuild([self._listener])
+
+    def miss(self, gap: Gap) -> None:
+        super().miss(gap)
+        if self._listener.pace is not None:
+            self._listener.pace.miss(gap.missed or 0)
+
+
 def _walk(plan: RoutePlan, calls: Calls, info: Info, data: object) -> None:
     plan.walk(data, calls)
 
@@ -219,7 +242,7 @@ class Arrivals:
         elif isinstance(news, Presence):
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
             with self.router._lock:
-                listeners = self.router._index.matching(news.sender, news.event)
+                listeners = self._told(news)
             self.router._call_each(listeners, info, news.data)
             for listener in listeners:
                 listener.arrived += 1
@@ -227,6 +250,20 @@ class Arrivals:
             plan = self._plans.get(news.route)
             if plan is not None:
                 plan.miss(Gap(news.missed, news.reason))
+
+    def _told(self, news: Presence) -> list[Subscription]:
+        """Who is told of a presence: all but those in groups, or one of those."""
+        router = self.router
+        if news.listener is None:
+            return [s for s in router._index.matching(news.sender, news.event) if s.pace is None]
+        listener = self._listener(news.listener)
+        if listener is None or listener.pace is None:
+            return []
+        listener.pace.come(1)
+        return [listener]
+
+    def _listener(self, number: int) -> Subscription | None:
+        return self.router._subscriptions.get(number)
 
     def _activate(self, listener: object, past: Past) -> None:
         assert isinstance(listener, Subscription)  # what _attach handed in
@@ -274,7 +311,14 @@ class Arrivals:
         signal = _own_signal(self.router, route)
         event_info = signal.event_info if signal is not None else None
         decoding = self._decodings[route.codec]
-        plan = RoutePlan(self, news.number, route.sender, event, event_info, route.next_seq, decoding)
+        described = news.number, route.sender, event, event_info, route.next_seq, decoding
+        if route.listener is not None:
+            listener = self._listener(route.listener)
+            if listener is not None:  # else it has been closed meanwhile
+                lane = self._plans[news.number] = LanePlan(self, listener, *described)
+                lane.incarnation = route.incarnation
+            return
+        plan = RoutePlan(self, *described)
         plan.incarnation = route.incarnation
         plan.kind = signal.kind if signal is not None else None
         plan.schema = route.schema
@@ -303,6 +347,8 @@ class Arrivals:
         self.wall = batch.time_us / 1e6
         self._routes, self._values = batch.routes, values
         self._left = left = iter(values)
+        if batch.first_seq is not None and isinstance(plan, LanePlan):
+            plan.come(batch.first_seq, frame.count)
         if batch.routes is None and (queue := self._queue_of(news.frame.route)) is not None:
             # Only one listens, and has a queue: it takes the whole batch at once.
             queue(self._plans[news.frame.route].info, values)

@@ -81,6 +81,9 @@ class Limits:
     # What waits for one slow listener, whichever is reached first: small events weigh more than their bytes.
     listener_queue_events: int = 65_536
     listener_queue_bytes: int = 16 * _MIB
+    # Events that a member of a group has without having begun them: more would be waiting behind a busy member while
+    # others are idle, fewer would make it wait for the next after each.
+    group_prefetch: int = 16
 
     # What a client holds unsent before `trigger` waits: enough to fill a fast link for
     # ten milliseconds, little enough that a stalled one is noticed early.

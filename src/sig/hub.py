@@ -29,6 +29,7 @@ from .kinds import check_kind, fit, is_kind, kind_of, schema_of, shown
 from .log import logger
 from .marks import Several, marked
 from .names import check_event, check_own_event, check_request, check_selector, check_sender, matches
+from .pace import Pace
 from .requests import Requests, next_hop
 from .runtime import Runtime
 from .schema import difference
@@ -283,6 +284,10 @@ class Hub(OldNames):
 
     # Where a link would stand
 
+    def _pace_of(self, subscription: Subscription) -> Pace | None:
+        """How a listener tells a server that it takes what is kept for it; `None` where nothing is."""
+        return None
+
     def _claim(self, sender: Owned) -> Steps[None]:
         """Take the name for a sender and tell its presence."""
         with self._lock:
@@ -451,7 +456,7 @@ class Hub(OldNames):
             for plan in self._departed:
                 plan.blank(subscription)
             group = subscription.options.group
-            if group is not None:
+            if group is not None and subscription.pace is None:
                 self._turns[group].members -= 1
                 if not self._turns[group].members:
                     del self._turns[group]

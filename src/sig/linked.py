@@ -37,9 +37,10 @@ from sig.errors import (
 from sig.hub import Hub, Name, converted, name_of
 from sig.info import Info, Received, SenderInfo
 from sig.log import logger
-from sig.messages import AddSender, Close, Flush, RemoveSender, Schema, SenderRow, Senders, encode_control
+from sig.messages import AddSender, Close, Flush, Listen, RemoveSender, Schema, SenderRow, Senders, encode_control
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
+from sig.pace import Pace
 from sig.protocol.client import ClientCore, Coded, Payloads
 from sig.requests import next_hop
 from sig.sender import Owned
@@ -130,16 +131,18 @@ class Linked(Hub):
 
     def _attach(self, subscription: Subscription) -> Steps[None]:
         options = subscription.options
-        if options.group is not None:
-            raise InvalidArgument("group= does not reach over a link yet: use it with a Router in one process")
         driver = self._linked()
         with self._lock:
             self._subscriptions[subscription.serial] = subscription
         number = subscription.serial & 0xFFFFFFFF
         timeout = self.limits.request_timeout_s
-        what = subscription.sender, subscription.event, subscription
+        call = Listen(number, subscription.sender, subscription.event, options.initial)
+        if subscription.pace is not None:
+            wait = None if options.group is not None else options.max_wait
+            window = subscription.pace.window
+            call = msgspec.structs.replace(call, group=options.group, max_wait_s=wait, window=window)
         try:
-            yield partial(driver.listen, number, *what, timeout, initial=options.initial)
+            yield partial(driver.listen, call, subscription, timeout)
         except BaseException:
             self._detach(subscription)  # the server may have it, and so may we, though nobody will ever know
             raise
@@ -149,9 +152,27 @@ class Linked(Hub):
             return False
         with self._lock:
             self._subscriptions.pop(subscription.serial, None)
+        begun = subscription.pace.close() if subscription.pace is not None else None
         if self._driver is not None:
-            self._driver.tell(Close(subscription.serial & 0xFFFFFFFF))
+            self._driver.tell(Close(subscription.serial & 0xFFFFFFFF, begun))
         return True
+
+    def _pace_of(self, subscription: Subscription) -> Pace | None:
+        options = subscription.options
+        if options.group is None and options.when_full != "block":
+            return None
+        number, window = subscription.serial & 0xFFFFFFFF, self.limits.group_prefetch
+        if options.queue is not None:
+            window = options.queue if options.group is None else min(window, options.queue)
+
+        def grant(events: int) -> None:
+            if self._driver is not None:
+                self._driver.grant(number, events)
+
+        return Pace(1 if options.once else max(1, window), grant)
+
+    def _give_back(self, subscription: Subscription, info: Info, data: object) -> None:
+        """The server knows what has not begun, and gives that to another member itself."""
 
     # Sending
 
@@ -356,7 +377,8 @@ class Linked(Hub):
             if not isinstance(plan, RoutePlan):  # a signal of a sender that has left
                 self._check_open()
                 raise SenderNotConnected(plan.sender)
-            plan.rebuild(self._index.matching(plan.sender, plan.event))
+            matching = self._index.matching(plan.sender, plan.event)
+            plan.rebuild([s for s in matching if s.pace is None])  # the others are called on lanes of their own
             return True
 
     # Life
@@ -420,10 +442,15 @@ class Linked(Hub):
         try:
             yield from self._dismiss_clients(deadline)
             if driver is not None and driver.core.opened:
-                yield partial(driver.drain, left(deadline))
                 with self._lock:
                     subscriptions = list(self._subscriptions.values())
+                paced = [(s, s.pace) for s in subscriptions if s.pace is not None]
+                for _, pace in paced:
+                    pace.rest()
+                yield partial(driver.drain, left(deadline))
                 yield partial(self._runtime.settle, lambda: any(s.owed for s in subscriptions), left(deadline))
+                for subscription, _ in paced:
+                    subscription.close()  # while it can still be told what they have not begun
         except BaseException:
             deadline = 0.0  # cancelled, or Ctrl-C: nobody is waited for any more, but everything is closed
             raise

@@ -146,12 +146,20 @@ class Listen(Message, frozen=True, omit_defaults=True, tag_field="call", tag="li
     event: str | None = None
     # First tell what is there: a PRESENCE for each sender, and the last value of each event that retains.
     initial: bool = False
+    # Each event is for one member of this group: it comes on a lane, and so does what is lost.
+    group: str | None = None
+    # Senders wait until it has been taken, for so long. It comes on a lane, too.
+    max_wait_s: Seconds | None = None
+    # On lanes: how many events may be here without having been begun; None: as the server sees fit.
+    window: Annotated[int, Meta(ge=1, le=2**32 - 1)] | None = None
 
 
 class Close(Message, frozen=True, omit_defaults=True, tag_field="call", tag="close"):
     """End what `Listen` with this id began."""
 
     id: U32
+    # On lanes: how many events have been begun, or were missed, in all; the others go to other members. None: all.
+    begun: U64 | None = None
 
 
 class Senders(Message, frozen=True, omit_defaults=True, tag_field="call", tag="senders"):
@@ -228,9 +236,9 @@ class Route(Message, frozen=True, omit_defaults=True):
     owner: bool = False
     retained: bool = False
     durable: bool = False
-    # The route that this one is a lane of, and the group it serves, if it does.
+    # Of a lane: the route that it is a part of, and the `listen` whose events come on it.
     base: U32 | None = None
-    group: str | None = None
+    listener: U32 | None = None
     # The call to whose answer the one event on this lane belongs; `next_seq` is its number.
     call: U32 | None = None
     # Of the event, or of the requests by method, where the sender told that and it does not cost too much.
@@ -263,6 +271,8 @@ class Presence(Message, frozen=True, omit_defaults=True):
     time_us: U64 = 0
     # The `listen` to whose answer this belongs; nobody else is told.
     call: U32 | None = None
+    # The listener that is told this, one of its group; nobody else is.
+    listener: U32 | None = None
 
 
 # -- to bytes and back ---------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from .info import Gap, Info
 from .kinds import exact, fit, kind_of, kind_said
 from .log import logger
 from .mailbox import POLICIES, Entry, Mailbox
+from .pace import Pace
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -75,6 +76,7 @@ class Subscription:
         "kind",
         "on_close",
         "options",
+        "pace",
         "sender",
         "serial",
     )
@@ -99,6 +101,8 @@ class Subscription:
         self.closed: bool = False
         self.detached: bool = False  # out of every plan; of a weak one a moment later than `closed`
         self.on_close: Callable[[], object] | None = None  # for our own use; may be called more than once
+        # Over a link, of one that is given events by itself: in a group, or because senders wait for it.
+        self.pace: Pace | None = router._pace_of(self)
         self.kind: Any = kind_said(callback, 1) if options.type is None else kind_of(options.type)
         """The type that the data becomes; `None` for as it comes."""
         self.call: Callback = callback  # what plans call: the callback itself where nothing stands between
@@ -116,6 +120,8 @@ class Subscription:
     def received(self) -> int | None:
         """Events given to the callback. `None` for one that a plain `Router` calls directly: counting would cost
         as much as the call."""
+        if self.pace is not None:
+            return self.pace.begun
         if self._mailbox is not None:
             return self._mailbox.received
         return self.arrived if self._router._counts else None
@@ -204,13 +210,16 @@ class Subscription:
             call = typed = self._typed(call)
         if o.once:
             call = self._closing(call)
+        if self.pace is not None:
+            call = self._paced(call, self.pace)
         loop = self._consumer_loop = self._loop(callback) if is_async(callback) else None
         start = self._consumer(call, loop)
         if start is not None:
             self._mailbox = Mailbox(
                 lambda: self._wake(start),
                 size=self._router.limits.listener_queue_events if o.queue is None else o.queue,
-                policy=o.when_full,
+                # What waits for one with a pace waits at the server; here there is room for all that it is given.
+                policy=o.when_full if self.pace is None else "drop_oldest",
                 max_wait=o.max_wait,
                 overflow=lambda: self._end("its queue was full (when_full='disconnect')"),
             )
@@ -309,6 +318,20 @@ class Subscription:
             return call(info, data)
 
         return last
+
+    def _paced(self, call: Callback, pace: Pace) -> Callback:
+        """Over a link: let begin what has not been given back, and say so."""
+
+        def begin(info: Info, data: object) -> object:
+            owner = None if self._owner is None else self._owner()
+            if self._owner is not None and owner is None:
+                self.close()
+                return REFUSED
+            if info.initial:  # it has no part in this
+                return REFUSED if self.closed else call(info, data)
+            return call(info, data) if pace.begin() else REFUSED
+
+        return begin
 
     def _first(self, call: Callback) -> Callback:
         """`once`: let a single event through."""

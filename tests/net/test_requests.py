@@ -266,11 +266,6 @@ def test_add_listener_tells_whether_the_event_is_offered(owner: sig.ClientRouter
     assert not caller.remove_listener(print, "s", "e")
 
 
-def test_what_links_do_not_carry_yet_is_said(caller: sig.ClientRouter) -> None:
-    with pytest.raises(sig.InvalidArgument, match="does not reach over a link yet"):
-        caller.listen(print, "s", "e", group="g")
-
-
 def test_the_limits_of_a_router_are_its_own(server: sig.ServerRouter) -> None:
     hold = threading.Event()
     server.add_sender("s", requests={"wait": lambda params: hold.wait(LIMIT_S)})

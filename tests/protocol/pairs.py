@@ -9,7 +9,19 @@ from functools import partial
 from sig.codecs import as_codecs
 from sig.constants import Limits
 from sig.errors import ConnectionLost, SigError
-from sig.messages import AddSender, Bye, Call, Close, Error, Flush, Hello, RemoveSender, decode_control, encode_control
+from sig.messages import (
+    AddSender,
+    Bye,
+    Call,
+    Close,
+    Error,
+    Flush,
+    Hello,
+    Listen,
+    RemoveSender,
+    decode_control,
+    encode_control,
+)
 from sig.protocol.client import Asked, ClientCore, EventsArrived, News, RequestArrived
 from sig.protocol.connection import Connection
 from sig.protocol.events import unpack_events
@@ -88,7 +100,7 @@ class End:
 
     def listen(self, number: int, sender: str | None = None, event: str | None = None) -> object:
         answer = Answer()
-        self.core.listen(number, sender, event, f"listener {number}", self.world.now, 30, answer)
+        self.core.listen(Listen(number, sender, event), f"listener {number}", self.world.now, 30, answer)
         self.world.settle()
         return answer.ok
 

@@ -38,6 +38,7 @@ from sig.messages import (
     Flush,
     Hello,
     Interest,
+    Listen,
     Presence,
     Result,
     Route,
@@ -275,7 +276,7 @@ def test_a_listener_is_ready_in_its_place() -> None:
 
 def test_a_listener_is_ready_with_what_it_is_told_of_the_past_and_nobody_else_is() -> None:
     core, answer, asked = welcomed(), Answer(), Answer()
-    core.listen(1, "s", None, "listener", 0.0, 5, answer, initial=True)
+    core.listen(Listen(1, "s", None, True), "listener", 0.0, 5, answer)
     core.last("s", "e", 0.0, 5, asked)
     calls = [frame.route for frame in said(core) if frame.kind == Kind.CALL]
     presence = Presence("s", 1, "#connect", {"events": []}, call=calls[0])
@@ -300,7 +301,7 @@ def test_a_listener_is_ready_with_what_it_is_told_of_the_past_and_nobody_else_is
 
 def test_a_listener_that_is_refused_is_told_nothing_of_the_past() -> None:
     core, answer, asked = welcomed(), Answer(), Answer()
-    core.listen(1, "s", None, "listener", 0.0, 5, answer, initial=True)
+    core.listen(Listen(1, "s", None, True), "listener", 0.0, 5, answer)
     core.last("s", "e", 0.0, 5, asked)
     presence = Presence("s", 1, "#connect", {"events": []}, call=1)
     core.receive_at(pack(Kind.PRESENCE, encode_control(presence)), 0.0)

@@ -341,3 +341,21 @@ def test_what_leaves_is_counted_by_frame_and_by_event() -> None:
     sent = connection.data_to_send(1 << 20)
     assert (connection.frames_out - before[0], connection.bytes_out - before[1]) == (5, len(sent))
     assert (connection.events_out, connection.missed) == (4, 0)
+
+
+def test_credit_that_is_held_back_is_given_when_it_is_let_go() -> None:
+    world = World(send_window_bytes=10_000)
+    owner = world.client()
+    owner.add("s", "e")
+    connection = owner.connection
+    connection.data_to_send(1 << 20)
+    connection.hold(8000)
+    connection.spend(8000)
+    connection.give_credit()
+    assert connection.data_to_send(1 << 20) == b""
+    connection.let_go(8000)
+    (credit,) = frames(connection.data_to_send(1 << 20))
+    assert unpack_credit(credit) == Credit(8000)
+    world.lose(owner)
+    connection.let_go(8000)
+    assert connection.data_to_send(1 << 20) == b""

@@ -307,3 +307,17 @@ def test_everybody_gets_what_he_hears_in_order(
                     assert payload == accepted[place]
                     place += 1
             assert place == len(accepted)
+
+
+def test_what_is_shared_out_goes_on_lanes_beside_what_all_hear() -> None:
+    """Of runs, of frames of several audiences, and of the first frame after somebody has come."""
+    world = World()
+    owner, plain = Owner(world, "e", "f"), listener(world, "f")
+    member = world.raw()
+    member.send(call(1, Listen(1, "s", "e", group="g", window=100)))
+    owner.send(pack(Kind.INTEREST, b'{"state":"grouped"}', route=owner.routes[0]))
+    member.read()
+    owner.send([(0, b"1")], [(0, b"2")], [(0, b"3"), (1, b"4"), (0, b"5")])
+    got = [frame for frame in member.read() if frame.kind == Kind.EVENT]
+    assert [unpack_events(frame).payloads for frame in got] == [b"1", b"2", b"3\n5"]
+    assert [payload for _, payload in heard(plain)] == [b"4"]

@@ -83,7 +83,7 @@ class Listener:
         self.answer = Answer()
         self.owed: list[int] = []
         self.closed = False
-        end.core.listen(number, sender, event, self, end.world.now, 30, self.answer)
+        end.core.listen(Listen(number, sender, event), self, end.world.now, 30, self.answer)
 
     @property
     def listening(self) -> bool:

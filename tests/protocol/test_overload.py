@@ -15,7 +15,7 @@ from protocol.pairs import End, World, whole
 
 from sig.codecs import batch_decode
 from sig.constants import Limits
-from sig.messages import AddSender, Close, RemoveSender
+from sig.messages import AddSender, Close, Listen, RemoveSender
 from sig.names import matches
 from sig.protocol.bodies import Lost
 from sig.protocol.client import EventsArrived, ListenerReady, News, RouteClosed, RouteOpened
@@ -76,7 +76,7 @@ class Slow:
         subscription = Subscription(*selector)
         self.subscriptions.append(subscription)
         number = len(self.subscriptions)
-        self.end.core.listen(number, *selector, subscription, self.load.world.now, 30, nothing)
+        self.end.core.listen(Listen(number, *selector), subscription, self.load.world.now, 30, nothing)
         self.load.world.carry_up(self.end)
 
     def close(self, place: int) -> None:

@@ -15,7 +15,7 @@ from protocol.pairs import Answer, End, World, byte_by_byte
 from sig.codecs import Codec, batch_decode
 from sig.constants import Limits
 from sig.errors import Denied, InvalidArgument, InvalidName, Overloaded
-from sig.messages import AddSender, Close, Presence, RemoveSender
+from sig.messages import AddSender, Close, Listen, Presence, RemoveSender
 from sig.names import matches
 from sig.protocol.bodies import Lost
 from sig.protocol.client import CLOSED, UNHEARD, EventsArrived, ListenerReady, RouteClosed, RouteOpened
@@ -59,7 +59,7 @@ def seen(end: End, past: Past) -> list[object]:
 
 def ask_listen(end: End, number: int, sender: str | None = None, event: str | None = None) -> Answer:
     answer = Answer()
-    end.core.listen(number, sender, event, number, end.world.now, 30, answer, initial=True)
+    end.core.listen(Listen(number, sender, event, True), number, end.world.now, 30, answer)
     return answer
 
 
@@ -362,7 +362,7 @@ class Reader:
         listener.open = initial
         self.listeners.append(listener)
         now = self.chaos.world.now
-        self.end.core.listen(len(self.listeners), *selector, listener, now, 30, Answer(), initial=initial)
+        self.end.core.listen(Listen(len(self.listeners), *selector, initial), listener, now, 30, Answer())
 
     def close(self, place: int) -> None:
         if place < len(self.listeners) and self.listeners[place].open:

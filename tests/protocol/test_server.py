@@ -1370,7 +1370,7 @@ def test_of_the_past_one_is_told_with_the_answer_or_refused(enough: bool, waits:
     if waits:
         silent.trigger()
     answer = Answer()
-    a.core.listen(1, None, "e", "listener", world.now, 30, answer, initial=True)
+    a.core.listen(Listen(1, None, "e", True), "listener", world.now, 30, answer)
     world.settle()
     assert answer.times == (not waits)
     world.advance(world.limits.interest_timeout_s)
@@ -1390,7 +1390,7 @@ def test_a_listener_that_was_closed_while_it_waited_is_told_nothing(world: World
     silent, a = Silent(world, "e"), world.client()
     silent.trigger()
     answer = Answer()
-    a.core.listen(1, "s", None, "listener", world.now, 30, answer, initial=True)
+    a.core.listen(Listen(1, "s", None, True), "listener", world.now, 30, answer)
     a.close_listener(1)
     world.advance(world.limits.interest_timeout_s)
     assert answer.ok is None

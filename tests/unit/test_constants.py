@@ -51,6 +51,7 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "memory_bytes": 256 * MIB,
         "listener_queue_events": 65_536,
         "listener_queue_bytes": 16 * MIB,
+        "group_prefetch": 16,
         "send_window_bytes": 1 * MIB,
         "send_timeout_s": 10,
         "request_timeout_s": 30,

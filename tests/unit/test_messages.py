@@ -92,10 +92,10 @@ BODIES: list[tuple[Message, str]] = [
     (Error("too_large", "no", True), '{"code":"too_large","message":"no","fatal":true}'),
     (Route("thermo"), '{"sender":"thermo"}'),
     (
-        Route("thermo", "changed", "mine", "n1", 5, 6, 7, True, True, True, 3, "workers"),
+        Route("thermo", "changed", "mine", "n1", 5, 6, 7, True, True, True, 3, 4),
         (
             '{"sender":"thermo","event":"changed","codec":"mine","node":"n1","incarnation":5,"next_seq":6,"since_us":7,'
-            '"owner":true,"retained":true,"durable":true,"base":3,"group":"workers"}'
+            '"owner":true,"retained":true,"durable":true,"base":3,"listener":4}'
         ),
     ),
     (RouteGone("closed"), '{"reason":"closed"}'),

@@ -17,7 +17,8 @@ import pytest
 
 import sig
 from sig.info import info_of
-from sig.subscription import _TURN
+from sig.pace import Pace
+from sig.subscription import _TURN, REFUSED
 
 
 @pytest.fixture
@@ -1113,3 +1114,71 @@ async def test_whoever_closes_gives_back_what_was_taken_and_not_begun(router: si
     await done.wait()
     assert sorted([*first, *second], key=str) == [0, 1, 2, 3, 4]
     assert len(first) == 1
+
+
+class Keeper(sig.Router):
+    """Stands for a server that keeps events for its listeners."""
+
+    def _pace_of(self, subscription: sig.Subscription) -> Pace:
+        return Pace(4, lambda events: None)
+
+
+@pytest.fixture
+def keeper() -> Iterator[Keeper]:
+    with Keeper() as keeper:
+        yield keeper
+
+
+def pace_of(subscription: sig.Subscription) -> Pace:
+    assert subscription.pace is not None
+    return subscription.pace
+
+
+def test_what_a_server_keeps_counts_when_it_begins(keeper: Keeper) -> None:
+    heard, desk = Heard(), Desk()
+    signal = keeper.add_sender("s", ["e"]).signal("e")
+    subscription = keeper.listen(heard, "s", "e", executor=desk, when_full="latest", queue=5)
+    for number in range(3):
+        signal.trigger(number)  # each waits: what is too much, waits at the server
+    assert (subscription.received, subscription.pending) == (0, 3)
+    desk.run()
+    assert (heard, subscription.received) == ([0, 1, 2], 3)
+
+
+def test_what_was_given_back_does_not_begin(keeper: Keeper) -> None:
+    heard, desk = Heard(), Desk()
+    signal = keeper.add_sender("s", ["e"]).signal("e")
+    subscription = keeper.listen(heard, "s", "e", executor=desk)
+    signal.trigger(1)
+    assert pace_of(subscription).close() == 0
+    desk.run()
+    assert heard == []
+
+
+def test_the_past_does_not_count_as_given(keeper: Keeper) -> None:
+    heard = Heard()
+    sender = keeper.add_sender("s", ["e"], retain=True)
+    sender.trigger("e", "past")
+    with keeper.listen(heard, "s", "e", initial=True) as subscription:
+        assert (heard, subscription.received) == (["past"], 0)
+    assert subscription.call(info_of("s", "e", initial=True), "late") is REFUSED
+    assert heard == ["past"]
+
+
+def test_an_event_whose_listener_is_gone_has_not_begun(keeper: Keeper) -> None:
+    heard: list[object] = []
+    thing: Thing | None = Thing(heard)
+    assert thing is not None
+    signal = keeper.add_sender("s", ["e"]).signal("e")
+    desk = Desk()
+    subscription = keeper.listen(thing.hear, "s", "e", weak=True, executor=desk)
+    pace = pace_of(subscription)
+    signal.trigger(1)
+    desk.run()
+    signal.trigger(2)
+    entry = subscription.call  # keeps nothing alive
+    thing = None
+    gc.collect()
+    desk.run()
+    entry(info_of("s", "e"), 3)
+    assert (heard, pace.begun, subscription.closed) == ([1], 1, True)

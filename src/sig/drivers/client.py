@@ -15,7 +15,7 @@ from sig.codecs import Codec
 from sig.constants import Limits
 from sig.drivers.links import LINGER_S, Link
 from sig.errors import Closed, ConnectionLost, SigError
-from sig.messages import Call
+from sig.messages import Call, Listen
 from sig.protocol.calls import Done
 from sig.protocol.client import Asked, ClientCore, News, Payloads, RequestArrived
 from sig.runtime import Dropping
@@ -84,21 +84,9 @@ class ClientDriver:
         """Ask the server, and wait for the answer. A step."""
         return self.ask(lambda done: self.core.call(message, time.monotonic(), timeout, done), timeout)
 
-    def listen(
-        self,
-        number: int,
-        sender: str | None,
-        event: str | None,
-        listener: object,
-        timeout: float,
-        *,
-        initial: bool = False,
-    ) -> Any:
+    def listen(self, message: Listen, listener: object, timeout: float) -> Any:
         """Ask for events, and wait until the server has that. A step."""
-        now, core = time.monotonic(), self.core
-        return self.ask(
-            lambda done: core.listen(number, sender, event, listener, now, timeout, done, initial=initial), timeout
-        )
+        return self.ask(lambda done: self.core.listen(message, listener, time.monotonic(), timeout, done), timeout)
 
     def last(self, sender: str, event: str, timeout: float) -> Any:
         """Ask for the last value of an event. A step."""
@@ -157,6 +145,13 @@ class ClientDriver:
             if not self.core.closed:
                 self.core.call(message, time.monotonic(), self._limits.flush_timeout_s, lambda value, error: None)
                 self._pump()
+
+    def grant(self, number: int, events: int) -> None:
+        """A listener has begun so many of the events that it is given by itself; see `Pace`."""
+        with self._lock:
+            if not self.core.closed:
+                self.core.grant(number, events)
+                self._say()
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         """Answer a request."""

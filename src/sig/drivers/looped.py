@@ -177,11 +177,19 @@ class LoopDriver(ClientDriver):
 
     def tell(self, message: Call) -> None:
         """As `ClientDriver.tell`, from any thread: subscriptions may be closed on any, or collected."""
+        self._here(super().tell, message)
+
+    def grant(self, number: int, events: int) -> None:
+        """As `ClientDriver.grant`, from any thread: `executor=` has listeners called on others."""
+        self._here(super().grant, number, events)
+
+    def _here(self, function: Callable[..., object], *args: object) -> None:
+        """Call it on the loop's thread."""
         if asyncio._get_running_loop() is self._loop:
-            super().tell(message)
+            function(*args)
             return
         try:
-            self._loop.call_soon_threadsafe(super().tell, message)
+            self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             pass  # the loop has closed, and the link with it
 

@@ -87,11 +87,12 @@ class Bridge:
             return [_CODEC] * count
         starts = accumulate(sizes, initial=0)
         return [
-            self._single(payloads[start : start + size], source, target)
+            self.event(payloads[start : start + size], source, target)
             for start, size in zip(starts, sizes, strict=False)
         ]
 
-    def _single(self, payload: bytes, source: Codec, target: Codec) -> Outcome:
+    def event(self, payload: bytes, source: Codec, target: Codec) -> Outcome:
+        """One payload in another codec, or why it cannot be."""
         if len(payload) > self._limit:
             return _TOO_BIG
         try:

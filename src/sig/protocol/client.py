@@ -47,6 +47,7 @@ from sig.protocol.bodies import (
     NO_DEADLINE,
     REPLY_BYTES,
     Cancel,
+    Credit,
     Lost,
     Reply,
     Request,
@@ -54,6 +55,7 @@ from sig.protocol.bodies import (
     find_asker,
     find_request,
     pack_cancel,
+    pack_credit,
     pack_reply,
     pack_request,
     unpack_cancel,
@@ -221,18 +223,7 @@ class ClientCore(Peer):
         self._put(pack(Kind.CALL, body, route=number))
         return number
 
-    def listen(
-        self,
-        number: int,
-        sender: str | None,
-        event: str | None,
-        listener: object,
-        now: float,
-        timeout: float,
-        done: Done,
-        *,
-        initial: bool = False,
-    ) -> None:
+    def listen(self, message: Listen, listener: object, now: float, timeout: float, done: Done) -> None:
         """Ask for events; `ListenerReady(listener, past)` stands in the news before the first that came of it.
 
         The past is empty unless `initial` asks for it.
@@ -244,9 +235,13 @@ class ClientCore(Peer):
                 self._news.append(ListenerReady(listener, past))
             done(value, error)
 
-        call = self.call(Listen(number, sender, event, initial), now, timeout, answered)
-        if initial:
+        call = self.call(message, now, timeout, answered)
+        if message.initial:
             self._pasts.expect(call)
+
+    def grant(self, number: int, events: int) -> None:
+        """So many events have been begun that came on the lanes of that `listen`. It overtakes what waits."""
+        self._first += pack_credit(Credit(events, Unit.EVENTS), route=number)
 
     def last(self, sender: str, event: str, now: float, timeout: float, done: Done) -> None:
         """Ask for the last value of an event; `done` gets it as `Told`, `None` if there is none."""
@@ -538,7 +533,7 @@ class ClientCore(Peer):
         self._forget(frame.route)  # told again to who has missed some of it
         self._routes[frame.route] = route
         self._known[route.sender] = self._known.get(route.sender, 0) + 1
-        if route.owner:
+        if route.owner and route.listener is None:
             self._owned[route.sender, route.event] = frame.route
             if (changed := self._outlets.get((route.sender, route.event or ""))) is not None:
                 changed(frame.route)
@@ -582,7 +577,8 @@ class ClientCore(Peer):
         )
 
     def _interest(self, frame: Frame) -> None:
-        heard = decode_control(Interest, frame.body).state != "none"
+        state = decode_control(Interest, frame.body).state
+        heard = state != "none"
         route = self._routes.get(frame.route)
         if route is None or not route.owner or route.event is None:
             raise RemoteProtocolError(f"the server sent INTEREST in route {frame.route}, which is no event of ours")
@@ -590,6 +586,8 @@ class ClientCore(Peer):
         current = self._owned.get((route.sender, route.event)) == frame.route
         if current and (changed := self._outlets.get((route.sender, route.event))) is not None:
             changed(frame.route if heard else UNHEARD)
+        if state == "grouped":
+            self.outgoing.lens = True  # of all its batches: to tell them apart would cost more than the lengths
         if heard:
             # From here on nothing is held back: whoever waits to be told so is told.
             self._first += pack(Kind.INTEREST, frame.body, route=frame.route)

@@ -20,6 +20,8 @@ from sig.protocol.outbox import Counts, Entry, Outbox, total
 from sig.protocol.peer import Peer
 
 if TYPE_CHECKING:
+    from sig.protocol.lanes import Lines
+    from sig.protocol.line import Line, Member
     from sig.protocol.retained import Values
     from sig.protocol.server import ServerCore
 
@@ -73,7 +75,19 @@ class Held:
 class Route:
     """One event of a sender, or its requests: a number that all connections share."""
 
-    __slots__ = ("audience", "event", "held", "id", "known_by", "next_seq", "retains", "unheard", "unseen", "waiting")
+    __slots__ = (
+        "audience",
+        "event",
+        "grouped",
+        "held",
+        "id",
+        "known_by",
+        "next_seq",
+        "retains",
+        "unheard",
+        "unseen",
+        "waiting",
+    )
 
     def __init__(self, number: int, held: Held, event: str) -> None:
         self.id: int = number
@@ -85,6 +99,7 @@ class Route:
         self.known_by: dict[Connection, bool] = {}
         # Who hears it; `None` when somebody has come or gone since.
         self.audience: Audience | None = None
+        self.grouped: bool = False  # whether the owner has been told that its batches are shared out
         # Whether the owner has been told to send nothing, since nobody listens; how often it has been told to go on
         # without having said that it knows, and who waits for that.
         self.unheard: bool = False
@@ -100,11 +115,14 @@ class Audience:
     """Who hears a route: the same object for all routes that the same connections hear, and one codec is sent on.
 
     `direct` are those that take frames as they come, `bridged` the others, by the codec that each of them needs.
+    `lines` give each event to one listener alone, see `lanes`.
     """
 
-    __slots__ = ("__weakref__", "bridged", "connections", "direct", "largest")
+    __slots__ = ("__weakref__", "bridged", "connections", "direct", "heard", "largest", "lines")
 
-    def __init__(self, connections: tuple[Connection, ...], codec: Codec) -> None:
+    def __init__(self, connections: tuple[Connection, ...], codec: Codec, lines: Lines = ()) -> None:
+        self.lines: Lines = lines
+        self.heard: bool = bool(connections or lines)
         self.connections: tuple[Connection, ...] = connections
         self.direct: tuple[Connection, ...] = tuple(c for c in connections if codec.name in c.codecs)
         bridged: dict[Codec, list[Connection]] = {}
@@ -141,7 +159,7 @@ class Waiting:
 class LinkSubscription:
     """What a connection listens to, under the number it chose."""
 
-    __slots__ = ("connection", "event", "initial", "sender", "serial")
+    __slots__ = ("connection", "event", "initial", "line", "member", "sender", "serial")
 
     def __init__(
         self, connection: Connection, sender: str | None, event: str | None, serial: int, initial: bool = False
@@ -151,6 +169,9 @@ class LinkSubscription:
         self.event: str | None = event
         self.serial: int = serial
         self.initial: bool = initial
+        # Of one that is given events by itself, see `lanes`.
+        self.line: Line | None = None
+        self.member: Member | None = None
 
 
 class Connection(Peer):
@@ -238,12 +259,22 @@ class Connection(Peer):
 
     def give_credit(self) -> None:
         """Let it send as much as its window allows, and make that as wide as it may be."""
-        by = self.server.windows.change(self.window_bytes, self._spent)
+        free = max(0, self._spent)
+        by = self.server.windows.change(self.window_bytes, free)
         self.window_bytes += by
-        if self._spent + by:
-            self._first += pack_credit(Credit(self._spent + by))
+        if free + by:
+            self._first += pack_credit(Credit(free + by))
             self._touch()
-        self._spent = 0
+        self._spent -= free
+
+    def hold(self, size: int) -> None:
+        """Give no credit yet for so many bytes: somebody for whom this client shall wait has not taken them."""
+        self._spent -= size
+
+    def let_go(self, size: int) -> None:
+        """They have been taken, or lost."""
+        if not self.closed:
+            self.spend(size)
 
     def share(self, frames: Frames) -> None:
         """Append frames of events, which others get too; the oldest are shed where there are too many."""

@@ -88,6 +88,8 @@ class Forwarder:
         else:
             counts = tuple(self._counts.items())
             self._counts.clear()
+            if audience.lines:
+                self._server.shares.take(self._owner, frames, {number: audience.lines for number, _ in counts})
             self._server.accepted(counts)
             entry = Frames.of(b"".join([frame.data for frame in frames]), counts, len(frames))
             self._owner.events_in += entry.events
@@ -118,6 +120,9 @@ class Forwarder:
         counts = count_events(frame)
         heard = connection.heard
         hearing = {number: audience for number, _ in counts if (audience := heard.get(number)) is not None}
+        lines = {number: audience.lines for number, audience in hearing.items() if audience.lines}
+        if lines:
+            self._server.shares.take(connection, (frame,), lines)
         self._server.accepted(counts)
         connection.events_in += frame.count
         if connection.retained is not None:

@@ -34,6 +34,8 @@ class Outgoing:
         """Events that have gone into frames so far."""
         self.event_bytes: int = 0
         self.other_bytes: int = 0
+        self.lens: bool = False
+        """Whether batches tell the lengths of their events, so that they can be shared out."""
         self._window_bytes = window_bytes
         self.codec: Codec = codec
         self._frames: deque[bytes] = deque()
@@ -63,7 +65,7 @@ class Outgoing:
         count = len(events)
         taken = events[:count]
         del events[:count]  # not all: another thread may have appended meanwhile
-        frames = pack_events(taken, lens=False, lines=self.codec.lines, max_frame_bytes=self.max_frame_bytes)
+        frames = pack_events(taken, lens=self.lens, lines=self.codec.lines, max_frame_bytes=self.max_frame_bytes)
         self._frames.extend(frames)
         self.event_bytes += sum(map(len, frames))
         self.packed += count

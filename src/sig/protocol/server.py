@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from math import inf
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
@@ -72,6 +72,7 @@ from sig.protocol.entrance import Entrance
 from sig.protocol.forward import Forwarder
 from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 from sig.protocol.heartbeat import Rounds, granted
+from sig.protocol.lanes import Lanes, Lines
 from sig.protocol.outbox import Counts
 from sig.protocol.peer import Lane
 from sig.protocol.retained import Retained
@@ -79,6 +80,8 @@ from sig.protocol.session import NOT_KEPT
 from sig.protocol.statistics import Statistics
 
 VERSION: Final = 1
+# What makes an audience: the codec that it is sent, who hears it, and who shares it out.
+_Hearing: TypeAlias = tuple[Codec, tuple[Connection, ...], Lines]
 _LARGEST_NUMBER: Final = 0xFFFF_FFFF
 
 
@@ -141,9 +144,12 @@ class ServerCore:
         self.bridge: Bridge = Bridge(limits)
         self.forwarder: Forwarder = Forwarder(self)
         self.retained: Retained = Retained(self)
+        self.shares: Lanes = Lanes(self)
         self._statistics = Statistics(self)
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
-        self._audiences: WeakValueDictionary[tuple[Codec, tuple[Connection, ...]], Audience] = WeakValueDictionary()
+        self._audiences: WeakValueDictionary[tuple[Codec, tuple[Connection, ...], Lines], Audience] = (
+            WeakValueDictionary()
+        )
         self._index: Index[Bucket[LinkSubscription], LinkSubscription, Route] = Index(Bucket)
         self.lanes: dict[int, Lane] = {Kind.REQUEST.value: self._request, Kind.REPLY.value: self._reply}
         self.handlers: dict[int, Callable[[Connection, Frame], None]] = {
@@ -151,6 +157,7 @@ class ServerCore:
             Kind.CALL: self._call,
             Kind.CANCEL: self._cancel,
             Kind.INTEREST: self._seen,
+            Kind.CREDIT: self.shares.credit,
         }
         self._calls: dict[type, Callable[[Connection, Any, int], object]] = {
             AddSender: self._add_sender,
@@ -258,6 +265,8 @@ class ServerCore:
             due = min(due, next(iter(self._entrance.pending)).deadline)
         if self._waiting:
             due = min(due, next(iter(self._waiting)).deadline)
+        if self.shares.due < due:
+            due = self.shares.due
         return None if due == inf else due
 
     def handle_timeout(self, now: float) -> None:
@@ -274,6 +283,7 @@ class ServerCore:
             for connection in self._rounds.take(now):
                 if not connection.closed:
                     connection.beat()
+        self.shares.expire(now)
         self._settle()
 
     def allowed(self, identity: object, action: str, sender: str, name: str) -> bool:
@@ -302,7 +312,7 @@ class ServerCore:
             elif connection.error is not None and not connection.vanished:
                 self.cut += 1
             for subscription in connection.subscriptions.values():
-                self._ignore(subscription)
+                self._ignore(subscription, reason="lost_link")
             connection.subscriptions.clear()
             for route in connection.known:
                 route.known_by.pop(connection, None)
@@ -341,8 +351,9 @@ class ServerCore:
         """A number for a connection or a route. All are used before one comes back."""
         while True:
             self._last_number = self._last_number % _LARGEST_NUMBER + 1
-            if self._last_number not in self._routes and self._last_number not in self.connections:
-                return self._last_number
+            number = self._last_number
+            if not (number in self._routes or number in self.connections or number in self.shares):
+                return number
 
     def _hello(self, connection: Connection, frame: Frame) -> None:
         hello = decode_control(Hello, frame.body)
@@ -426,18 +437,19 @@ class ServerCore:
             for connection in hearing:
                 self._introduce(connection, route)
             connections = tuple(sorted(hearing, key=_number))
-            codec = route.held.owner.codec
-            audience = self._audiences.get((codec, connections))
+            codec, lines = route.held.owner.codec, self.shares.lines(route.sender, route.event)
+            audience = self._audiences.get((codec, connections, lines))
             if audience is None:
-                audience = self._audiences[codec, connections] = Audience(connections, codec)
+                audience = self._audiences[codec, connections, lines] = Audience(connections, codec, lines)
             route.audience = audience
-            if connections or route.retains:
+            if connections or lines or route.retains:
                 route.held.owner.heard[route.id] = audience
         return route.audience
 
     def hearing(self, route: Route) -> dict[Connection, None]:
-        """Who should hear this route."""
-        found = dict.fromkeys(s.connection for s in self._index.matching(route.sender, route.event))
+        """Who should hear this route, and all of it."""
+        matching = self._index.matching(route.sender, route.event)
+        found = dict.fromkeys(s.connection for s in matching if s.line is None)
         return {c: None for c in found if self.allowed(c.identity, "listen", route.sender, route.event)}
 
     def accepted(self, counts: Counts) -> None:
@@ -446,15 +458,15 @@ class ServerCore:
             route = self._routes.get(number)
             if route is not None:
                 route.next_seq += events
-                if route.audience is not None and not (route.audience.connections or route.unheard or route.retains):
+                if route.audience is not None and not (route.audience.heard or route.unheard or route.retains):
                     self._tell_interest(route, "none")
 
     def _audience_changed(self, route: Route) -> None:
         route.audience = None
         route.held.owner.heard.pop(route.id, None)
 
-    def _tell_interest(self, route: Route, state: Literal["none", "some"]) -> None:
-        route.unheard = state == "none"
+    def _tell_interest(self, route: Route, state: Literal["none", "some", "grouped"]) -> None:
+        route.unheard, route.grouped = state == "none", state == "grouped"
         route.unseen += not route.unheard
         route.held.owner.put(pack(Kind.INTEREST, encode_control(Interest(state)), route=route.id))
 
@@ -485,6 +497,7 @@ class ServerCore:
             listen.connection.refuse(listen.call, error)
         else:
             listen.connection.result(listen.call, None)
+            self.shares.begin(listen.subscription)
 
     def _tell_past(self, listen: Waiting) -> None:
         """Before the answer to a `Listen` comes what it asks of the past. What it cannot be told it is not to miss."""
@@ -503,6 +516,10 @@ class ServerCore:
             return
         route.known_by[connection] = True
         connection.known[route] = None
+        connection.put(pack(Kind.ROUTE, encode_control(self.describe(connection, route)), route=route.id))
+
+    def describe(self, connection: Connection, route: Route) -> RouteMessage:
+        """What a route is to a connection."""
         held = route.held
         message = RouteMessage(
             sender=held.name,
@@ -514,12 +531,11 @@ class ServerCore:
             since_us=held.since_us,
             owner=held.owner is connection,
         )
-        body = encode_control(message)
         schema = held.schema_of(route.event)
         if schema is not NO_SCHEMA and not message.owner:
-            more = encode_control(replace(message, schema=schema))
-            body = more if connection.has_room_for(more) else body
-        connection.put(pack(Kind.ROUTE, body, route=route.id))
+            more = replace(message, schema=schema)
+            return more if connection.has_room_for(encode_control(more)) else message
+        return message
 
     # Calls
 
@@ -619,6 +635,7 @@ class ServerCore:
             if held.owner.retained is not None:
                 held.owner.retained.drop(route)
             self._go_on(route)
+            self.shares.route_gone(route)
             gone = pack(Kind.ROUTE_GONE, body, route=route.id)
             for connection in route.known_by:
                 del connection.known[route]
@@ -626,14 +643,18 @@ class ServerCore:
                     connection.put(gone)
 
     def _tell_presence(self, held: Held, event: Literal["#connect", "#disconnect"], more: dict[str, object]) -> None:
-        found = dict.fromkeys(s.connection for s in self._index.matching(held.name, event))
-        if not found:
+        matching = self._index.matching(held.name, event)
+        if not matching:
             return
 
-        def said(data: dict[str, object]) -> bytes:
-            message = Presence(held.name, held.incarnation, event, {**data, **more}, self._time_us())
-            return pack(Kind.PRESENCE, encode_control(message))
+        def message(data: dict[str, object]) -> Presence:
+            return Presence(held.name, held.incarnation, event, {**data, **more}, self._time_us())
 
+        def said(data: dict[str, object]) -> bytes:
+            return pack(Kind.PRESENCE, encode_control(message(data)))
+
+        self.shares.tell(message(held.presence()))
+        found = dict.fromkeys(s.connection for s in matching if s.line is None)
         frame = said(held.presence())
         for connection in found:
             if not self.allowed(connection.identity, "listen", held.name, event):
@@ -655,32 +676,36 @@ class ServerCore:
         if self._index.count >= self.limits.max_subscriptions_total:
             raise Overloaded(f"this server has its {self.limits.max_subscriptions_total} subscriptions")
         subscription = LinkSubscription(connection, call.sender, call.event, next(self._serials), call.initial)
+        self.shares.join(subscription, call)
         connection.subscriptions[call.id] = subscription
         waiting = Waiting(subscription, call.id, number, self._now + self.limits.interest_timeout_s)
         for route in self._index.add(subscription):
             self._audience_changed(route)
             if route.held.schema is not None and self.allowed(connection.identity, "listen", route.sender, route.event):
                 self._introduce(connection, route)  # before it listens it shall know what will come
-            if route.unheard:
+            if subscription.line is not None:
+                if route.unheard or not route.grouped:
+                    self._tell_interest(route, "grouped")
+            elif route.unheard:
                 self._tell_interest(route, "some")
             if route.unseen:
                 route.waiting[waiting] = None
                 waiting.routes[route] = None
-        if not waiting.routes:
-            self._tell_past(waiting)
-            return None
         self._waiting[waiting] = None
+        if not waiting.routes:
+            self._answer(waiting)
         return waiting
 
     def _close_listener(self, connection: Connection, call: Close, number: int) -> object:
         subscription = connection.subscriptions.pop(call.id, None)
         if subscription is not None:
-            self._ignore(subscription)
+            self._ignore(subscription, call.begun)
         return subscription is not None
 
-    def _ignore(self, subscription: LinkSubscription) -> None:
+    def _ignore(self, subscription: LinkSubscription, begun: int | None = None, reason: str = "") -> None:
         for route in self._index.remove(subscription):
             self._audience_changed(route)
+        self.shares.leave(subscription, begun, reason)
 
     def _list_senders(self, connection: Connection, call: Senders, number: int) -> object:
         check_selector(call.pattern, None)

@@ -82,6 +82,16 @@ def test_nobody_has_more_than_his_window_and_is_given_more_when_half_is_free() -
     assert (member.free, member.begun, row.line.events) == (0, 2, 2)
 
 
+def test_who_is_alone_is_given_what_it_has_room_for() -> None:
+    row = Row(4)
+    row.line._alone = True
+    (member,) = row.members
+    row.put("abcdefgh")
+    row.give()
+    row.line.begun(member, 1)
+    assert row.give()[member] == "e"
+
+
 def test_a_single_place_is_enough_for_all_that_waits() -> None:
     row = Row(4)
     (member,) = row.members

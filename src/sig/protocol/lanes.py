@@ -68,7 +68,7 @@ class Lanes:
             if line is None:
                 line = self._groups[call.group] = self._line()
         elif call.max_wait_s is not None:
-            line = self._line()
+            line = self._line(alone=True)
             self._blocking[line] = call.max_wait_s
         else:
             return
@@ -77,8 +77,8 @@ class Lanes:
         subscription.member = member = Member(subscription.connection, call.id, window)
         line.members[member] = None
 
-    def _line(self) -> Line:
-        return Line(self._server.limits, self._server.budget, self._lose)
+    def _line(self, *, alone: bool = False) -> Line:
+        return Line(self._server.limits, self._server.budget, self._lose, alone=alone)
 
     def begin(self, subscription: LinkSubscription) -> None:
         """It knows that it listens: from here on it is given events."""

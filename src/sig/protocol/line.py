@@ -132,9 +132,12 @@ class Line:
         limits: above its bounds for a listener's queue the oldest events are lost.
         budget: what waits here counts there.
         lose: tells a member that it misses what it might have been given.
+        alone: of one listener, who is given what it has room for.
     """
 
-    def __init__(self, limits: Limits, budget: Budget, lose: Callable[[Member, Share], object]) -> None:
+    def __init__(
+        self, limits: Limits, budget: Budget, lose: Callable[[Member, Share], object], *, alone: bool = False
+    ) -> None:
         self.members: dict[Member, None] = {}
         self.events: int = 0
         """That wait."""
@@ -142,6 +145,7 @@ class Line:
         self._most_bytes = limits.listener_queue_bytes
         self._budget = budget
         self._lose = lose
+        self._alone = alone
         self._size = 0
         self._turn = 0
         # By who may have it. Nearly always all may have everything.
@@ -268,9 +272,9 @@ class Line:
         return self._queues[members][0].serial
 
     def _is_ready(self, member: Member) -> bool:
-        """Not for a single place: frames of one event each would cost more than the events."""
+        """In a group not for a single place: frames of one event each would cost more than the events."""
         free = member.free
-        enough = free * 2 >= member.window or free >= self.events
+        enough = self._alone or free * 2 >= member.window or free >= self.events
         return free > 0 and enough and member.held < _HELD_BYTES and not member.connection.closed
 
     def _give(self, member: Member, share: Share, size: int) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from .errors import InvalidData
 from .info import Info, Received
-from .kinds import exact, fit, shown
+from .kinds import exact, fitter, shown
 from .subscription import Callback, Subscription
 
 if TYPE_CHECKING:
@@ -232,10 +232,12 @@ class TypedSignal(Signal):
 
     kind: Any
     _exact: type
+    _fit: Callable[[object], Any]
 
     def take(self, kind: Any) -> None:
         """Let the data be of this type."""
         self.kind, self._exact = kind, exact(kind)
+        self._fit = fitter(kind)
 
     def trigger(self, data: object = None) -> None:
         if type(data) is not self._exact:
@@ -261,7 +263,7 @@ class TypedSignal(Signal):
 
     def _fitted(self, data: object) -> object:
         try:
-            return fit(data, self.kind)
+            return self._fit(data)
         except msgspec.ValidationError as error:
             raise InvalidData(
                 f"event {self.event!r} of sender {self.sender!r} takes {shown(self.kind)}: {error}"

@@ -157,6 +157,8 @@ def test_plain_data_becomes_what_it_stands_for() -> None:
     assert fit("red", Colour) is Colour.RED
     assert fit("2024-02-29", date) == date(2024, 2, 29)
     assert fit((1, 2), list[int]) == [1, 2]
+    assert fit({"a": [1]}, dict[str, object]) == {"a": [1]}
+    assert fit(5, Annotated[int, []]) == 5  # which cannot be hashed
 
 
 @pytest.mark.parametrize(

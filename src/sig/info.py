@@ -69,6 +69,25 @@ class Received(NamedTuple):
     data: object
 
 
+class ClientInfo(NamedTuple):
+    """One of the links of a server, in the list of `clients()`."""
+
+    client: int
+    """Its number, for `kick`."""
+    name: str
+    """What it calls itself; proves nothing."""
+    address: str
+    identity: str
+    """Who it is, as a policy calls it."""
+    source: str
+    """How that was proved: `none`, `token`, `password`, `carrier` or `own`."""
+    groups: list[str]
+    expires: float | None
+    """When it ends, in seconds since 1970; `None`: it does not."""
+    senders: list[str]
+    subscriptions: int
+
+
 class Gap(NamedTuple):
     """Events that a listener did not get: told in the place where they would have come."""
 

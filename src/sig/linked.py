@@ -35,13 +35,27 @@ from sig.errors import (
     WouldDeadlock,
 )
 from sig.hub import Hub, Name, converted, name_of
-from sig.info import Info, Received, SenderInfo
+from sig.info import ClientInfo, Info, Received, SenderInfo
 from sig.log import logger
-from sig.messages import AddSender, Close, Flush, Listen, RemoveSender, Schema, SenderRow, Senders, encode_control
+from sig.messages import (
+    AddSender,
+    ClientRow,
+    Clients,
+    Close,
+    Flush,
+    Kick,
+    Listen,
+    RemoveSender,
+    Schema,
+    SenderRow,
+    Senders,
+    encode_control,
+)
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.pace import Pace
 from sig.protocol.client import ClientCore, Coded, Payloads
+from sig.protocol.login import Prover
 from sig.requests import next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
@@ -54,6 +68,7 @@ class Linked(Hub):
     """Base of `ServerRouter` and `ClientRouter` of both faces."""
 
     _counts = True
+    _prover: Prover | None = None  # who this end is, if its server asks
 
     def __init__(self, limits: Limits, *, executor: Any = None, **options: Any) -> None:
         self.limits = limits
@@ -83,7 +98,9 @@ class Linked(Hub):
     def _connecting(self, link: Link, codecs: Mapping[str, Codec], timeout: float, name: str) -> Steps[None]:
         """Become linked; raises what went wrong, and may be tried again then."""
         answers = self._make_answers()
-        driver = self._make_driver(ClientCore(self.limits, codecs, name=name), Arrivals(self, codecs), answers)
+        driver = self._make_driver(
+            ClientCore(self.limits, codecs, name=name, prover=self._prover), Arrivals(self, codecs), answers
+        )
         try:
             with self._lock:
                 self._check_open(self._closing)
@@ -261,6 +278,19 @@ class Linked(Hub):
         with self._lock:
             subscriptions = self._index.all()
         return msgspec.structs.replace(told, listeners=listener_stats(subscriptions, limit))
+
+    def _clients(self) -> Steps[list[ClientInfo]]:
+        rows = yield partial(self._linked().call, Clients(), self.limits.request_timeout_s)
+        try:
+            read = msgspec.convert(rows, list[ClientRow])
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f"the server's list of clients cannot be read: {error}") from None
+        return [ClientInfo(*msgspec.structs.astuple(row)) for row in read]
+
+    def _kick(self, who: int | str, reason: str) -> Steps[int]:
+        call = Kick(client=who, reason=reason) if isinstance(who, int) else Kick(identity=who, reason=reason)
+        found = yield partial(self._linked().call, call, self.limits.request_timeout_s)
+        return found if isinstance(found, int) else 0
 
     def _recall(self, sender: str, event: str) -> Steps[Received | None]:
         driver = self._linked()

@@ -57,6 +57,30 @@ class Hello(Message, frozen=True, omit_defaults=True):
     features: list[str] = []
     # The largest frame body that the client accepts.
     max_frame_bytes: U32 | None = None
+    # Who it can prove to be: the id of a token, or the name that goes with a password; empty: something of the server's
+    # own kind. None: it has nothing to prove.
+    login: str | None = None
+
+
+class Challenge(Message, frozen=True, omit_defaults=True):
+    """CHALLENGE, server to client: prove it. Answered by AUTH, once."""
+
+    # `proof`: as `sig.security.proof` has it. `own`: a text that the server's own authenticator takes.
+    method: Literal["proof", "own"]
+    # New for each challenge, in hexadecimal.
+    nonce: str = ""
+    # Of a password, in hexadecimal, and what scrypt shall take; none for tokens.
+    salt: str = ""
+    cost: tuple[U32, U32, U32] = (0, 0, 0)
+
+
+class Auth(Message, frozen=True, omit_defaults=True):
+    """AUTH, client to server: the answer to a CHALLENGE."""
+
+    # The client's nonce, and the proof, in hexadecimal.
+    nonce: str = ""
+    proof: str = ""
+    text: str = ""
 
 
 class Welcome(Message, frozen=True, omit_defaults=True):
@@ -82,6 +106,8 @@ class Welcome(Message, frozen=True, omit_defaults=True):
     received: U64 = 0
     # Why the session asked for could not be resumed, and is a new one; None: it was, or none was asked for.
     fresh: str | None = None
+    # Who the client is to the server, where that asks.
+    identity: str = ""
 
 
 class Bye(Message, frozen=True, omit_defaults=True):
@@ -197,6 +223,34 @@ class Stats(Message, frozen=True, omit_defaults=True, tag_field="call", tag="sta
     limit: U16 = 100
 
 
+class Clients(Message, frozen=True, omit_defaults=True, tag_field="call", tag="clients"):
+    """List who is connected; for who may `admin`."""
+
+
+class ClientRow(msgspec.Struct, frozen=True):
+    """One of the list that answers `Clients`."""
+
+    client: int
+    name: str
+    address: str
+    # Who it is, and how that was proved; see `sig.security.Identity`.
+    identity: str
+    source: str
+    groups: list[str]
+    # Seconds since 1970.
+    expires: float | None
+    senders: list[str]
+    subscriptions: int
+
+
+class Kick(Message, frozen=True, omit_defaults=True, tag_field="call", tag="kick"):
+    """End the link of a client, or those of all that are of one identity; for who may `admin`."""
+
+    client: U32 | None = None
+    identity: str | None = None
+    reason: str = ""
+
+
 class OpenRequests(Message, frozen=True, omit_defaults=True, tag_field="call", tag="open_requests"):
     """Ask for the route of a sender's requests; the ROUTE comes before the result."""
 
@@ -207,7 +261,9 @@ class Flush(Message, frozen=True, omit_defaults=True, tag_field="call", tag="flu
     """Answer when all that was sent before this has been routed."""
 
 
-Call: TypeAlias = AddSender | RemoveSender | Listen | Close | Senders | Last | Stats | OpenRequests | Flush
+Call: TypeAlias = (
+    AddSender | RemoveSender | Listen | Close | Senders | Last | Stats | Clients | Kick | OpenRequests | Flush
+)
 
 
 class Result(Message, Generic[T], frozen=True, omit_defaults=True):
@@ -258,6 +314,8 @@ class Interest(Message, frozen=True, omit_defaults=True):
     """
 
     state: Literal["none", "some", "grouped", "denied"]
+    # Of `denied`, for people.
+    reason: str = ""
 
 
 class Presence(Message, frozen=True, omit_defaults=True):

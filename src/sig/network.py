@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Coroutine, Mapping
+from os import PathLike
 from typing import Any, Final, TypeVar
 
 from sig.alias import alias
@@ -21,12 +22,14 @@ from sig.drivers.loops import LoopThread
 from sig.drivers.threads import ThreadsDriver, interrupt_main
 from sig.errors import SigError
 from sig.hub import Name
+from sig.info import ClientInfo
 from sig.linked import Linked, left
 from sig.log import logger
 from sig.protocol.client import ClientCore
 from sig.protocol.server import ServerCore
 from sig.roles import Connecting, Serving
 from sig.router import Router
+from sig.security.policy import Policy
 from sig.sender import Event, Sender
 from sig.signal import Signal
 from sig.steps import Steps, walk
@@ -36,6 +39,18 @@ T = TypeVar("T")
 
 class LinkedRouter(Linked, Router):
     """What `ServerRouter` and `ClientRouter` have in common: listeners on a dispatch thread, handlers in a pool."""
+
+    def clients(self) -> list[ClientInfo]:
+        """Who is connected to the server. Raises `Denied` without the right to `admin`."""
+        return walk(self._clients())
+
+    def kick(self, who: int | str, reason: str = "") -> int:
+        """End the link of the client of that number, or all links of that identity; returns how many these were.
+
+        They are told the reason. They may come back, unless what they log in with is taken away too. Raises `Denied`
+        without the right to `admin`.
+        """
+        return walk(self._kick(who, reason))
 
     def _make_driver(self, core: ClientCore, arrivals: Arrivals, answers: Answers) -> ThreadsDriver:
         return ThreadsDriver(
@@ -100,6 +115,10 @@ class ServerRouter(Serving, LinkedRouter):
         codec: `"json"`, `"msgpack"`, an object with `encode` and `decode`, or a list of these, the preferred one first.
             Every client must have one of them, and need not have the same: what it lacks is put into its own.
             Carriers that override `pack` and `unpack` bring these along instead.
+        auth: who may come: the path of a file of credentials (`sig token` makes one), a function that looks at what the
+            client gives (see `sig.security.Login`), `sig.security.Anonymous()`, or a list of these. Without it
+            everybody is let in.
+        acl: who may do what: a `sig.security.Policy`, or the path of one. Without it everybody may do everything.
         insecure_public: allow addresses that other machines can reach, although everybody may do everything.
         executor: runs request handlers and queued listeners; by default eight threads.
         limits: rows of the table of limits, by name: `max_frame_bytes=...`.
@@ -109,6 +128,8 @@ class ServerRouter(Serving, LinkedRouter):
         self,
         *carriers_or_urls: ServerCarrier | str,
         codec: object = "json",
+        auth: object = None,
+        acl: object = None,
         insecure_public: bool = False,
         executor: Any = None,
         class_sender: type[Sender] = Sender,
@@ -121,6 +142,8 @@ class ServerRouter(Serving, LinkedRouter):
             codec,
             insecure_public,
             limits,
+            auth=auth,
+            acl=acl,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -150,6 +173,13 @@ class ServerRouter(Serving, LinkedRouter):
         Raises `InvalidArgument` for files that cannot be read or do not fit: then the certificates before go on.
         """
         walk(self._reloading())
+
+    def set_acl(self, acl: Policy | str | PathLike[str] | None) -> None:
+        """Let another policy hold from here on, also for those who are connected: what they may not any more ends.
+
+        Raises `InvalidArgument` for one that cannot be read, or is wrong: then the one before still holds.
+        """
+        walk(self._governing(acl))
 
     def drain(self, timeout: float | None = None) -> bool:
         """Let nobody in any more, and wait until the requests under way have been answered; then `close` this.
@@ -188,6 +218,8 @@ class ClientRouter(Connecting, LinkedRouter):
             One of them must be the server's. Who has one of the first two has both.
         timeout: seconds to connect.
         send_timeout: seconds that `trigger` waits for room.
+        auth: who this is: a token, `sig.security.Password(...)` or `sig.security.Bearer(...)`; by default what is in
+            the environment as `SIG_TOKEN`, if anything.
         name: for the server's logs and lists.
         executor: runs request handlers and queued listeners; by default eight threads.
         limits: rows of the table of limits, by name.
@@ -201,6 +233,7 @@ class ClientRouter(Connecting, LinkedRouter):
         timeout: float | None = None,
         send_timeout: float | None = None,
         name: str = "",
+        auth: object = None,
         executor: Any = None,
         class_sender: type[Sender] = Sender,
         class_event: type[Event] = Event,
@@ -214,6 +247,7 @@ class ClientRouter(Connecting, LinkedRouter):
             timeout,
             send_timeout,
             limits,
+            auth=auth,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -248,12 +282,16 @@ class ClientRouter(Connecting, LinkedRouter):
 def serve(
     *urls: ServerCarrier | str,
     codec: object = "json",
+    auth: object = None,
+    acl: object = None,
     insecure_public: bool = False,
     executor: Any = None,
     **limits: Any,
 ) -> ServerRouter:
     """A running server: `sig.serve("tcp://127.0.0.1:3000")`. Arguments and errors as `ServerRouter` and its `start`."""
-    server = ServerRouter(*urls, codec=codec, insecure_public=insecure_public, executor=executor, **limits)
+    server = ServerRouter(
+        *urls, codec=codec, auth=auth, acl=acl, insecure_public=insecure_public, executor=executor, **limits
+    )
     server.start()
     return server
 

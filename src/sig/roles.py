@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import time
@@ -18,9 +19,12 @@ from sig.codecs import Codec, as_codecs
 from sig.constants import Limits
 from sig.drivers.aio import ServerDriver
 from sig.drivers.links import Link
-from sig.errors import Closed, ConnectFailed, InvalidArgument, SigError
+from sig.errors import Closed, ConnectFailed, Denied, InvalidArgument, SigError
+from sig.gate import Gate
 from sig.linked import Linked, left
 from sig.log import logger
+from sig.protocol.access import Access
+from sig.protocol.login import as_prover
 from sig.protocol.server import ServerCore
 from sig.steps import Steps
 
@@ -36,8 +40,12 @@ class Serving(Linked):
         codec: object,
         public: bool,
         settings: dict[str, Any],
+        *,
+        auth: object = None,
+        acl: object = None,
         **options: Any,
     ) -> None:
+        self._gate = Gate(auth, acl)
         limits, self._carrier_options = _sorted_out(settings)
         self._carriers: list[ServerCarrier] = [self._carrier_for(each) for each in carriers_or_urls]
         _check_taken(self._carrier_options, self._carriers)
@@ -80,19 +88,20 @@ class Serving(Linked):
             codecs = {}
             for carrier in self._carriers:
                 codecs |= carrier.codecs(self._wanted_codec) | codecs
+        access = self._gate.access()
         bound: list[ServerCarrier] = []
         try:
             for carrier in self._carriers:
-                self._urls.append(carrier.bind(public=self._insecure_public))
+                self._urls.append(carrier.bind(public=self._public))
                 bound.append(carrier)
-            yield from self._running(codecs)
+            yield from self._running(codecs, access)
         except BaseException:
             self._urls.clear()
             for carrier in bound:
                 carrier.unbind()
             raise
 
-    def _running(self, codecs: dict[str, Codec]) -> Steps[None]:
+    def _running(self, codecs: dict[str, Codec], access: Access) -> Steps[None]:
         now = time.monotonic()
         core = ServerCore(
             self.limits,
@@ -101,6 +110,7 @@ class Serving(Linked):
             wall_offset=time.time() - now,
             random64=self._runtime.random64,
             codecs=codecs,
+            access=access,
         )
         server, link = self._make_server(core)
         try:
@@ -110,11 +120,23 @@ class Serving(Linked):
             raise
         self._server = server
         try:
+            yield partial(self._on_loop, self._gate.start(server), self.limits.close_timeout_s)
             for carrier in self._carriers:
                 yield partial(self._on_loop, carrier.serve(server), self.limits.connect_timeout_s)
         except BaseException:
             yield from self._closing_down(0)  # somebody may have come already
             raise
+
+    @property
+    def _public(self) -> bool:
+        """Whether other machines may be let in."""
+        return self._insecure_public or self._gate.authenticates
+
+    def _governing(self, acl: object) -> Steps[None]:
+        self._check_open(self._closing)
+        if self._server is None:
+            raise InvalidArgument("this server does not run yet: start it first")
+        yield partial(self._on_loop, self._gate.change(self._server, acl), self.limits.close_timeout_s)
 
     def _adding_carrier(self, carrier_or_url: ServerCarrier | str, options: dict[str, Any]) -> Steps[str]:
         self._check_open(self._closing)
@@ -124,7 +146,7 @@ class Serving(Linked):
         _check_taken(options, [carrier])
         core = self._server.core
         core.codecs = {**carrier.codecs(self._wanted_codec), **core.codecs}
-        url = carrier.bind(public=self._insecure_public)
+        url = carrier.bind(public=self._public)
         carrier.router = self
         try:
             yield partial(self._on_loop, carrier.serve(self._server), self.limits.connect_timeout_s)
@@ -171,6 +193,7 @@ class Serving(Linked):
 
     def _end_server(self, deadline: float) -> Steps[None]:
         if self._server is not None:
+            yield from self._quietly(self._gate.stop(), 1)
             yield partial(self._stop_loop, max(1.0, left(deadline)))
 
     def _quietly(self, step: Coroutine[Any, Any, None], timeout: float) -> Steps[None]:
@@ -209,8 +232,11 @@ class Connecting(Linked):
         timeout: float | None,
         send_timeout: float | None,
         settings: dict[str, Any],
+        *,
+        auth: object = None,
         **options: Any,
     ) -> None:
+        self._prover = as_prover(os.environ.get("SIG_TOKEN") or None if auth is None else auth)
         for limit, value in (("connect_timeout_s", timeout), ("send_timeout_s", send_timeout)):
             if value is not None:
                 settings[limit] = value
@@ -250,10 +276,15 @@ class Connecting(Linked):
         if self._driver is not None:
             raise InvalidArgument("this client is connected already")
         codecs = self._carrier.codecs(self._wanted_codec)
+        if self._prover is not None and self._prover.bare and self._carrier.exposed:
+            raise InvalidArgument(
+                f"what auth= says would cross the network for all to read on its way to {self._carrier}: "
+                "use tls:// or wss://"
+            )
         link: Link = yield self._open_link
         try:
             yield from self._connecting(link, codecs, self.limits.handshake_timeout_s, self._name)
-        except (Closed, ConnectFailed, InvalidArgument):
+        except (Closed, ConnectFailed, Denied, InvalidArgument):
             raise
         except SigError as error:
             raise ConnectFailed(f"cannot connect to {self._carrier}: {error}") from error

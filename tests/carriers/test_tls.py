@@ -35,7 +35,8 @@ def test_a_client_is_known_by_its_certificate(server: sig.ServerRouter, made: ce
     with sig.connect(server.urls[0], tls=client_tls(made)):
         assert server._server is not None
         (client,) = (link for link in server._server.core.connections.values() if link.address != "local")
-        assert client.identity == "lab-1"
+        assert client.identity is not None
+        assert client.identity.name == "cert:lab-1"
         assert client.address.startswith("tls://127.0.0.1:")
 
 

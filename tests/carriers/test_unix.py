@@ -47,7 +47,8 @@ def test_the_server_knows_whose_process_connects(folder: Path) -> None:
         assert driver is not None
         (client,) = (link for link in driver.core.connections.values() if link.address != "local")
         assert client.address == f"unix pid {os.getpid()}"
-        assert client.identity == f"uid:{os.getuid()}"
+        assert client.identity is not None
+        assert client.identity.name == f"uid:{os.getuid()}"
 
 
 def test_what_an_ended_server_left_behind_is_replaced(folder: Path) -> None:

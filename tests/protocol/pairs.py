@@ -11,6 +11,7 @@ from sig.constants import Limits
 from sig.errors import ConnectionLost, SigError
 from sig.messages import (
     AddSender,
+    Auth,
     Bye,
     Call,
     Close,
@@ -22,10 +23,12 @@ from sig.messages import (
     decode_control,
     encode_control,
 )
+from sig.protocol.access import Access
 from sig.protocol.client import Asked, ClientCore, EventsArrived, News, RequestArrived
 from sig.protocol.connection import Connection
 from sig.protocol.events import unpack_events
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
+from sig.protocol.login import Prover
 from sig.protocol.server import ServerCore
 
 Cut = Callable[[bytes], list[bytes]]
@@ -174,7 +177,10 @@ class Raw:
 class World:
     """All of it, on one thread."""
 
-    def __init__(self, *, cut: Cut = whole, codec: object = "json", **limits: float) -> None:
+    def __init__(
+        self, *, cut: Cut = whole, codec: object = "json", access: Access | None = None, **limits: float
+    ) -> None:
+        self.proves = True
         self.limits = Limits.of(**limits)
         self.cut = cut
         self.now = 1000.0
@@ -186,6 +192,7 @@ class World:
             wall_offset=1_700_000_000.0,
             random64=lambda: self._random.getrandbits(63) or 1,
             codecs=as_codecs(codec),
+            access=access,
         )
         self.ends: list[End] = []
 
@@ -198,9 +205,18 @@ class World:
         raw.read()
         return raw
 
-    def client(self, *, codec: object = "json", limits: Limits | None = None, settle: bool = True) -> End:
-        core = ClientCore(limits or self.limits, as_codecs(codec), name=f"client {len(self.ends)}")
+    def client(
+        self,
+        *,
+        codec: object = "json",
+        limits: Limits | None = None,
+        settle: bool = True,
+        prover: Prover | None = None,
+        known_as: str | None = None,
+    ) -> End:
+        core = ClientCore(limits or self.limits, as_codecs(codec), name=f"client {len(self.ends)}", prover=prover)
         end = End(self, core, self.accept(f"client {len(self.ends)}"))
+        end.connection.known_as = known_as
         self.ends.append(end)
         if settle:
             self.settle()
@@ -225,6 +241,10 @@ class World:
         data = end.connection.data_to_send(1 << 20)
         for part in self.cut(data):
             end.core.receive_at(part, self.now)
+        if end.core.challenge is not None and end.core.prover is not None and self.proves:
+            answer = end.core.prover.answer(end.core.challenge, bytes(32))
+            assert isinstance(answer, Auth)
+            end.core.answer(answer)
         end.take()
         if end.connection.closed and not data:
             self.lose(end)

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, World
 from protocol.recorded import FRAMES
+from protocol.who import credential, make_access, token
 
 from sig.codecs import MSGPACK, as_codecs
 from sig.constants import Limits
 from sig.errors import (
     Closed,
     ConnectionLost,
+    Denied,
     HandshakeRefused,
     InvalidData,
     InvalidName,
@@ -33,7 +35,9 @@ from sig.errors import (
 )
 from sig.messages import (
     AddSender,
+    Auth,
     Bye,
+    Challenge,
     Error,
     Flush,
     Hello,
@@ -75,7 +79,10 @@ from sig.protocol.client import (
 )
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, REPLY_ERR, REPLY_MORE, Frame, FrameReader, Kind, pack
+from sig.protocol.login import TokenProver
 from sig.protocol.past import Told
+from sig.security.identity import ANONYMOUS
+from sig.security.policy import Policy, allow
 
 WELCOME = Welcome(1, ["json"], "node", 1, 5, "token", 1 << 20, 1 << 20, 0.0)
 
@@ -1002,3 +1009,55 @@ def test_where_the_server_wants_none_there_is_no_heartbeat() -> None:
     core.data_to_send(1 << 20)
     core.handle_timeout(10_000.0)
     assert (core.closed, said(core)) == (False, [])
+
+
+# -- logging in, and rights ----------------------------------------------------------------------
+
+
+def test_a_client_that_is_asked_who_it_is_answers_once_and_is_told_why_not() -> None:
+    access, _ = make_access(credential(7, "alice"))
+    world = World(access=access)
+    world.proves = False
+    end = world.client(prover=TokenProver(token(7)))
+    assert end.core.challenge is not None
+    end.core.answer(Auth())
+    assert end.core.challenge is None
+    world.settle()
+    assert isinstance(end.core.error, Denied)
+    assert "does not know that token" in str(end.core.error)
+    end.core.answer(Auth())  # the link has ended
+
+
+def test_a_client_that_has_nothing_to_prove_cannot_be_asked() -> None:
+    end = World().client(settle=False)
+    end.core.receive_at(PREFACE + pack(Kind.CHALLENGE, encode_control(Challenge("own"))), 0.0)
+    assert "CHALLENGE before the handshake is complete" in str(end.core.error)
+
+
+def test_what_may_not_be_triggered_says_so_until_it_may() -> None:
+    world = World()
+    end = world.client()
+    told: list[int] = []
+    end.core.outlet("s", "e", told.append)
+    end.core.outlet("s", "f", told.append)
+    end.add("s", "e", "f")
+    for policy in (Policy([allow("*", "own")]), Policy([allow("*", ["own", "trigger"])])):
+        world.server.govern(policy, None, world.now)
+        world.settle()
+        if policy.allowed(ANONYMOUS, "trigger", "s", "e"):
+            end.core.trigger("s", "e", b"1")
+        else:
+            assert told[-1] == CLOSED
+            with pytest.raises(Denied, match="you may not trigger event 'e' of sender 's': no rule allows it"):
+                end.core.trigger("s", "e", b"1")
+    assert told[-1] > 0
+    world.server.govern(Policy([allow("*", "own")]), None, world.now)
+    world.settle()
+    end.core.close_outlets("s", ["e"])
+    with pytest.raises(SenderNotConnected):
+        end.core.trigger("s", "e", b"1")
+    with pytest.raises(Denied):
+        end.core.trigger("s", "f", b"1")
+    end.remove("s")
+    with pytest.raises(SenderNotConnected):
+        end.core.trigger("s", "f", b"1")

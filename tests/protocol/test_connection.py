@@ -11,7 +11,7 @@ from protocol.pairs import World
 from sig.codecs import JSON, MSGPACK
 from sig.constants import Limits
 from sig.errors import Overloaded
-from sig.messages import NO_SCHEMA, AddSender, Error, Schema, decode_control, decode_error
+from sig.messages import NO_SCHEMA, AddSender, Bye, Error, Schema, decode_control, decode_error
 from sig.protocol.bodies import Credit, Lost, unpack_credit, unpack_lost
 from sig.protocol.connection import Audience, Connection, Frames, Held
 from sig.protocol.events import pack_events
@@ -359,3 +359,14 @@ def test_credit_that_is_held_back_is_given_when_it_is_let_go() -> None:
     world.lose(owner)
     connection.let_go(8000)
     assert connection.data_to_send(1 << 20) == b""
+
+
+def test_who_is_removed_is_sent_nothing_but_why() -> None:
+    world = World()
+    raw = world.raw()
+    raw.connection.put(pack(Kind.ROUTE_GONE, b"{}", route=9))
+    raw.connection.remove("go")
+    raw.connection.remove("again")
+    (frame,) = raw.read()
+    assert (frame.kind, raw.connection.removed, raw.connection.closed) == (Kind.BYE, True, True)
+    assert decode_control(Bye, frame.body) == Bye("denied", "go")

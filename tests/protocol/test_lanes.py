@@ -16,6 +16,7 @@ from sig.protocol.bodies import Credit, Lost, Unit, pack_credit
 from sig.protocol.client import EventsArrived, RouteClosed, RouteOpened
 from sig.protocol.events import pack_batch, unpack_events
 from sig.protocol.frames import Kind, pack
+from sig.security.policy import Policy, allow, deny
 
 
 class Reprs:
@@ -401,3 +402,26 @@ def test_who_may_not_listen_is_no_member(world: World) -> None:
     trigger(owner, 1)
     trigger(owner, 2, event="f")
     assert heard(one) == [2]
+
+
+def test_what_waits_goes_to_those_who_may_have_it_and_no_right_to_trigger_reaches_no_member() -> None:
+    world = World()
+    owner, one, other = world.client(), world.client(known_as="uid:1"), world.client(known_as="uid:2")
+    owner.add("s", "e")
+    for end in (one, other):
+        assert join(end, 1, group="g", window=1).ok is None
+    everybody = allow("*", ["own", "trigger", "listen"])
+    trigger(owner, 1, 2, 3, 4)
+    assert [len(heard(end)) for end in (one, other)] == [1, 1]
+    world.server.govern(Policy([everybody, deny("uid:1", "listen")]), None, world.now)
+    world.settle()
+    for end in (one, other):
+        begin(end, 1, 1)
+    begin(other, 1, 1)
+    assert [len(heard(end)) for end in (one, other)] == [1, 3]
+    world.server.govern(Policy([allow("*", ["own", "listen"])]), None, world.now)
+    world.settle()
+    owner.core._denied.clear()
+    trigger(owner, 5)
+    begin(other, 1, 1)
+    assert [len(heard(end)) for end in (one, other)] == [1, 3]

@@ -21,6 +21,7 @@ from sig.protocol.bodies import Lost
 from sig.protocol.client import CLOSED, UNHEARD, EventsArrived, ListenerReady, RouteClosed, RouteOpened
 from sig.protocol.events import unpack_events
 from sig.protocol.past import Past, Told
+from sig.security.policy import Policy, allow
 
 MUCH = 1 << 20
 
@@ -290,16 +291,30 @@ def test_a_listener_that_was_closed_before_its_answer_is_told_nothing() -> None:
     assert ready.past == []
 
 
-def test_nobody_is_told_what_he_may_not_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_told_what_he_may_not_hear() -> None:
     world = World()
     owner, late = world.client(), world.client()
     add(owner, "a", "e", "f", retain=["e", "f"])
     trigger(owner, "a", "e", b"1")
     trigger(owner, "a", "f", b"1")
-    monkeypatch.setattr(world.server, "allowed", lambda identity, action, sender, name: name == "f")
+    world.server.govern(
+        Policy([allow("*", ["own", "trigger"]), allow("*", "listen", "a", events="f")]), None, world.now
+    )
     assert listen(late, 1) == [("a", "f", 1, 1)]
-    with pytest.raises(Denied, match="event 'e' of sender 'a'"):
-        last(late, "a", "e")
+    for sender in ("a", "nobody"):
+        with pytest.raises(Denied, match=f"you may not ask for event 'e' of sender '{sender}': no rule allows it"):
+            last(late, sender, "e")
+
+
+def test_what_may_not_be_triggered_is_not_retained() -> None:
+    world = World()
+    owner, late = world.client(), world.client()
+    add(owner, "a", "e", retain=["e"])
+    trigger(owner, "a", "e", b"1")
+    owner.core.trigger("a", "e", b"2")  # under way when the right is taken away
+    world.server.govern(Policy([allow("*", ["own", "listen"])]), None, world.now)
+    world.settle()
+    assert last(late, "a", "e") == ("a", "e", 1, 1)
 
 
 # -- all of it, in any order -------------------------------------------------------------------------

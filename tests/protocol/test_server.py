@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, Cut, End, Raw, World, byte_by_byte, seeded, whole
+from protocol.who import credential, make_access, token
 
 from sig.codecs import JSON, as_codecs
 from sig.constants import Limits
@@ -59,7 +60,10 @@ from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, Reques
 from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, pack_events, unpack_events
 from sig.protocol.frames import PREFACE, REPLY_MORE, FrameReader, Kind, pack
+from sig.protocol.login import Bearer, TokenProver
 from sig.protocol.past import Told
+from sig.security.identity import Identity
+from sig.security.policy import Policy, Rule, allow, deny
 
 CUTS = [whole, byte_by_byte, seeded(1), seeded(2)]
 
@@ -81,6 +85,12 @@ def last_words(connection: Connection) -> str:
     kind: Any = Error if frame.kind == Kind.ERROR else Bye
     message: str = decode_control(kind, frame.body).message
     return message
+
+
+def govern(world: World, *rules: Rule) -> None:
+    """Let these rules hold from here on, and no others."""
+    world.server.govern(Policy(rules), None, world.now)
+    world.settle()
 
 
 def presence(end: Any) -> list[tuple[str, str]]:
@@ -1240,25 +1250,19 @@ def test_a_call_that_is_none_costs_its_own_link_only() -> None:
 
 
 def test_who_is_forbidden_is_denied_and_hears_nothing() -> None:
-    class Strict(World):
-        pass
-
-    world = Strict()
-    forbidden: set[str] = {"own", "request", "listen"}
-    world.server.allowed = (  # type: ignore[method-assign]  # the place where a policy will stand
-        lambda identity, action, sender, name: identity != "guest" or action not in forbidden
-    )
-    owner, guest = world.client(), world.client()
-    guest.connection.identity = "guest"
-    with pytest.raises(Denied):
+    world = World()
+    govern(world, allow("uid:1", ["own", "trigger"]), allow("uid:2", ["listen", "request"], "other"))
+    owner, guest = world.client(known_as="uid:1"), world.client(known_as="uid:2")
+    with pytest.raises(Denied, match="you may not register sender 's': no rule allows it"):
         guest.add("s", "e")
     guest.listen(1)
     owner.add("s", "e", requests=["m"])
     trigger(owner, "s", "e", b"1")
-    answer, _ = guest.request("s", "m")
-    world.settle()
-    with pytest.raises(Denied):
-        _ = answer.ok
+    for sender in ("s", "nobody"):
+        answer, _ = guest.request(sender, "m")
+        world.settle()
+        with pytest.raises(Denied, match=f"you may not ask sender '{sender}': no rule allows it"):
+            _ = answer.ok
     assert [type(news) for news in guest.news] == [ListenerReady]
 
 
@@ -1513,7 +1517,7 @@ def test_all_windows_together_are_half_of_what_there_is() -> None:
     assert ends[11].core.outgoing.credit == 400_000
 
 
-def test_statistics_are_for_who_may_list(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_are_for_who_may_list(world: World) -> None:
     owner = world.client()
     owner.add("s", "e")
     owner.add("secret", "e")
@@ -1524,10 +1528,9 @@ def test_statistics_are_for_who_may_list(world: World, monkeypatch: pytest.Monke
         return [row["sender"] for row in answer["senders"]]
 
     assert senders() == ["s", "secret"]
-    hidden = {"secret"}
-    monkeypatch.setattr(world.server, "allowed", lambda identity, action, sender, name: sender not in hidden)
+    govern(world, allow("*", ["list", "own"]), deny("*", "list", "secret"))
     assert senders() == ["s"]
-    hidden.add("")
+    govern(world, allow("*", "own"))
     with pytest.raises(Denied):
         senders()
 
@@ -1659,7 +1662,7 @@ def test_whose_link_was_known_to_be_down_comes_back_just_so() -> None:
 def test_nobody_closes_the_link_of_another_identity() -> None:
     world = World()
     one, other = world.raw(), world.accept()
-    other.identity = "somebody else"
+    other.known_as = "uid:1"
     greet(world, other, session=one.connection.session)
     assert not one.connection.closed
 
@@ -1669,3 +1672,52 @@ def test_sessions_that_have_ended_are_forgotten() -> None:
     for _ in range(10):
         world.raw().hang_up()
     assert world.server._sessions == {}
+
+
+# -- what `access` and `rights` do, from here ------------------------------------------------------
+
+
+def test_whoever_logs_in_is_let_in_when_it_is_known_who_it_is() -> None:
+    begun: list[Connection] = []
+    access, _ = make_access(
+        credential(7, "alice", expires=1_700_001_010.0), own=lambda connection, _: begun.append(connection)
+    )
+    world = World(access=access, heartbeat_s=1000, heartbeat_timeout_s=2500)
+    own, alice = world.client(prover=Bearer("x")), world.client(prover=TokenProver(token(7)))
+    assert alice.core.opened
+    assert not own.core.opened
+    world.server.logged_in(begun[0], Identity("carl"), world.now)
+    world.settle()
+    assert own.core.opened
+    alice.add("s", "e")
+    own.listen(1)
+    assert world.due == world.now + 10
+    world.advance(10)
+    assert "has expired" in str(alice.core.error)
+    assert [news.data["reason"] for news in own.news if isinstance(news, Presence)] == ["kicked"]
+    raw = Raw(world, hello=Hello([1], ["json"], login="0123456789abcdef"))
+    raw.send(pack(Kind.HELLO, encode_control(Hello([1], ["json"]))))
+    assert "second HELLO" in raw.last_words()
+
+
+def test_what_may_not_be_asked_is_denied_and_what_may_not_be_triggered_is_not_passed_on() -> None:
+    world = World()
+    govern(world, allow("uid:1", ["own", "trigger"]), allow("*", "listen"), allow("*", "request", methods="get"))
+    owner, guest = world.client(known_as="uid:1"), world.client()
+    owner.add("s", "e", requests=["get"])
+    guest.listen(1)
+    answer, _ = guest.request("s", "get")
+    world.settle()
+    assert not answer.times
+    answer, _ = guest.request("s", "set")
+    world.settle()
+    assert isinstance(answer.error, Denied)
+    owner.core.trigger("s", "e", b"1")
+    govern(world, allow("uid:1", "own"), allow("*", "listen"))
+    owner.core._denied.clear()
+    owner.core.trigger("s", "e", b"2")
+    world.settle()
+    assert [value for _, value in guest.heard()] == []
+    for name in ("s", "nobody"):
+        with pytest.raises(Denied, match="you may not remove"):
+            guest.remove(name)

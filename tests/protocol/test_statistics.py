@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 from protocol.pairs import End, World
@@ -12,6 +10,7 @@ from sig.constants import Limits
 from sig.errors import Denied, Overloaded
 from sig.messages import Stats as StatsMessage
 from sig.protocol.connection import Connection
+from sig.security.policy import Policy, allow, deny
 from sig.stats import LinkStats, SenderStats, Stats
 
 
@@ -182,20 +181,21 @@ def test_there_are_as_many_rows_as_asked_for_and_no_answer_is_too_large() -> Non
         asked(owner, limit=30)
 
 
-def test_who_may_not_see_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_not_see_it_does_not() -> None:
     world = World()
     owner = world.client()
     owner.add("s", "e")
     owner.add("secret", "e")
 
-    def allowed(identity: object, action: str, sender: str, name: str) -> bool:
-        return action != "list" or sender not in hidden
-
-    hidden: Any = ["secret"]
-    monkeypatch.setattr(world.server, "allowed", allowed)
-    assert [row.sender for row in asked(owner).senders] == ["s"]
-    hidden.append("")
-    with pytest.raises(Denied):
+    world.server.govern(Policy([allow("*", ["list", "own"]), deny("*", "list", "secret")]), None, world.now)
+    world.settle()
+    told = asked(owner)
+    assert [row.sender for row in told.senders] == ["s"]
+    assert told.links == []  # which are for who looks after the server
+    world.server.govern(Policy([allow("*", ["list", "own", "admin"])]), None, world.now)
+    assert len(asked(owner).links) == 1
+    world.server.govern(Policy([allow("*", "own")]), None, world.now)
+    with pytest.raises(Denied, match="you may not see the statistics of this server: no rule allows it"):
         asked(owner)
 
 

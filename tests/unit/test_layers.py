@@ -22,7 +22,7 @@ LAYERS: dict[int, str] = {
     3: "protocol.*",
     4: "drivers.*",
     5: "carriers.* certs",
-    6: "answers arrivals gui linked network roles security.* aio aio.*",
+    6: "answers arrivals gate gui linked network roles security.* aio aio.*",
     7: "__main__ cli cli.* demo demo.* testing testing.*",
 }
 

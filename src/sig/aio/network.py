@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from os import PathLike
 from typing import Any, Self, TypeVar
 
 from sig.answers import Answers
@@ -15,10 +16,12 @@ from sig.drivers.inside import LoopInsideLink
 from sig.drivers.links import Link
 from sig.drivers.looped import LoopDriver
 from sig.hub import Name
+from sig.info import ClientInfo
 from sig.linked import Linked
 from sig.protocol.client import ClientCore
 from sig.protocol.server import ServerCore
 from sig.roles import Connecting, Serving
+from sig.security.policy import Policy
 from sig.sender import Event
 from sig.steps import walk_awaiting
 
@@ -33,6 +36,14 @@ T = TypeVar("T")
 
 class LinkedRouter(Linked, Router):
     """What `ServerRouter` and `ClientRouter` have in common: listeners and handlers on the loop."""
+
+    async def clients(self) -> list[ClientInfo]:
+        """As `sig.ServerRouter.clients`."""
+        return await walk_awaiting(self._clients())
+
+    async def kick(self, who: int | str, reason: str = "") -> int:
+        """As `sig.ServerRouter.kick`."""
+        return await walk_awaiting(self._kick(who, reason))
 
     def _make_driver(self, core: ClientCore, arrivals: Arrivals, answers: Answers) -> LoopDriver:
         return LoopDriver(
@@ -78,6 +89,8 @@ class ServerRouter(Serving, LinkedRouter):
         self,
         *carriers_or_urls: ServerCarrier | str,
         codec: object = "json",
+        auth: object = None,
+        acl: object = None,
         insecure_public: bool = False,
         executor: Any = None,
         class_sender: type[Sender] = Sender,
@@ -90,6 +103,8 @@ class ServerRouter(Serving, LinkedRouter):
             codec,
             insecure_public,
             limits,
+            auth=auth,
+            acl=acl,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -111,6 +126,10 @@ class ServerRouter(Serving, LinkedRouter):
     async def reload(self) -> None:
         """As `sig.ServerRouter.reload`."""
         await walk_awaiting(self._reloading())
+
+    async def set_acl(self, acl: Policy | str | PathLike[str] | None) -> None:
+        """As `sig.ServerRouter.set_acl`."""
+        await walk_awaiting(self._governing(acl))
 
     async def drain(self, timeout: float | None = None) -> bool:
         """As `sig.ServerRouter.drain`."""
@@ -159,6 +178,7 @@ class ClientRouter(Connecting, LinkedRouter):
         timeout: float | None = None,
         send_timeout: float | None = None,
         name: str = "",
+        auth: object = None,
         executor: Any = None,
         class_sender: type[Sender] = Sender,
         class_event: type[Event] = Event,
@@ -172,6 +192,7 @@ class ClientRouter(Connecting, LinkedRouter):
             timeout,
             send_timeout,
             limits,
+            auth=auth,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
@@ -198,6 +219,8 @@ class ClientRouter(Connecting, LinkedRouter):
 def serve(
     *urls: ServerCarrier | str,
     codec: object = "json",
+    auth: object = None,
+    acl: object = None,
     insecure_public: bool = False,
     executor: Any = None,
     **limits: Any,
@@ -205,7 +228,16 @@ def serve(
     """A running server, in this loop: `async with sig.aio.serve("tcp://127.0.0.1:3000") as server: ...`."""
     return Pending(
         _started(
-            partial(ServerRouter, *urls, codec=codec, insecure_public=insecure_public, executor=executor, **limits)
+            partial(
+                ServerRouter,
+                *urls,
+                codec=codec,
+                auth=auth,
+                acl=acl,
+                insecure_public=insecure_public,
+                executor=executor,
+                **limits,
+            )
         )
     )
 

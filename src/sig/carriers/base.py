@@ -86,6 +86,9 @@ class ClientCarrier(Carrier):
     on_disconnected: Callable[[], object] | None = None
     """Called when the link has gone, as `ClientRouter.on_disconnected`."""
 
+    exposed: bool = False
+    """Whether what is sent crosses a network as it is, for others to read."""
+
     def link(self, limits: Limits, timeout: float) -> Link:
         """A link to the server, for the blocking face. Raises `ConnectFailed`."""
         raise NotImplementedError

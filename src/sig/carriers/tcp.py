@@ -43,8 +43,9 @@ class TCPServer(StreamServer):
         places = _resolve(address, "serve on")
         if not public and not all(is_loopback(place[0]) for _, place in places):
             raise InvalidArgument(
-                f"{address} can be reached from other machines, and anybody there may do everything: "
-                "serve on 127.0.0.1, or say insecure_public=True (--insecure-public)"
+                f"{address} can be reached from other machines, and anybody there may do everything: serve on "
+                "127.0.0.1, say who may come (auth=..., --tokens; or clients' certificates, tls:// with ca), or say "
+                "insecure_public=True (--insecure-public)"
             )
         try:
             self._sockets = _bind(places, address.port)
@@ -100,6 +101,10 @@ class TCPClient(StreamClient):
 
     def _place(self) -> Address:
         return self.address or Address("127.0.0.1", DEFAULT_PORT, self.scheme)
+
+    @property
+    def exposed(self) -> bool:  # type: ignore[override]  # read only here
+        return self.scheme in ("tcp", "ws") and not is_loopback(self._place().host)
 
     def _connect(self, timeout: float) -> socket.socket:
         address = self._place()

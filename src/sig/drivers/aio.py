@@ -112,7 +112,8 @@ class ServerDriver:
         """A link has come up; `identity` is who the other end is known to be."""
         room = is_spare(wire.descriptor, self.limits.reserve_descriptors)
         connection = self.core.accept(time.monotonic(), address, vanishes=not wire.inside, room=room)
-        connection.identity = identity
+        connection.known_as = identity
+        connection.trusted = wire.ours
         self._wires[connection] = wire
         self._clients += not wire.ours
         self.schedule()

@@ -188,6 +188,8 @@ class ClientDriver:
             if self._shaking and self.core.opened:
                 self._shaking = False
                 self._shaken(None)
+            elif self._shaking and self.core.challenge is not None:
+                self._shaken(None)  # whoever opens the link answers
             self._send_back()
             self._room_changed()
             over = self.core.closed and not self._leaving

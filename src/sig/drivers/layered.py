@@ -174,8 +174,8 @@ class LayeredWire(Wire):
             connection.cut(error)
             within = b""
         self._say()
-        if connection.identity is None:
-            connection.identity = self._layer.identity
+        if connection.known_as is None and self._layer.identity is not None:
+            connection.known_as = f"cert:{self._layer.identity}"
         if within:
             self._driver.received(connection, within)
             if _due(self._layer):  # it had more to say, behind these

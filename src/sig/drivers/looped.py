@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -20,10 +21,11 @@ from sig.drivers.fork import tell_child
 from sig.drivers.links import Link
 from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, SigError
 from sig.log import logger
-from sig.messages import Call, Flush
+from sig.messages import Auth, Call, Flush
 from sig.protocol.calls import Done
 from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, News, Payloads, RequestArrived
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
+from sig.security.proof import NONCE_BYTES
 
 # So many events leave at once and not at the end of the turn: what comes of them elsewhere begins the earlier.
 _MOST: Final = 256
@@ -79,13 +81,30 @@ class LoopDriver(ClientDriver):
             self._pump()
             try:
                 async with asyncio.timeout(timeout):
-                    await self._opened
+                    await self._shake_hands()
                 self._watch()
             except TimeoutError:
                 raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s") from None
         except BaseException:
             await self.close(0)
             raise
+
+    async def _shake_hands(self) -> None:
+        """Wait until the handshake is complete; prove who we are, if the server asks."""
+        await self._opened
+        challenge, prover = self.core.challenge, self.core.prover
+        if challenge is None or prover is None:
+            return
+        what = challenge, secrets.token_bytes(NONCE_BYTES)
+        answer = await asyncio.to_thread(prover.answer, *what) if prover.slow else prover.answer(*what)
+        if not isinstance(answer, Auth):
+            answer = await answer
+        if self._gone and self.core.error is not None:
+            raise self.core.error
+        self._opened = self._loop.create_future()
+        self.core.answer(answer)
+        self._pump()
+        await self._opened
 
     async def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
         self._check_loop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import copy
+import secrets
 import signal
 import threading
 import time
@@ -22,15 +23,17 @@ from sig.drivers.deadlines import Deadlines
 from sig.drivers.fork import tell_child
 from sig.drivers.links import LINGER_S, Link
 from sig.drivers.tail import Tail
-from sig.errors import Closed, ConnectionLost, Overloaded, RequestCancelled, SigError
+from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, RequestCancelled, SigError
 from sig.log import logger
-from sig.messages import Flush
+from sig.messages import Auth, Flush
 from sig.protocol.bodies import Lost
 from sig.protocol.calls import Done
 from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, EventsArrived, News, Payloads
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
+from sig.protocol.login import discard
 from sig.protocol.outbox import Outbox
 from sig.runtime import Dropping
+from sig.security.proof import NONCE_BYTES
 
 # What a piece of news that may not be dropped takes in the inbox, roughly.
 _NEWS_BYTES: Final = 512
@@ -129,9 +132,7 @@ class ThreadsDriver(ClientDriver):
             self._begin(link)
             with self._lock:
                 self._pump()
-            if not self._opened.wait(timeout):
-                raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s")
-            self._opened.result()
+            self._shake_hands(timeout)
             with self._lock:
                 self._watch()
         except BaseException:
@@ -139,6 +140,31 @@ class ThreadsDriver(ClientDriver):
             if self._link is None:
                 link.join(0)  # it never began
             raise
+
+    def _shake_hands(self, timeout: float) -> None:
+        """Wait until the handshake is complete; prove who we are, if the server asks. On the thread that opens."""
+        deadline = monotonic() + timeout
+        self._wait_opened(timeout, timeout)
+        challenge, prover = self.core.challenge, self.core.prover
+        if challenge is None or prover is None:
+            return
+        answer = prover.answer(challenge, secrets.token_bytes(NONCE_BYTES))
+        if not isinstance(answer, Auth):
+            discard(answer)
+            raise InvalidArgument("auth= has a coroutine function, which needs sig.aio: give a plain function here")
+        with self._lock:
+            if not self._gone:
+                self._opened = Answer()
+            self.core.answer(answer)
+            self._pump()
+            if self._gone and self.core.error is not None:
+                raise self.core.error
+        self._wait_opened(deadline - monotonic(), timeout)
+
+    def _wait_opened(self, left: float, timeout: float) -> None:
+        if not self._opened.wait(left):
+            raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s")
+        self._opened.result()
 
     def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
         self._away()

@@ -17,6 +17,7 @@ from sig.constants import Limits
 from sig.errors import (
     Closed,
     ConnectionLost,
+    Denied,
     HandshakeRefused,
     InvalidData,
     MessageTooBig,
@@ -28,7 +29,9 @@ from sig.errors import (
     to_wire,
 )
 from sig.messages import (
+    Auth,
     Call,
+    Challenge,
     Hello,
     Interest,
     Last,
@@ -76,6 +79,7 @@ from sig.protocol.frames import (
     pack,
 )
 from sig.protocol.heartbeat import Rhythm, accepted
+from sig.protocol.login import Prover
 from sig.protocol.outbox import Counts
 from sig.protocol.outgoing import Outgoing
 from sig.protocol.past import Past, Pasts
@@ -163,11 +167,14 @@ class ClientCore(Peer):
         limits: what it allows.
         codecs: for events, parameters and answers, by name; the preferred one first.
         name: for the server's logs and lists.
+        prover: proves who this client is, where the server asks.
     """
 
     other: ClassVar[str] = "the server"
 
-    def __init__(self, limits: Limits, codecs: Mapping[str, Codec], *, name: str = "") -> None:
+    def __init__(
+        self, limits: Limits, codecs: Mapping[str, Codec], *, name: str = "", prover: Prover | None = None
+    ) -> None:
         super().__init__(limits, lanes=_LANES)
         self.max_frame_bytes: int = limits.max_frame_bytes
         self.error: SigError | None = None
@@ -176,6 +183,9 @@ class ClientCore(Peer):
         self.codec: Codec = next(iter(codecs.values()))
         """What its senders' payloads are in, and the answers of their handlers: the first of these."""
         self.welcome: Welcome | None = None
+        self.prover: Prover | None = prover
+        self.challenge: Challenge | None = None
+        """What the server asks before it lets us in; to be given to `prover`, and its answer to `answer`."""
         self.calls: Calls[_What] = Calls(limits.requests_out, self._request_expired)
         # With what to say where no answer comes. Bounded by what the application does: each call blocks its caller.
         self._control: Calls[str] = Calls(0xFFFFFFFF, lambda _, call: ConnectionLost(call.what))
@@ -187,12 +197,14 @@ class ClientCore(Peer):
         self._routes: dict[int, Route] = {}
         self._known: dict[str, int] = {}  # how many of these routes are of which sender
         self._owned: dict[tuple[str, str | None], int] = {}
+        self._denied: dict[tuple[str, str | None], str] = {}  # those of these that may not be triggered, and why
         self._request_routes: dict[str, int] = {}
         self._opening: dict[str, int] = {}  # how many requests of a sender wait for its route, or behind one that does
         self._foreign: dict[int, Codec] = {}  # by those of these that are in another codec than `codec`
         self._now = 0.0
         self._beat_due: float | None = None
         self._left = False
+        self._challenged = False
         self._put(
             pack(
                 Kind.HELLO,
@@ -204,10 +216,17 @@ class ClientCore(Peer):
                         heartbeat_s=_wish(limits.heartbeat_s, _DEFAULTS.heartbeat_s),
                         heartbeat_timeout_s=_wish(limits.heartbeat_timeout_s, _DEFAULTS.heartbeat_timeout_s),
                         max_frame_bytes=limits.max_frame_bytes,
+                        login=None if prover is None else prover.login,
                     )
                 ),
             )
         )
+
+    def answer(self, auth: Auth) -> None:
+        """Answer the challenge."""
+        self.challenge = None
+        if not self.closed:
+            self._put(pack(Kind.AUTH, encode_control(auth)))
 
     # What the application does
 
@@ -269,6 +288,7 @@ class ClientCore(Peer):
         """Send no more of these events, whatever the server knows yet."""
         for event in events:
             self._owned.pop((sender, event), None)
+            self._denied.pop((sender, event), None)
             if (changed := self._outlets.pop((sender, event), None)) is not None:
                 changed(CLOSED)
 
@@ -278,6 +298,8 @@ class ClientCore(Peer):
         number = self._owned.get((sender, event))
         if number is None:
             raise SenderNotConnected(sender)
+        if (sender, event) in self._denied:
+            raise Denied(f"you may not trigger event {event!r} of sender {sender!r}: {self._denied[sender, event]}")
         check_payload(payload, self.max_frame_bytes)
         self.outgoing.events.append((number, payload))
 
@@ -485,11 +507,17 @@ class ClientCore(Peer):
         elif frame.kind == Kind.WELCOME:
             self._welcomed(decode_control(Welcome, frame.body))
             return
+        elif frame.kind == Kind.CHALLENGE and self.prover is not None and not self._challenged:
+            self.challenge = decode_control(Challenge, frame.body)
+            self._challenged = True
+            return
         super()._receive(frame)
 
     def _close(self) -> None:
         if not (self.closed or self.opened or self._left):
-            if self.last_words:
+            if self.farewell is not None and self.farewell.code == Denied.wire_code:
+                self.error = Denied(f"the server refused: {self.last_words}")
+            elif self.last_words:
                 self.error = HandshakeRefused(f"the server refused: {self.last_words}")
             elif self.error is not None:
                 self.error = HandshakeRefused(f"the handshake failed: {self.error}")
@@ -561,6 +589,7 @@ class ClientCore(Peer):
             return
         if self._owned.get((route.sender, route.event)) == frame.route:
             del self._owned[route.sender, route.event]
+            self._denied.pop((route.sender, route.event), None)
             if (changed := self._outlets.pop((route.sender, route.event or ""), None)) is not None:
                 changed(CLOSED)
         if route.event is not None:
@@ -577,16 +606,20 @@ class ClientCore(Peer):
         )
 
     def _interest(self, frame: Frame) -> None:
-        state = decode_control(Interest, frame.body).state
-        heard = state != "none"
+        interest = decode_control(Interest, frame.body)
+        heard = interest.state not in ("none", "denied")
         route = self._routes.get(frame.route)
         if route is None or not route.owner or route.event is None:
             raise RemoteProtocolError(f"the server sent INTEREST in route {frame.route}, which is no event of ours")
         # Not of one that left, and has the name again on a route that we do not know yet.
         current = self._owned.get((route.sender, route.event)) == frame.route
+        if current and interest.state == "denied":
+            self._denied[route.sender, route.event] = interest.reason
+        elif current:
+            self._denied.pop((route.sender, route.event), None)
         if current and (changed := self._outlets.get((route.sender, route.event))) is not None:
-            changed(frame.route if heard else UNHEARD)
-        if state == "grouped":
+            changed(frame.route if heard else CLOSED if interest.state == "denied" else UNHEARD)
+        if interest.state == "grouped":
             self.outgoing.lens = True  # of all its batches: to tell them apart would cost more than the lengths
         if heard:
             # From here on nothing is held back: whoever waits to be told so is told.

@@ -18,8 +18,11 @@ from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
 from sig.protocol.frames import HEADER, RESULT_ERR, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Entry, Outbox, total
 from sig.protocol.peer import Peer
+from sig.security.credentials import Credential
+from sig.security.identity import Identity
 
 if TYPE_CHECKING:
+    from sig.protocol.access import Pending
     from sig.protocol.lanes import Lines
     from sig.protocol.line import Line, Member
     from sig.protocol.retained import Values
@@ -77,6 +80,7 @@ class Route:
 
     __slots__ = (
         "audience",
+        "denied",
         "event",
         "grouped",
         "held",
@@ -94,6 +98,7 @@ class Route:
         self.held: Held = held
         self.event: str = event  # "" for the sender's requests: no event has that name
         self.next_seq: int = 1
+        self.denied: bool = False  # its owner may not trigger it: what comes is not passed on
         self.retains: bool = False  # whether its last value is kept
         # Who has been told of it, and whether they have been sent every event since: then their count is right.
         self.known_by: dict[Connection, bool] = {}
@@ -189,6 +194,7 @@ class Connection(Peer):
         "called",
         "codec",
         "codecs",
+        "credential",
         "deadline",
         "events_in",
         "events_out",
@@ -196,13 +202,17 @@ class Connection(Peer):
         "held",
         "identity",
         "known",
+        "known_as",
+        "login",
         "name",
         "number",
         "outbox",
+        "removed",
         "retained",
         "server",
         "session",
         "subscriptions",
+        "trusted",
         "window_bytes",
     )
 
@@ -217,7 +227,18 @@ class Connection(Peer):
         self.name: str = ""
         self.session: str = ""
         """Its token, which tells its client from others when that comes back on another link."""
-        self.identity: object = None
+        self.known_as: str | None = None
+        """Who the carrier says it is, as a policy writes it."""
+        self.trusted: bool = False
+        """Whether it is the server's own router."""
+        self.identity: Identity | None = None
+        """Who it is, once it is let in."""
+        self.credential: Credential | None = None
+        """What it has logged in with."""
+        self.login: Pending | None = None
+        """The login under way."""
+        self.removed: bool = False
+        """Whether the server has ended it, and its client is not to come back."""
         self.codecs: Mapping[str, Codec] = {}  # that both ends have
         self.codec: Codec  # that its senders' payloads are in, and what is in none of these is put into
         self.held: dict[str, Held] = {}
@@ -240,6 +261,13 @@ class Connection(Peer):
         self._unfit = 0  # events that it could not take
         self.beside: int = 0
         """Bytes that wait for it outside the outbox, as far as the budget knows."""
+
+    def remove(self, message: str) -> None:
+        """End it, and send it nothing more but why."""
+        if not self.closed:
+            self.removed = True
+            self._discard()
+            self.say_bye("denied", message)
 
     def agree(self, codecs: Mapping[str, Codec]) -> None:
         """These are the codecs that both ends have, the client's preferred one first."""
@@ -419,7 +447,7 @@ class Connection(Peer):
             return
         self.server.forwarder.seal()
         handler = self.server.handlers.get(kind)
-        if handler is not None and self.opened is not (kind == _HELLO):
+        if handler is not None and self.opened is not (kind in _BEFORE):
             handler(self, frame)
         elif kind == _HELLO:
             raise RemoteProtocolError("the client sent a second HELLO: a link has one handshake")
@@ -429,6 +457,7 @@ class Connection(Peer):
 
 _LARGEST: Final = 0xFFFF_FFFF  # a length that no frame exceeds
 _HELLO: Final = Kind.HELLO.value
+_BEFORE: Final = (_HELLO, Kind.AUTH.value)  # the handshake is complete
 _EVENT: Final = Kind.EVENT.value
 _KIND_AT: Final = 4  # in a header
 # Requests that wait in one piece: little beside what may wait for a link, which is given its pieces one by one.

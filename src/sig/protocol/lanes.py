@@ -115,6 +115,12 @@ class Lanes:
         for name in [name for name, other in self._groups.items() if other is line]:
             del self._groups[name]
 
+    def reconsider(self) -> None:
+        """Rights have changed: what waits is for those who may have it now."""
+        for line in [*self._groups.values(), *self._blocking]:
+            line.regroup(partial(self._members_of, line))
+            self._pump(line)
+
     def _changed(self, subscription: LinkSubscription) -> None:
         for route in self._server._index.targets(subscription.sender, subscription.event):
             self._server._audience_changed(route)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sig.constants import EVENT_CONNECT
-from sig.errors import Denied, Overloaded
+from sig.errors import Overloaded
 from sig.messages import Last, Presence, RouteGone, encode_control
 from sig.messages import Route as RouteMessage
 from sig.names import check_event, check_sender, matches
@@ -95,7 +95,7 @@ class Retained:
     def keep(self, values: Values, frames: Sequence[Frame], counts: Counts, *, lines: bool) -> None:
         """These frames have been accepted; they hold so many events, `lines` as in the codec."""
         there = ((number, self._server._routes.get(number)) for number, _ in counts)
-        routes = {number: route for number, route in there if route is not None and route.retains}
+        routes = {number: route for number, route in there if route is not None and route.retains and not route.denied}
         for number, time_us, payload in reversed(list(latest_events(frames, routes, lines=lines))):
             values.put(routes[number], Value(payload, time_us))
         self._share.shed()
@@ -104,11 +104,11 @@ class Retained:
         """Tell the last value of an event, as a part of the answer to that call; false if there has been none."""
         check_sender(call.sender)
         check_event(call.event)
+        # Before it is looked for: who may not hear it is not told whether it is there.
+        self._server.rights.check(connection, "listen", call.sender, call.event, f"ask for event {call.event!r} of")
         route = self._server._index.target(call.sender, call.event)
         if route is None:
             return False
-        if not self._server.allowed(connection.identity, "listen", route.sender, route.event):
-            raise Denied(f"you may not ask for event {call.event!r} of sender {call.sender!r}")
         if not _has_past(route):
             return False
         said = self._announced(connection, route, number)

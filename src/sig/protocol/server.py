@@ -36,10 +36,12 @@ from sig.index import Bucket, Index
 from sig.messages import (
     NO_SCHEMA,
     AddSender,
+    Clients,
     Close,
     Flush,
     Hello,
     Interest,
+    Kick,
     Last,
     Listen,
     OpenRequests,
@@ -56,6 +58,8 @@ from sig.messages import (
 from sig.messages import Route as RouteMessage
 from sig.messages import Stats as StatsMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
+from sig.protocol.access import Access, Reception, Refusal, name_of
+from sig.protocol.admin import Admin
 from sig.protocol.bodies import (
     Reply,
     find_asker,
@@ -76,8 +80,12 @@ from sig.protocol.lanes import Lanes, Lines
 from sig.protocol.outbox import Counts
 from sig.protocol.peer import Lane
 from sig.protocol.retained import Retained
+from sig.protocol.rights import Rights
 from sig.protocol.session import NOT_KEPT
 from sig.protocol.statistics import Statistics
+from sig.security.credentials import Credential
+from sig.security.identity import Identity
+from sig.security.policy import Policy
 
 VERSION: Final = 1
 # What makes an audience: the codec that it is sent, who hears it, and who shares it out.
@@ -95,6 +103,7 @@ class ServerCore:
         wall_offset: seconds since the epoch minus `now`, fixed at the start.
         random64: a source of random numbers of 64 bits.
         codecs: those whose payloads it passes on, by name, and puts into each other.
+        access: who is let in, and who may do what; by default everybody, and everything.
     """
 
     def __init__(
@@ -106,6 +115,7 @@ class ServerCore:
         wall_offset: float,
         random64: Callable[[], int],
         codecs: Mapping[str, Codec] | None = None,
+        access: Access | None = None,
     ) -> None:
         self.limits = limits
         self.codecs: Mapping[str, Codec] = codecs or as_codecs("json")
@@ -115,6 +125,7 @@ class ServerCore:
         self.ended: dict[Connection, None] = {}
         """Connections that have ended, and still hold what they held."""
         self.connections: dict[int, Connection] = {}
+        self.access: Access = access or Access(lambda: b"".join(random64().to_bytes(8, "big") for _ in range(4)))
         self.refused: int = 0
         """Links turned away: too many, or a handshake that failed."""
         self.vanished: int = 0
@@ -146,6 +157,9 @@ class ServerCore:
         self.retained: Retained = Retained(self)
         self.shares: Lanes = Lanes(self)
         self._statistics = Statistics(self)
+        self._admin = Admin(self)
+        self._reception = Reception(self)
+        self.rights: Rights = Rights(self)
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
         self._audiences: WeakValueDictionary[tuple[Codec, tuple[Connection, ...], Lines], Audience] = (
             WeakValueDictionary()
@@ -154,6 +168,7 @@ class ServerCore:
         self.lanes: dict[int, Lane] = {Kind.REQUEST.value: self._request, Kind.REPLY.value: self._reply}
         self.handlers: dict[int, Callable[[Connection, Frame], None]] = {
             Kind.HELLO: self._hello,
+            Kind.AUTH: self._reception.answer,
             Kind.CALL: self._call,
             Kind.CANCEL: self._cancel,
             Kind.INTEREST: self._seen,
@@ -167,6 +182,8 @@ class ServerCore:
             Senders: self._list_senders,
             Last: self.retained.recall,
             StatsMessage: self._tell_stats,
+            Clients: self._admin.clients,
+            Kick: self._admin.kick,
             OpenRequests: self._open_requests,
             Flush: self._flush,
         }
@@ -267,6 +284,8 @@ class ServerCore:
             due = min(due, next(iter(self._waiting)).deadline)
         if self.shares.due < due:
             due = self.shares.due
+        if self.access.due != inf:
+            due = min(due, self.access.due - self._wall_offset)
         return None if due == inf else due
 
     def handle_timeout(self, now: float) -> None:
@@ -277,6 +296,9 @@ class ServerCore:
                 break
             limit = self.limits.handshake_timeout_s
             connection.fail(HandshakeRefused(f"no handshake within {limit:g} s: send HELLO first"))
+        if self.access.due <= self._wall:
+            for connection in self.access.expired(self._wall):
+                connection.remove("your token or password has expired: log in with a new one")
         while self._waiting and (first := next(iter(self._waiting))).deadline <= now:
             self._answer(first)  # an owner that answers nothing must not keep others from listening
         if self._rounds.due <= now:
@@ -286,12 +308,23 @@ class ServerCore:
         self.shares.expire(now)
         self._settle()
 
-    def allowed(self, identity: object, action: str, sender: str, name: str) -> bool:
-        """Whether that client may do that: `own`, `trigger`, `listen`, `request` or `list`.
+    def allowed(self, identity: Identity | None, action: str, sender: str, name: str) -> bool:
+        """Whether that client may do that: `own`, `trigger`, `listen`, `block`, `request`, `list` or `admin`.
 
-        Asked wherever a concrete route meets a connection. There is no policy yet: everybody may everything.
+        Asked wherever a concrete route meets a connection. Without a policy everybody may everything.
         """
-        return True
+        return self.access.policy is None or self.access.decide(identity, action, sender, name).allowed
+
+    def govern(self, policy: Policy | None, credentials: Mapping[str, Credential] | None, now: float) -> None:
+        """From here on these hold, also for who is in: whoever has lost a right loses what came of it."""
+        self._now = now
+        self.rights.govern(policy, credentials)
+
+    def logged_in(self, connection: Connection, found: Identity | Refusal, now: float) -> None:
+        """The user's authenticator has said who that is, or why it cannot come in."""
+        self._now = now
+        self._reception.logged_in(connection, found)
+        self._settle()
 
     def _settle(self) -> None:
         """Give up what those held whose links have ended since, and what is too much to keep.
@@ -306,6 +339,7 @@ class ServerCore:
             self._entrance.leave(connection)
             self._rounds.leave(connection)
             self._sessions.pop(connection.session, None)
+            self.access.left(connection)
             self.vanished += connection.vanished
             if connection.error is not None and not connection.opened:
                 self.refused += 1
@@ -334,6 +368,8 @@ class ServerCore:
 
     def _reason(self, connection: Connection) -> str:
         """Why its senders leave, for whoever listens to that."""
+        if connection.removed:
+            return "kicked"
         if connection.farewell is not None:
             return "closed"
         return "timeout" if connection.vanished else "shutdown" if self._closing else "lost"
@@ -356,11 +392,17 @@ class ServerCore:
                 return number
 
     def _hello(self, connection: Connection, frame: Frame) -> None:
+        if connection.login is not None:
+            raise RemoteProtocolError("the client sent a second HELLO: a link has one handshake")
         hello = decode_control(Hello, frame.body)
         refusal = self._refusal(hello)
         if refusal is not None:
             connection.fail(HandshakeRefused(refusal))
             return
+        self._reception.receive(connection, hello)
+
+    def welcome(self, connection: Connection, hello: Hello) -> None:
+        """It is known who that is: let it in."""
         self._entrance.leave(connection)
         if hello.session is not None:
             self._replace(hello.session, connection)
@@ -389,6 +431,7 @@ class ServerCore:
             heartbeat_s=0.0 if rhythm is None else rhythm.heartbeat_s,
             heartbeat_timeout_s=0.0 if rhythm is None else rhythm.timeout_s,
             fresh=None if hello.session is None else NOT_KEPT,
+            identity=name_of(connection.identity),
         )
         # Not `put`: it still comes under the limit that holds before login, and not under the client's own.
         connection._put(pack(Kind.WELCOME, encode_control(welcome)))
@@ -396,7 +439,7 @@ class ServerCore:
     def _replace(self, session: str, connection: Connection) -> None:
         """A client is back before its old link is known to be down: what that holds must not be in the client's way."""
         old = self._sessions.get(session)
-        if old is not None and old.identity == connection.identity:
+        if old is not None and old.identity is not None and old.identity.same_as(connection.identity):
             old.cut(ConnectionLost("its client has come back on another link"))
             self._settle()
 
@@ -437,7 +480,8 @@ class ServerCore:
             for connection in hearing:
                 self._introduce(connection, route)
             connections = tuple(sorted(hearing, key=_number))
-            codec, lines = route.held.owner.codec, self.shares.lines(route.sender, route.event)
+            codec = route.held.owner.codec
+            lines = () if route.denied else self.shares.lines(route.sender, route.event)
             audience = self._audiences.get((codec, connections, lines))
             if audience is None:
                 audience = self._audiences[codec, connections, lines] = Audience(connections, codec, lines)
@@ -448,6 +492,8 @@ class ServerCore:
 
     def hearing(self, route: Route) -> dict[Connection, None]:
         """Who should hear this route, and all of it."""
+        if route.denied:
+            return {}
         matching = self._index.matching(route.sender, route.event)
         found = dict.fromkeys(s.connection for s in matching if s.line is None)
         return {c: None for c in found if self.allowed(c.identity, "listen", route.sender, route.event)}
@@ -456,7 +502,7 @@ class ServerCore:
         """Events are passed on to those who hear them; where nobody does, the owner is told."""
         for number, events in counts:
             route = self._routes.get(number)
-            if route is not None:
+            if route is not None and not route.denied:
                 route.next_seq += events
                 if route.audience is not None and not (route.audience.heard or route.unheard or route.retains):
                     self._tell_interest(route, "none")
@@ -565,8 +611,7 @@ class ServerCore:
         foreign = [event for event in retain if event not in known]
         if foreign:
             raise InvalidArgument(f"sender {name!r} cannot retain {foreign[0]!r}: it is not among its events")
-        if not self.allowed(connection.identity, "own", name, ""):
-            raise Denied(f"you may not register sender {name!r}")
+        self.rights.check(connection, "own", name, "", "register")
         if name in self._senders:
             raise SenderAlreadyConnected(name)
         if len(connection.held) >= self.limits.max_names:
@@ -587,6 +632,8 @@ class ServerCore:
             self.windows.enter()
         self._senders[name] = connection.held[name] = held
         connection.give_credit()
+        for route in held.routes:
+            self.rights.tell(route)
         self._tell_presence(held, EVENT_CONNECT, {})
         return held.incarnation
 
@@ -612,6 +659,8 @@ class ServerCore:
 
     def _remove_sender(self, connection: Connection, call: RemoveSender, number: int) -> object:
         held = self._senders.get(call.name)
+        if held is None or held.owner is not connection:
+            self.rights.check(connection, "own", call.name, "", "remove")
         if held is None:
             return False
         if held.owner is not connection:
@@ -669,6 +718,7 @@ class ServerCore:
 
     def _listen(self, connection: Connection, call: Listen, number: int) -> object:
         check_selector(call.sender, call.event)
+        self.rights.check_possible(connection, "listen", call.sender, call.event)
         if call.id in connection.subscriptions:
             raise RemoteProtocolError(f"subscription {call.id} exists already")
         if len(connection.subscriptions) >= self.limits.max_subscriptions:
@@ -681,7 +731,9 @@ class ServerCore:
         waiting = Waiting(subscription, call.id, number, self._now + self.limits.interest_timeout_s)
         for route in self._index.add(subscription):
             self._audience_changed(route)
-            if route.held.schema is not None and self.allowed(connection.identity, "listen", route.sender, route.event):
+            if route.denied or not self.allowed(connection.identity, "listen", route.sender, route.event):
+                continue
+            if route.held.schema is not None:
                 self._introduce(connection, route)  # before it listens it shall know what will come
             if subscription.line is not None:
                 if route.unheard or not route.grouped:
@@ -723,14 +775,16 @@ class ServerCore:
 
     def _tell_stats(self, connection: Connection, call: StatsMessage, number: int) -> object:
         identity = connection.identity
-        if not self.allowed(identity, "list", "", ""):
-            raise Denied("you may not see the statistics of this server")
+        self.rights.check_possible(connection, "list", None, None, "see the statistics of this server")
         routes = (r for held in self._senders.values() for r in held.routes)
         allowed = (r for r in routes if self.allowed(identity, "list", r.sender, r.event))
-        return self._statistics.tell(self._time_us() / 1e6, call.limit, allowed)
+        whole = self.allowed(identity, "admin", "", "")
+        return self._statistics.tell(self._time_us() / 1e6, call.limit, allowed, links=whole)
 
     def _open_requests(self, connection: Connection, call: OpenRequests, number: int) -> object:
-        held = self._senders.get(check_sender(call.sender))
+        # Before it is looked for: who may ask it nothing is not told whether it is there.
+        self.rights.check_possible(connection, "request", check_sender(call.sender), None)
+        held = self._senders.get(call.sender)
         if held is None:
             raise SenderNotConnected(call.sender)
         self._introduce(connection, held.requests_route)
@@ -752,7 +806,7 @@ class ServerCore:
         elif self._closing and find_request(data, start, end).hops == 1:  # others are part of what is under way
             error = Overloaded("the server is closing, and takes no more requests: ask again when it is back")
         elif not self.allowed(connection.identity, "request", route.held.name, method):
-            error = Denied(f"you may not request {method!r} of {route.sender!r}")
+            error = self.rights.refusal(connection, route, method)
         else:
             try:
                 self._pass_request(connection, route, data[start:end])
@@ -824,6 +878,11 @@ class ServerCore:
         if route is not None and not route.event and route.held.owner in connection.called:
             # Where it does not get through, the handler works for nothing; its answer finds nobody.
             route.held.owner.put_asked(frame.data)
+
+    @property
+    def _wall(self) -> float:
+        """Seconds since 1970."""
+        return self._now + self._wall_offset
 
     def _time_us(self) -> int:
         return int((self._now + self._wall_offset) * 1e6)

@@ -31,8 +31,8 @@ class Statistics:
         """That one is about to go."""
         self._add(self._past, (connection,))
 
-    def tell(self, time: float, limit: int, routes: Iterable[Route]) -> Stats:
-        """What there is now: of links and of these routes at most so many, the largest."""
+    def tell(self, time: float, limit: int, routes: Iterable[Route], *, links: bool = True) -> Stats:
+        """What there is now: of links, if they are to be told, and of these routes at most so many, the largest."""
         server = self._server
         connections = server.connections.values()
         totals = Totals(
@@ -50,7 +50,7 @@ class Statistics:
         return Stats(
             time=time,
             totals=totals,
-            links=[_link(connection) for connection in nlargest(limit, connections, key=_load)],
+            links=[_link(connection) for connection in nlargest(limit if links else 0, connections, key=_load)],
             senders=[self._sender(route) for route in nlargest(limit, routes, key=_accepted)],
         )
 

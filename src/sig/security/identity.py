@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
+
+from sig.security.secret import Secret
 
 ANONYMOUS_NAME: Final = "anonymous"
 
@@ -36,3 +38,20 @@ ANONYMOUS: Final = Identity(ANONYMOUS_NAME, source="none")
 
 INSIDE: Final = Identity("server", source="inside")
 """The router of the server itself: it may everything, whatever a policy says."""
+
+
+class Login(NamedTuple):
+    """Somebody who wants to come in with something that your own authenticator takes."""
+
+    text: Secret
+    """What it gave as `auth=`: `login.text.reveal()`."""
+    address: str
+    """Where it is."""
+    name: str
+    """What it calls itself, for logs; proves nothing."""
+    carrier: Identity
+    """Who the carrier says it is; `anonymous` where that does not know."""
+
+
+class Anonymous:
+    """In `auth=` of a server, beside others: whoever proves nothing is let in too, as `anonymous`."""

@@ -1,0 +1,105 @@
+"""What follows from a policy: who is refused what, in which words, and what changes when another policy holds.
+
+Sans-I/O: no socket, no thread, no clock. Whether something is allowed is asked in one place, `ServerCore.allowed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from sig.errors import Denied, SenderNotConnected, SigError
+from sig.messages import Interest, encode_control
+from sig.protocol.connection import Connection, Route
+from sig.protocol.frames import Kind, pack
+from sig.security.credentials import Credential
+from sig.security.policy import Decision, Policy
+
+if TYPE_CHECKING:
+    from sig.protocol.server import ServerCore
+
+# What clients are refused, in words.
+_WHAT: Final = {"listen": "listen to", "request": "ask"}
+
+
+class Rights:
+    """Of the clients of one server."""
+
+    def __init__(self, server: ServerCore) -> None:
+        self._server = server
+
+    def check(self, connection: Connection, action: str, sender: str, name: str, what: str) -> None:
+        """Raise `Denied`, with the rule that says so, unless the client may do that: "you may not `what` sender"."""
+        access = self._server.access
+        if access.policy is not None:
+            self._raise(
+                connection, action, sender, name, what, access.decide(connection.identity, action, sender, name)
+            )
+
+    def check_possible(
+        self, connection: Connection, action: str, sender: str | None, name: str | None, what: str = ""
+    ) -> None:
+        """Raise `Denied` where there is no name at all that matches, with which the client may do that."""
+        access = self._server.access
+        if access.policy is None:
+            return
+        if not what:
+            what = _WHAT[action] if name is None else f"{_WHAT[action]} event {name!r}" + " of" * (sender is not None)
+            what += " anything" * (sender is None and name is None)
+        decision = access.possible(connection.identity, action, sender, name)
+        self._raise(connection, action, sender or "", name or "", what, decision)
+
+    def refusal(self, connection: Connection, route: Route, method: str) -> SigError:
+        """What to tell somebody who asks for what it may not."""
+        if route not in connection.known:
+            return SenderNotConnected("")  # it made the number up, and is not told whose it is
+        decision = self._server.access.decide(connection.identity, "request", route.sender, method)
+        self._server.access.denied(connection, "request", route.sender, method, decision)
+        return Denied(f"you may not ask for {method!r} of sender {route.sender!r}: {decision.reason}")
+
+    def _raise(
+        self, connection: Connection, action: str, sender: str, name: str, what: str, decision: Decision
+    ) -> None:
+        if not decision.allowed:
+            self._server.access.denied(connection, action, sender, name, decision)
+            of = f" sender {sender!r}" if sender else ""
+            raise Denied(f"you may not {what}{of}: {decision.reason}")
+
+    def govern(self, policy: Policy | None, credentials: Mapping[str, Credential] | None) -> None:
+        """From here on these hold, also for who is in: whoever has lost a right loses what came of it."""
+        server, access = self._server, self._server.access
+        server.forwarder.seal()
+        access.policy, access.credentials = policy, credentials
+        access.note("reloaded", rules=0 if policy is None else len(policy.rules))
+        for connection in server.connections.values():
+            if not connection.opened or connection.closed or connection.trusted:
+                continue
+            identity = access.current(connection)
+            if identity is None:
+                connection.remove("the token or password that you logged in with holds no more")
+                continue
+            connection.identity = identity
+            access.expect(connection, identity)
+        server._settle()
+        for held in list(server._senders.values()):
+            if not server.allowed(held.owner.identity, "own", held.name, ""):
+                server._release(held, "kicked")
+                continue
+            for route in held.routes:
+                server._audience_changed(route)
+                self.tell(route)
+        server.shares.reconsider()
+        server._settle()
+
+    def tell(self, route: Route) -> None:
+        """Let an owner know whether it may trigger this event, if that is not what it takes for granted."""
+        decision = self._server.access.decide(route.held.owner.identity, "trigger", route.sender, route.event)
+        if route.denied is not decision.allowed:
+            return
+        route.denied = not decision.allowed
+        if route.denied:
+            route.unheard = False
+            interest = Interest("denied", decision.reason)
+            route.held.owner.put(pack(Kind.INTEREST, encode_control(interest), route=route.id))
+        else:
+            self._server._tell_interest(route, "some")

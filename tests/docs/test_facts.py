@@ -43,6 +43,11 @@ def test_what_is_no_option_is_true_too() -> None:
         assert value in page
 
 
+def test_each_error_is_explained_once() -> None:
+    told = re.findall(r"^### `(\w+)`$", read("explanation/errors.md"), re.M)
+    assert sorted(told) == sorted(errors.__all__)
+
+
 def test_the_errors_are_those_of_the_code() -> None:
     told = {}
     for cells in rows(read("reference/errors.md")):

@@ -100,7 +100,7 @@ def client(data: bytes) -> None:
     for cut in (whole, byte_by_byte):
         core = ClientCore(_LIMITS, as_codecs("json"), name="fuzzed")
         answer = Answer()
-        core.listen(1, "s", "e", "listener", 0.0, 30.0, answer)
+        core.call(Senders(None), 0.0, 30.0, answer)
         for part in cut(_chosen(data)):
             core.receive_at(part, 1.0)
             core.data_to_send(1 << 20)

@@ -16,7 +16,7 @@ import sig
 import sig.aio
 from sig.messages import Flush, encode_control
 from sig.protocol.frames import PREFACE, Kind, pack
-from sig.testing import Fault, Faults, capture, pair
+from sig.testing import Fault, Faults, capture, pair, settle
 from sig.testing.aio import pair as pair_awaited
 from sig.testing.faults import Way
 from sig.testing.leftovers import left_behind, our_threads
@@ -218,6 +218,7 @@ def cut_anywhere(carrier: str, step: int, first: int) -> int:
     with world(carrier) as (server, ends, at_server):
         whole = Faults()
         heard, why, _ = session(server, ends, whole)
+        settle(server)
         assert (why, heard, at_server) == ("", list(range(10)), list(range(10)))
         assert gone(server)
         sizes = {"sent": whole.bytes_sent, "received": whole.bytes_received}
@@ -227,10 +228,11 @@ def cut_anywhere(carrier: str, step: int, first: int) -> int:
                 faults = Faults(**{direction: Fault(cut_at=at)})
                 heard, why, done = session(server, ends, faults)
                 count += 1
+                assert gone(server), (direction, at)
+                settle(server)  # its own listener may have something in its queue
                 assert is_prefix(heard), (direction, at, heard)
                 assert is_prefix(at_server), (direction, at, at_server)
                 assert why or at >= done[direction], (direction, at)  # it had come to its end before
-                assert gone(server), (direction, at)
         assert server.request("s", "echo", 5) == 5
     assert left_behind(before) == []
     return count
@@ -251,6 +253,7 @@ def test_any_pieces_make_the_same_session(seed: int) -> None:
     pieces = Fault(pieces_seed=seed, piece_bytes=9)
     with world("tcp") as (server, ends, at_server):
         heard, why, _ = session(server, ends, Faults(sent=pieces, received=Fault(piece_bytes=1)))
+        settle(server)
         assert (why, heard, at_server) == ("", list(range(10)), list(range(10)))
 
 

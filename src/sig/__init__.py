@@ -54,6 +54,7 @@ from sig.router import Router
 from sig.sender import Event, Sender, SenderView
 from sig.signal import Signal
 from sig.stats import Stats
+from sig.streams import Stream
 from sig.subscription import Subscription
 
 __version__ = VERSION
@@ -121,6 +122,7 @@ __all__ = [
     "Signal",
     "SimpleLogger",
     "Stats",
+    "Stream",
     "Subscription",
     "UnknownEvent",
     "WouldDeadlock",

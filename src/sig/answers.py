@@ -19,6 +19,7 @@ import msgspec
 
 from sig.drivers.pool import Pool
 from sig.errors import InvalidData, Overloaded, RequestCancelled, RequestTimeout, SenderNotConnected, SigError
+from sig.giving import Giving, gives
 from sig.log import logger
 from sig.protocol.client import Asked, RequestArrived, RequestDropped
 from sig.requests import Later, Trail
@@ -45,6 +46,8 @@ class Case(msgspec.Struct, frozen=True, eq=False):
 
 class Answers:
     """Takes the requests in, for one link of one router."""
+
+    _giving: type[Giving] = Giving  # of this face
 
     def __init__(self, router: Linked) -> None:
         self._router = router
@@ -130,8 +133,10 @@ class Answers:
         news = case.news
         try:
             answer = self._begin(case)
+            if news.parts is not None and gives(answer):
+                return self._go_on(case, self._give_all(case, answer))
             if isinstance(answer, Later):
-                return self._go_on(news, answer.steps)
+                return self._go_on(case, answer.steps)
             payload = self._encoded(news, answer)
         except BaseException as error:
             self._ended(case)
@@ -152,7 +157,8 @@ class Answers:
             raise RequestTimeout(sender, request.method, 0)  # nobody waits any more
         params = self._router._codec.decode(request.payload)
         trail = Trail(request.hops, news.deadline, case.dropping, request.peer)
-        return held._handlers.begin(sender, request.method, params, trail, partial(self._ended, case))
+        begin = held._handlers.begin if news.parts is None else held._handlers.open
+        return begin(sender, request.method, params, trail, partial(self._ended, case))
 
     def _ended(self, case: Case) -> None:
         """Its handler has come to its end, or never will be called."""
@@ -164,9 +170,27 @@ class Answers:
         """There is room for another."""
         self._under_way.pop((case.news.request.peer, case.news.request.corr), None)
 
-    def _go_on(self, news: RequestArrived, steps: Steps[object]) -> Steps[None]:
+    def _give_all(self, case: Case, answer: object) -> Steps[object]:
+        """Give the parts of an answer; returns what stands behind the last."""
         try:
-            payload = self._encoded(news, (yield from steps))
+            return (yield from self._given(case.news, case.dropping, answer))
+        finally:
+            self._ended(case)
+
+    def _given(self, news: RequestArrived, dropping: Dropping, answer: object) -> Steps[object]:
+        driver, held = self._router._driver, self._router._senders.get(news.sender)
+        if driver is None or held is None or news.parts is None:
+            raise SenderNotConnected(news.sender)
+        giving = self._giving(self._router, driver, news, news.parts, dropping)
+        return (yield from giving.steps(answer, held._handlers.loop))
+
+    def _go_on(self, case: Case, steps: Steps[object]) -> Steps[None]:
+        news = case.news
+        try:
+            answer = yield from steps
+            if news.parts is not None and gives(answer):  # an `async def` that returns a generator
+                answer = yield from self._given(news, case.dropping, answer)
+            payload = self._encoded(news, answer)
         except BaseException as error:
             self._fail(news, error)
         else:
@@ -237,11 +261,8 @@ class ThreadAnswers(Answers):
 
     def _start(self, accepted: list[Case]) -> None:
         for case in accepted:
-            if (
-                case.news.request.hops > 1
-                and self._post is None
-                and len(self._under_way) > self._limits.request_workers
-            ):
+            nested = case.news.request.hops > 1 and len(self._under_way) > self._limits.request_workers
+            if self._post is None and (nested or case.news.parts is not None):  # a stream may go on for long
                 self._add_thread(case)
             else:
                 self._line_up(case)

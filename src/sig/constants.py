@@ -38,6 +38,10 @@ CONTROL_MAX_DEPTH: Final = 64
 
 DEFAULT_PORT: Final = 3000
 
+# How far what gives parts may be ahead of what takes them; both ends of a link count on it. A part costs its size and
+# 64 bytes: a thousand small ones, which pays for the way of the credit, and 32 MiB for all that one client may give.
+STREAM_WINDOW_BYTES: Final = 128 * 1024
+
 # -- limits --------------------------------------------------------------------------------------
 
 _KIB: Final = 1024
@@ -100,6 +104,8 @@ class Limits:
     # a forgotten request must give its slot back the same day.
     request_timeout_s: float = 30
     request_timeout_max_s: float = 600
+    # How long a stream may give no part before whoever takes them is told; it has no other end in time.
+    stream_idle_s: float = 30
     # A request that has caused this many others in a row is a circle.
     request_hops: int = 16
     # In flight on one link: what we ask, and what is asked of us. The second holds work of ours, hence fewer. Beyond it

@@ -30,7 +30,8 @@ from .log import logger
 from .marks import Several, marked
 from .names import check_event, check_own_event, check_request, check_selector, check_sender, matches
 from .pace import Pace
-from .requests import Requests, next_hop
+from .parts import Inline, Source
+from .requests import Requests, Trail, next_hop
 from .runtime import Runtime
 from .schema import difference
 from .sender import Event, Owned, View
@@ -357,6 +358,14 @@ class Hub(OldNames):
         if held is None:
             raise SenderNotConnected(sender)
         return (yield from held._handlers.answer(sender, method, params, trail))
+
+    def _open_stream(self, sender: str, method: str, params: object, trail: Trail) -> Source:
+        """Where the parts of an answer come from. Raises as `_ask`."""
+        self._check_open()
+        held = self._senders.get(sender)
+        if held is None:
+            raise SenderNotConnected(sender)
+        return Inline(self._runtime, held._handlers, sender, method, params, trail)
 
     def _requests_told(self, sender: str) -> Mapping[str, Any] | None:
         """The schemas of a sender's requests, by method; `None` where they are not known yet."""

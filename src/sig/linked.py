@@ -54,14 +54,16 @@ from sig.messages import (
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.pace import Pace
+from sig.parts import Source
 from sig.protocol.client import ClientCore, Coded, Payloads
 from sig.protocol.login import Prover
-from sig.requests import next_hop
+from sig.requests import Trail, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
 from sig.stats import Stats, listener_stats
 from sig.steps import Steps, at_once
 from sig.subscription import Subscription
+from sig.taking import FromAfar
 
 
 class Linked(Hub):
@@ -331,6 +333,14 @@ class Linked(Hub):
         payload = self._encoded(driver.core, name, params)
         number = driver.start_request(name, check, payload, trail.deadline, trail.hops, answered)
         return partial(driver.give_up, number)
+
+    def _open_stream(self, sender: str, method: str, params: object, trail: Trail) -> Source:
+        driver = self._linked()
+        held = self._senders.get(sender)
+        if held is not None:
+            self._check_wait(held, method)
+        payload = self._encoded(driver.core, sender, params)
+        return FromAfar(driver, self._runtime.flag(), self._decoded, (sender, method), payload, trail)
 
     def _answered(
         self,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
+from inspect import isasyncgenfunction
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -25,7 +27,7 @@ from .errors import (
 )
 from .kinds import exact, fit, kind_said, shown
 from .names import check_method
-from .runtime import Dropping, Expired, Runtime
+from .runtime import FOREVER, Dropping, Expired, Runtime
 from .slots import End, Slots
 from .steps import Steps
 
@@ -117,6 +119,23 @@ def under_way() -> bool:
     return _under_way.get() is not None
 
 
+@contextmanager
+def answering(trail: Trail, now: Callable[[], float]) -> Iterator[None]:
+    """While the block runs, that request is under way here."""
+    token = _under_way.set((trail, now))
+    try:
+        yield
+    finally:
+        _under_way.reset(token)
+
+
+def inside(trail: Trail, now: Callable[[], float]) -> Context:
+    """A context in which that request is under way."""
+    context = copy_context()
+    context.run(_under_way.set, (trail, now))
+    return context
+
+
 def aside(dropping: Dropping, now: Callable[[], float]) -> Context:
     """The context of a request made here and walked on another thread: part of that under way here, if there is one.
 
@@ -130,17 +149,17 @@ def aside(dropping: Dropping, now: Callable[[], float]) -> Context:
     return context
 
 
-def next_hop(now: float, timeout: float, sender: str, method: str, limits: Limits = _DEFAULTS) -> Trail:
+def next_hop(
+    now: float, timeout: float, sender: str, method: str, limits: Limits = _DEFAULTS, *, endless: bool = False
+) -> Trail:
     """The trail of a request made now: inside a handler it inherits what is left of that handler's time.
 
     Raises `LoopDetected` after too many hops, `RequestTimeout` when no time is left, `InvalidArgument` for a timeout
-    out of bounds.
+    out of bounds; `endless`: it may be as long as one likes.
     """
-    if not 0 < timeout <= limits.request_timeout_max_s:
-        raise InvalidArgument(
-            f"timeout={timeout!r} of request {method!r} is out of bounds: "
-            f"above 0 and at most {limits.request_timeout_max_s:g} seconds"
-        )
+    if not 0 < timeout <= (math.inf if endless else limits.request_timeout_max_s):
+        most = "" if endless else f" and at most {limits.request_timeout_max_s:g} seconds"
+        raise InvalidArgument(f"timeout={timeout!r} of request {method!r} is out of bounds: above 0{most}")
     found = _under_way.get()
     if found is None:
         return Trail(1, now + timeout)
@@ -171,6 +190,8 @@ class Handler(NamedTuple):
     """Whether it is `async def`."""
     whole: bool
     """Whether it is given the method too: the default handler."""
+    parts: bool
+    """Whether it answers in parts: it is a generator, or an async one."""
 
 
 class Handlers:
@@ -210,7 +231,8 @@ class Handlers:
         if name in self._table:
             raise InvalidArgument(f"two handlers are named {name!r}: give requests as a dict of names")
         check_callable(function, *(("method", "params") if name is None else ("params",)))
-        waits = is_async(function)
+        parts = is_generator(function)
+        waits = is_async(function) or isasyncgenfunction(function)
         if waits and self.loop is None:
             self.loop = self._runtime.running_loop()
             if self.loop is None:
@@ -218,13 +240,15 @@ class Handlers:
                     f"handler {describe(function)} is `async def` and no loop runs here: "
                     "register it inside one, or give loop="
                 )
-        kinds = Kinds(kind_said(function, 1 if name is None else 0), kind_said(function, None))
-        if kinds == _UNTYPED or is_generator(function):
+        # Of a generator, what it is said to return is the generator.
+        result = None if parts else kind_said(function, None)
+        kinds = Kinds(kind_said(function, 1 if name is None else 0), result)
+        if kinds == _UNTYPED:
             call = function
         else:
             self.kinds[name] = kinds
-            call = self._typed(name, function, kinds, waits)
-        self._table[name] = Handler(function, call, waits, name is None)
+            call = self._typed(name, function, kinds, waits and not parts)
+        self._table[name] = Handler(function, call, waits, name is None, parts)
 
     def _typed(self, name: str | None, function: Callable[..., Any], kinds: Kinds, waits: bool) -> Callable[..., Any]:
         """The handler between what makes its parameters fit, and what looks at its answer."""
@@ -316,7 +340,10 @@ class Handlers:
         handler = table.get(method) or table.get(None) if table else None  # as `find`, which is a call
         if handler is None:
             raise self.unknown(sender, method)
-        _, call, waits, whole = handler
+        _, call, waits, whole, parts = handler
+        if parts:
+            sentence = f"request {method!r} of sender {sender!r} answers in parts: take them with stream()"
+            raise InvalidArgument(f"{sentence}, or sig request --stream")
         arguments = (method, params) if whole else (params,)
         if waits or self._runtime.elsewhere:
             return Later(self._waiting(sender, method, handler, arguments, trail, ended))
@@ -339,7 +366,7 @@ class Handlers:
             if trail.dropping is not None:
                 trail.dropping.then(go)
             timeout = trail.deadline - runtime.now()
-            yield partial(turn.wait, timeout)
+            yield partial(turn.wait, min(timeout, FOREVER))
         except BaseException:
             if not slots.withdraw(who, go):
                 slots.leave()
@@ -348,6 +375,26 @@ class Handlers:
             if trail.dropping is not None and trail.dropping.dropped:
                 raise RequestCancelled("nobody waits for the answer to this request any more")
             raise RequestTimeout(sender, method, round(timeout, 3))
+
+    def slot(self, sender: str, method: str, trail: Trail, timeout: float) -> Steps[Slots | None]:
+        """Take a slot for what `open` returns, where slots are counted; wait so long at most. It has to be left."""
+        if self._slots is not None:
+            deadline = min(trail.deadline, self._runtime.now() + timeout)
+            yield from self._wait_for(self._slots, sender, method, msgspec.structs.replace(trail, deadline=deadline))
+        return self._slots
+
+    def open(
+        self, sender: str, method: str, params: object, trail: Trail, ended: Callable[[], object] | None = None
+    ) -> object:
+        """As `begin`, for whoever takes the answer in parts: a generator gives them.
+
+        That has not begun, and takes no slot; `ended` is not called for it.
+        """
+        handler = self.find(method)
+        if handler is None or not handler.parts:
+            return self.begin(sender, method, params, trail, ended)
+        self.check_wait(sender, method)
+        return inside(trail, self._runtime.now).run(handler.call, *((method, params) if handler.whole else (params,)))
 
     def check_wait(self, sender: str, method: str) -> None:
         """Raise `WouldDeadlock` if who waits here for the answer keeps it from being given."""

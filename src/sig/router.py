@@ -20,6 +20,7 @@ from .runtime import Dropping
 from .sender import Sender, SenderView
 from .stats import Stats
 from .steps import walk
+from .streams import Stream, streaming
 from .subscription import DEFAULTS, Callback, Options, Subscription
 
 F = TypeVar("F", bound=Callback)
@@ -305,6 +306,33 @@ class Router(Hub):
         call = Call(self._runtime.submit)
         call.begun(self._start_request(sender, method, params, type, timeout, call.answered))
         return call
+
+    def stream(
+        self,
+        sender: Name,
+        method: str,
+        params: object = None,
+        *,
+        type: Any = None,
+        timeout: float | None = None,
+        idle: float | None = None,
+    ) -> Stream:
+        """Ask a sender whose handler is a generator: `with router.stream(...) as parts: for part in parts: ...`.
+
+        What the handler returns behind its last part is `parts.result`. It is ahead of whoever takes its parts by
+        128 KiB of them at most (each counts 64 bytes more than its data); in a plain `Router` it runs here, and is not.
+        Leaving the block early closes it. A handler that is no generator gives no parts, and its answer is the result.
+
+        Args:
+            sender, method, params: as in `request`.
+            type: convert each part into this type.
+            timeout: seconds for all of it; by default there is no limit.
+            idle: seconds for each part, 30 by default, while somebody waits for it; `RequestTimeout` is raised then. A
+                `def` handler in the same process cannot be interrupted.
+
+        Raises as `request`: what is known at once at once, everything else where the next part is asked for.
+        """
+        return streaming(Stream, self, sender, method, params, type, timeout, idle)
 
     # Life
 

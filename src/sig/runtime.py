@@ -7,9 +7,12 @@ A loop is opaque here: whatever `running_loop` returned.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
+
+# A timeout that is none, where a number of seconds is needed.
+FOREVER: Final = 1e9
 
 
 class Expired(Exception):
@@ -139,6 +142,10 @@ class Runtime(Protocol):
         Raises `Expired` after `timeout` seconds (the coroutine is cancelled then), `RequestCancelled` when something
         else cancelled it, `RuntimeError` when the loop is closed, and whatever the coroutine raised.
         """
+        ...
+
+    def turn(self) -> Any:
+        """Let others have their turn, where all take turns. A step."""
         ...
 
     def flag(self) -> Flag:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .iterators import Events
     from .router import Router
+    from .streams import Stream
 
 F = TypeVar("F", bound=Callback)
 C = TypeVar("C", bound=Contract)
@@ -254,6 +255,19 @@ class SenderView(View):
         """Ask this sender without waiting; see `Router.start_request`."""
         call: Call = self._router.start_request(self._name, method, params, type=type, timeout=timeout)
         return call
+
+    def stream(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        type: Any = None,
+        timeout: float | None = None,
+        idle: float | None = None,
+    ) -> Stream:
+        """Ask this sender for an answer in parts; see `Router.stream`."""
+        stream: Stream = self._router.stream(self._name, method, params, type=type, timeout=timeout, idle=idle)
+        return stream
 
     def typed(self, contract: type[C], *, timeout: float | None = None) -> C:
         """A proxy of this sender: its events are listened to, and its methods ask, as the contract says.

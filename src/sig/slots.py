@@ -90,6 +90,7 @@ class Slots:
         self._lock = Lock()  # guards what follows
         self._taken = 0
         self._lines: Lines[Callable[[], object]] = Lines()
+        self._left: list[None] = []  # one for each slot that is to be left
 
     @property
     def taken(self) -> int:
@@ -105,6 +106,8 @@ class Slots:
 
         Raises `Overloaded` when too many wait. Whoever has a slot has to `leave`.
         """
+        if self._left:
+            self._tidy()
         with self._lock:
             if self._taken < self._most:
                 self._taken += 1
@@ -130,6 +133,19 @@ class Slots:
                 self._taken -= 1
         if go is not None:
             go()
+
+    def abandon(self) -> None:
+        """As `leave`, where this thread may be inside of any of these: then the next who comes does it."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+            self.leave()
+        else:
+            self._left.append(None)
+
+    def _tidy(self) -> None:
+        while self._left:
+            self._left.pop()
+            self.leave()
 
 
 class End:

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 from cli.commands import LIMIT_S, at_terminal, command, only_line, running
@@ -159,3 +160,58 @@ def test_a_server_that_goes_is_code_3(
         hold[1].set()
         assert (process.returncode, out) == (3, "")
         assert only_line(err).startswith("sig: ")
+
+
+def count(params: int) -> Iterator[object]:
+    for number in range(1, params + 1):
+        yield {"done": number, "total": params}
+        yield f"row {number}"
+    return "that was all"  # type: ignore[return-value]  # of a generator
+
+
+def test_a_stream_is_a_line_for_each_part_and_one_for_the_result(here: Here, server: sig.ServerRouter) -> None:
+    server.add_sender("s", requests={"count": count, "plain": lambda params: None})
+    done = here("request", "--stream", "s", "count", "2")
+    assert (done.code, done.err) == (0, "")
+    assert [json.loads(line) for line in done.out.splitlines()] == [
+        {"part": {"done": 1, "total": 2}},
+        {"part": "row 1"},
+        {"part": {"done": 2, "total": 2}},
+        {"part": "row 2"},
+        {"result": "that was all"},
+    ]
+    assert here("request", "--stream", "s", "plain") == (0, '{"result":null}\n', "")
+
+
+def test_people_see_parts_and_a_bar(server: sig.ServerRouter, url: str) -> None:
+    go_on = threading.Event()
+
+    def slow(params: object) -> Iterator[object]:
+        yield {"done": 1, "total": 4}
+        yield "row"
+        go_on.wait(LIMIT_S)
+
+    server.add_sender("s", requests={"slow": slow, "count": count})
+    seen = at_terminal("request", "--stream", "s", "count", "1", url=url)
+    assert "row 1" in seen
+    assert "that was all" in seen
+    assert "done" not in seen
+    go_on.set()
+    assert "25%" in at_terminal("request", "--stream", "s", "slow", url=url)
+
+
+def test_a_handler_that_fails_within_its_parts(here: Here, server: sig.ServerRouter) -> None:
+    def fail(params: object) -> Iterator[int]:
+        yield 1
+        raise KeyError("oven")
+
+    server.add_sender("s", requests=[fail])
+    code, out, err = here("request", "--stream", "s", "fail")
+    assert (code, out) == (1, '{"part":1}\n')
+    assert "KeyError" in err
+
+
+def test_what_comes_in_parts_says_how_to_ask(here: Here, server: sig.ServerRouter) -> None:
+    server.add_sender("s", requests={"count": count})
+    assert "--stream" in here("request", "s", "count", "2").err
+    assert "one sender at a time" in here("request", "--all", "--stream", "*", "count").err

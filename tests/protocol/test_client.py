@@ -14,7 +14,7 @@ from protocol.recorded import FRAMES
 from protocol.who import credential, make_access, token
 
 from sig.codecs import MSGPACK, as_codecs
-from sig.constants import Limits
+from sig.constants import STREAM_WINDOW_BYTES, Limits
 from sig.errors import (
     Closed,
     ConnectionLost,
@@ -54,6 +54,8 @@ from sig.messages import (
     encode_control,
 )
 from sig.protocol.bodies import (
+    NO_DEADLINE,
+    Cancel,
     Credit,
     Lost,
     Reply,
@@ -64,6 +66,8 @@ from sig.protocol.bodies import (
     pack_peer_gone,
     pack_reply,
     pack_request,
+    unpack_cancel,
+    unpack_credit,
     unpack_request,
 )
 from sig.protocol.client import (
@@ -78,8 +82,9 @@ from sig.protocol.client import (
     RouteOpened,
 )
 from sig.protocol.events import pack_events
-from sig.protocol.frames import PREFACE, REPLY_ERR, REPLY_MORE, Frame, FrameReader, Kind, pack
+from sig.protocol.frames import PREFACE, REPLY_ERR, REQUEST_PARTS, Frame, FrameReader, Kind, pack
 from sig.protocol.login import TokenProver
+from sig.protocol.parts import Abandoned, PartsIn, pack_parts
 from sig.protocol.past import Told
 from sig.security.identity import ANONYMOUS
 from sig.security.policy import Policy, allow
@@ -655,11 +660,12 @@ def test_requests_of_a_sender_arrive_in_the_order_in_which_they_were_made() -> N
     assert [unpack_request(frame).payload for frame in said(core)] == [b"4"]
 
 
-def test_a_request_without_an_end_waits() -> None:
+@pytest.mark.parametrize("timeout", [math.inf, 1e8])
+def test_a_request_without_an_end_waits(timeout: float) -> None:
     world = World()
     owner, a = world.client(), world.client()
     owner.add("s", requests=["m"])
-    answer, _ = a.request("s", "m", timeout=math.inf)
+    answer, _ = a.request("s", "m", timeout=timeout)
     world.advance(1e6)
     owner.core.reply(owner.asked()[0], b"1", None)
     world.settle()
@@ -733,7 +739,6 @@ def test_an_error_that_is_too_big_is_told_in_short(limits: dict[str, float], err
         (b"[" * 500, REPLY_ERR, "cannot be read"),
         (b'{"code":"remote_error","message":"%s"}' % (b"x" * 900), REPLY_ERR, "xxx"),
         (b'{"code":"remote_error","message":"%s"}' % (b"x" * 2000), REPLY_ERR, "the limit is 1000"),
-        (b"1", REPLY_MORE, "in parts"),
     ],
 )
 def test_what_another_client_answers_costs_the_request_and_never_the_link(
@@ -1061,3 +1066,139 @@ def test_what_may_not_be_triggered_says_so_until_it_may() -> None:
     end.remove("s")
     with pytest.raises(SenderNotConnected):
         end.core.trigger("s", "f", b"1")
+
+
+# -- answers in parts ----------------------------------------------------------------------------
+
+
+def taking(core: ClientCore) -> tuple[int, PartsIn]:
+    """A stream that a client has asked for on route 9."""
+    core.receive_at(pack(Kind.ROUTE, encode_control(Route("s", None, "json", "n", 1, 1, 0)), route=9), 0.0)
+    taken = PartsIn(lambda: None)
+    done = taken.finish
+    number = core.request("s", "m", b"null", now=0.0, deadline=math.inf, hops=1, done=done, parts=taken)
+    (frame,) = said(core)
+    assert (frame.kind, frame.flags, unpack_request(frame).remaining_ms) == (Kind.REQUEST, REQUEST_PARTS, NO_DEADLINE)
+    return number, taken
+
+
+def part(number: int, *, cost: int = 1000, route: int = 9) -> bytes:
+    return pack_parts([b"1"], route=route, peer=0, corr=number, lines=True, cost=cost)
+
+
+def test_parts_that_were_not_asked_for_cost_the_request() -> None:
+    core, answer = welcomed(), Answer()
+    core.receive_at(pack(Kind.ROUTE, encode_control(Route("s", None, "json", "n", 1, 1, 0)), route=9), 0.0)
+    number = core.request("s", "m", b"null", now=0.0, deadline=5.0, hops=1, done=answer)
+    core.data_to_send(1 << 20)
+    core.receive_at(part(number), 1.0)
+    with pytest.raises(ProtocolError, match="answers in parts, which were not asked for"):
+        _ = answer.ok
+    assert [frame.kind for frame in said(core)] == [Kind.CANCEL]
+    assert not core.closed
+
+
+def test_more_parts_than_were_asked_for_cost_the_stream() -> None:
+    core = welcomed()
+    number, taken = taking(core)
+    core.receive_at(part(number, cost=STREAM_WINDOW_BYTES), 1.0)
+    core.receive_at(part(number), 1.0)
+    assert "gives more parts than it was asked for" in str(taken.error)
+    assert [frame.kind for frame in said(core)] == [Kind.CANCEL]
+    core.give_back(number, taken)
+    assert said(core) == []
+    assert not core.closed
+
+
+def test_parts_that_come_too_late_or_on_another_route_go_nowhere() -> None:
+    core = welcomed()
+    number, taken = taking(core)
+    core.receive_at(part(number + 1) + part(number, route=10), 1.0)
+    assert taken.take() is None
+    assert not taken.over
+
+
+def test_credit_is_given_back_for_what_has_been_taken() -> None:
+    core = welcomed()
+    number, taken = taking(core)
+    core.give_back(number, taken)
+    assert said(core) == []
+    core.receive_at(part(number, cost=STREAM_WINDOW_BYTES), 1.0)
+    taken.take()
+    core.give_back(number, taken)
+    (frame,) = said(core)
+    assert (frame.route, unpack_credit(frame)) == (9, Credit(STREAM_WINDOW_BYTES, Unit.PARTS, 0, number))
+
+
+def test_a_stream_that_is_forgotten_is_given_up_with_what_is_sent_next() -> None:
+    core = welcomed()
+    number, taken = taking(core)
+    core.written.append(Abandoned(number))
+    (frame,) = said(core)
+    assert (frame.kind, unpack_cancel(frame)) == (Kind.CANCEL, Cancel(0, number))
+    assert (len(core.calls), taken.over) == (0, False)
+
+
+def test_whoever_gives_parts_is_told_that_the_link_is_down() -> None:
+    world = World()
+    owner, requester = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    owner.add("t", requests=["m"])
+    for sender in ("s", "t"):
+        taken = PartsIn(lambda: None)
+        requester.core.request(sender, "m", b"1", now=0.0, deadline=math.inf, hops=1, done=taken.finish, parts=taken)
+    world.settle()
+    first, second = owner.asked()
+    assert (first.deadline, first.parts is not None) == (math.inf, True)
+    # Of a sender that has left already, once.
+    owner.remove("s")
+    assert [news for news in owner.news if isinstance(news, RequestDropped)] == [
+        RequestDropped(first.request.peer, first.request.corr)
+    ]
+    owner.core.reply(first, None, ConnectionLost("too late"))
+    world.lose(owner)
+    assert owner.news[-1] == RequestDropped(second.request.peer, second.request.corr)
+    assert len([news for news in owner.news if isinstance(news, RequestDropped)]) == 2
+
+
+def test_parts_leave_before_what_is_behind_them_and_after_the_link_has_ended_nothing_does() -> None:
+    world = World()
+    owner, requester = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    taken = [PartsIn(lambda: None), PartsIn(lambda: None)]
+    for one in taken:
+        requester.core.request("s", "m", b"1", now=0.0, deadline=math.inf, hops=1, done=one.finish, parts=one)
+    world.settle()
+    first, second = owner.asked()
+    assert first.parts is not None
+    assert second.parts is not None
+    first.parts.write(b"1")
+    second.parts.write(b"2")
+    requester_credit = pack_credit(Credit(5, Unit.PARTS, first.request.peer, first.request.corr), route=first.route)
+    owner.core.receive_at(requester_credit, world.now)
+    owner.core.reply(first, b"3", None)
+    world.settle()
+    assert [one.take() for one in taken] == [[1], [2]]
+    assert [one.result for one in taken] == [b"3", None]
+
+
+def test_a_stream_with_an_end_in_time_says_so() -> None:
+    world = World()
+    owner, requester = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    taken = PartsIn(lambda: None)
+    deadline = world.now + 5
+    done = taken.finish
+    requester.core.request("s", "m", b"1", now=world.now, deadline=deadline, hops=1, done=done, parts=taken)
+    world.settle()
+    (arrived,) = owner.asked()
+    assert arrived.deadline == pytest.approx(deadline, abs=0.01)
+    world.advance(6)
+    assert isinstance(taken.error, RequestTimeout)
+    assert owner.news[-1] == RequestDropped(arrived.request.peer, arrived.request.corr)
+
+
+def test_credit_for_a_stream_of_nobodys_has_no_effect() -> None:
+    core = welcomed()
+    core.receive_at(pack_credit(Credit(5, Unit.PARTS, 1, 2), route=9), 0.0)
+    assert not core.closed

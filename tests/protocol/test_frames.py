@@ -307,7 +307,7 @@ def test_any_other_unknown_kind_is_an_error_at_its_header(kind: int) -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_only_the_flags_of_a_kind_may_be_set(kind: Kind) -> None:
-    allowed = {Kind.EVENT: 0x0F, Kind.REPLY: 0x07, Kind.RESULT: 0x01}.get(kind, 0)
+    allowed = {Kind.EVENT: 0x0F, Kind.REQUEST: 0x01, Kind.REPLY: 0x0F, Kind.RESULT: 0x01}.get(kind, 0)
     for bit in range(8):
         _, error = read([pack(kind, bytes(20), flags=1 << bit)])
         assert (error is None) == bool(allowed & 1 << bit)

@@ -59,8 +59,9 @@ from sig.protocol.bodies import (
 from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, RequestDropped, RouteClosed, RouteOpened
 from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, pack_events, unpack_events
-from sig.protocol.frames import PREFACE, REPLY_MORE, FrameReader, Kind, pack
+from sig.protocol.frames import PREFACE, REPLY_MORE, REQUEST_PARTS, FrameReader, Kind, pack
 from sig.protocol.login import Bearer, TokenProver
+from sig.protocol.parts import PartsIn
 from sig.protocol.past import Told
 from sig.security.identity import Identity
 from sig.security.policy import Policy, Rule, allow, deny
@@ -1016,14 +1017,13 @@ def test_an_owner_answers_as_often_as_it_was_asked() -> None:
     part = pack_reply(Reply(one.peer, 12345, b"0"), route=route, flags=REPLY_MORE)
     answers = [pack_reply(Reply(one.peer, request.corr, b"0"), route=route) for request in (one, two)]
     owner.send(part * 1000)
-    assert a.core.calls.late == 0
     world.settle()
-    assert a.core.calls.late == 1000, "parts are not counted"
+    assert a.core.calls.late == 0, "parts that nobody has asked for go nowhere"
     owner.send(*answers)
     owner.send(*answers * 1000)
     world.settle()
     assert (first.ok, second.ok) == (b"0", b"0")
-    assert a.core.calls.late == 1000, "the rest went nowhere"
+    assert a.core.calls.late == 0, "the rest went nowhere"
     assert (a.connection.called, owner.connection.asked_by) == ({}, {})
     # And whoever has been answered has nothing to cancel.
     world.lose(a)
@@ -1721,3 +1721,43 @@ def test_what_may_not_be_asked_is_denied_and_what_may_not_be_triggered_is_not_pa
     for name in ("s", "nobody"):
         with pytest.raises(Denied, match="you may not remove"):
             guest.remove(name)
+
+
+def test_parts_pass_and_whoever_cancels_gets_no_more() -> None:
+    world = World()
+    owner, requester = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    streams = []
+    for _ in range(3):
+        taken = PartsIn(lambda: None)
+        done = taken.finish
+        number = requester.core.request("s", "m", b"0", now=0, deadline=world.now + 9, hops=1, done=done, parts=taken)
+        streams.append((number, taken))
+    world.settle()
+    requester.core.give_up(streams[0][0])
+    world.settle()
+    for arrived in owner.asked():
+        assert arrived.parts is not None
+        arrived.parts.write(b"1")
+    world.settle()
+    assert [taken.take() for _, taken in streams] == [None, [1], [1]]
+    assert len(requester.connection.streams) == 2
+    owner.core.reply(owner.asked()[1], b"2", None)
+    world.settle()
+    assert streams[1][1].result == b"2"
+    assert len(requester.connection.streams) == 1
+
+
+def test_a_number_of_a_stream_that_is_in_use_ends_the_link() -> None:
+    world = World(requests_out=1)
+    owner, requester = world.client(), world.raw()
+    owner.add("s", requests=["m"])
+    requester.send(pack(Kind.CALL, encode_control(OpenRequests("s")), route=1))
+    route = next(frame.route for frame in requester.read() if frame.kind == Kind.ROUTE)
+    one, two = (pack_request(Request(0, n, 9, 1, "m", b"0"), route=route, flags=REQUEST_PARTS) for n in (1, 2))
+    requester.send(one, two)
+    (refused,) = requester.read()
+    assert b"a client may take 1 streams at a time" in refused.body
+    world.server.limits = Limits()
+    requester.send(one)
+    assert "which is in use" in requester.last_words()

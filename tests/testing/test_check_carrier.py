@@ -15,7 +15,7 @@ from conformance.carriers import Compact, Half, Plug, Switchboard, medium, tcp
 import sig
 from sig.carriers import Medium
 from sig.testing import Check, Ends, carrier_checks, check_carrier, leftovers
-from sig.testing.checks import bytes, calls, delivery, life, threads
+from sig.testing.checks import bytes, calls, delivery, life, streams, threads
 from sig.testing.stage import Stage
 
 
@@ -67,7 +67,9 @@ def test_the_checks_have_names_and_promises(face: str) -> None:
     names = [name for name, _ in carrier_checks(face)]
     assert len(set(names)) == len(names) > 30
     assert ("threads.a_forked_child_is_told_and_the_parent_goes_on" in names) is (face == "blocking")
-    subjects = {module.__name__.rpartition(".")[2]: module for module in (bytes, calls, delivery, life, threads)}
+    subjects = {
+        module.__name__.rpartition(".")[2]: module for module in (bytes, calls, delivery, life, streams, threads)
+    }
     for name in names:
         subject, _, promise = name.partition(".")
         assert str(getattr(subjects[subject], promise).__doc__).rstrip().endswith("."), name

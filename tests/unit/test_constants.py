@@ -56,6 +56,7 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "send_timeout_s": 10,
         "request_timeout_s": 30,
         "request_timeout_max_s": 600,
+        "stream_idle_s": 30,
         "request_hops": 16,
         "requests_out": 1_000,
         "requests_in": 256,

@@ -295,6 +295,16 @@ def test_a_request_that_can_never_be_right_is_refused_where_it_is_begun(
         router.start_request("s", "m")
 
 
+def test_whoever_streams_is_told_who_is_missing(router: sig.Router) -> None:
+    def count(params: int) -> Iterator[int]:
+        yield from range(params)
+
+    router.add_sender("s", requests=[count])
+    assert list(router.stream("s", "count", 3)) == [0, 1, 2]
+    with pytest.raises(sig.SenderNotConnected):
+        router.stream("t", "count")
+
+
 def test_senders_are_listed_in_order_of_arrival_and_by_pattern(router: sig.Router) -> None:
     router.add_sender("lab/b", ["e"], {"r": answer, None: lambda method, params: None})
     router.add_sender("lab/a", ["e", "f"])

@@ -14,15 +14,15 @@ SOURCE = Path(__file__).parents[2] / "src" / "sig"
 # The one table: layer -> modules of `sig`, as patterns. Every source file is in it, or in EXEMPT.
 LAYERS: dict[int, str] = {
     0: "constants errors names log alias",
-    1: "call callables contract gather hub index info iterators kinds mailbox marks pace requests router runtime "
-    "schema sender signal slots stats steps subscription "
+    1: "call callables contract gather hub index info iterators kinds mailbox marks pace parts requests router runtime "
+    "schema sender signal slots stats steps streams subscription "
     "security.attempts security.credentials security.identity security.policy security.policyfile security.proof "
     "security.secret",
     2: "messages codecs decoding",
     3: "protocol.*",
     4: "drivers.*",
     5: "carriers.* certs",
-    6: "answers arrivals gate gui linked network roles security.* aio aio.*",
+    6: "answers arrivals gate giving gui linked network roles security.* taking aio aio.*",
     7: "__main__ cli cli.* demo demo.* testing testing.*",
 }
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any, TypeVar, cast
@@ -27,7 +28,8 @@ from sig.errors import (
     RequestTimeout,
     WouldDeadlock,
 )
-from sig.requests import Handlers, Later, Request, Trail, aside, current_request, next_hop, under_way
+from sig.requests import Handlers, Later, Request, Trail, answering, aside, current_request, next_hop, under_way
+from sig.requests import inside as context_of
 from sig.runtime import Dropping
 from sig.slots import Slots
 from sig.steps import walk, walk_awaiting
@@ -443,7 +445,12 @@ def stream(params: Level) -> Iterator[int]:
 
 def test_annotations_are_the_types_of_parameters_and_answers() -> None:
     found = handlers({"rise": rise, "read": read, "promise": promise, "stream": stream, None: any_level})
-    assert found.kinds == {"rise": (Level, Level), "promise": (None, int), None: (Level, str)}
+    assert found.kinds == {
+        "rise": (Level, Level),
+        "promise": (None, int),
+        "stream": (Level, None),
+        None: (Level, str),
+    }
     assert found.table is not None
     assert found.table["rise"] is rise
 
@@ -581,3 +588,72 @@ def test_what_will_never_begin_has_ended() -> None:
     with pytest.raises(KeyboardInterrupt):
         answer.steps.throw(KeyboardInterrupt)
     assert told == ["ended"]
+
+
+def gives(params: Level) -> Iterator[Level]:
+    yield params
+
+
+async def gives_later(params: object) -> AsyncIterator[object]:
+    yield params
+
+
+def test_what_answers_in_parts_is_opened_and_not_asked() -> None:
+    found = handlers({"gives": gives, None: write_any})
+    with pytest.raises(InvalidArgument, match=r"'gives' of sender 's' answers in parts: take them with stream\(\)"):
+        found.begin("s", "gives", None, TRAIL)
+    opened = found.open("s", "gives", {"metres": 2}, TRAIL)
+    assert list(cast("Iterator[object]", opened)) == [Level(2)]
+    assert found.open("s", "other", 5, TRAIL) == ("other", 5)
+    with pytest.raises(MethodNotFound):
+        handlers([gives]).open("s", "other", 5, TRAIL)
+
+
+def write_any(method: str, params: object) -> object:
+    return (method, params)
+
+
+def test_an_async_generator_needs_a_loop() -> None:
+    with pytest.raises(InvalidArgument, match=r"is `async def` and no loop runs here"):
+        handlers([gives_later])
+
+
+def test_what_is_endless_may_take_as_long_as_one_likes() -> None:
+    assert next_hop(100.0, math.inf, "s", "m", endless=True) == Trail(1, math.inf)
+    for wrong in (0, -1, math.nan):
+        with pytest.raises(InvalidArgument, match="above 0$"):
+            next_hop(100.0, wrong, "s", "m", endless=True)
+    with pytest.raises(InvalidArgument, match="above 0 and at most 600 seconds"):
+        next_hop(100.0, math.inf, "s", "m")
+
+
+def test_a_stream_that_would_wait_on_its_own_loop_is_refused() -> None:
+    async def ask() -> None:
+        with pytest.raises(WouldDeadlock):
+            handlers([gives_later]).open("s", "gives_later", None, TRAIL)
+
+    asyncio.run(ask())
+
+
+def test_a_default_handler_that_gives_parts_is_told_the_method() -> None:
+    def give(method: str, params: object) -> Iterator[object]:
+        yield method
+        yield current_request().requester
+
+    trail = Trail(1, 130.0, None, 7)
+    found = handlers({None: give})
+    opened = cast("Iterator[object]", found.open("s", "any", None, trail))
+    with answering(trail, Clock().now):
+        assert list(opened) == ["any", 7]
+    assert context_of(trail, Clock().now).run(current_request).requester == 7
+
+
+def test_a_slot_is_to_be_had_without_a_handler() -> None:
+    assert walk(handlers([gives]).slot("s", "gives", TRAIL, 1)) is None
+    slots = Slots("s", 1, 5)
+    found = Handlers([gives], LocalRuntime(), None, None, slots)
+    trail = Trail(1, math.inf)
+    assert walk(found.slot("s", "gives", trail, 1)) is slots
+    assert slots.taken == 1
+    with pytest.raises(RequestTimeout, match=r"within 0\.0\d* s"):
+        walk(found.slot("s", "gives", trail, 0.01))

@@ -205,3 +205,12 @@ def test_all_that_match_are_asked_at_once(router: sig.Router) -> None:
         ("lab/1", "lab/1"),
         ("lab/2", "lab/2"),
     ]
+
+
+def test_a_router_streams(router: sig.Router) -> None:
+    def count(params: int) -> Iterator[int]:
+        yield from range(params)
+
+    router.add_sender("s", requests=[count])
+    with router.stream("s", "count", 3) as parts:
+        assert list(parts) == [0, 1, 2]

@@ -339,3 +339,12 @@ def test_handlers_that_replace_others_have_their_slots(router: sig.Router) -> No
     sender.set_requests({"m": lambda params: slots.taken})
     assert router.request("s", "m") == 1
     assert slots.taken == 0
+
+
+def test_a_view_streams(router: sig.Router) -> None:
+    def count(params: int) -> Iterator[int]:
+        yield from range(params)
+
+    router.add_sender("s", requests=[count])
+    with router.sender("s").stream("count", 3) as parts:
+        assert list(parts) == [0, 1, 2]

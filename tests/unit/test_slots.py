@@ -184,3 +184,14 @@ def test_one_that_has_not_begun_never_does_then(waits: bool) -> None:
     with pytest.raises(RequestCancelled):
         outcome(end, waits, 4)
     assert told == ["ended"]
+
+
+def test_a_slot_may_be_left_where_the_lock_is_held() -> None:
+    slots = Slots("s", 1, 5)
+    assert slots.enter("a", print)
+    with slots._lock:  # as if garbage were collected inside of one of its methods
+        slots.abandon()
+    assert slots.taken == 1
+    assert slots.enter("b", print), "whoever comes next finds it free"
+    slots.abandon()
+    assert slots.taken == 0

@@ -10,6 +10,7 @@ from .network import ClientRouter, ServerRouter, connect, serve
 from .pending import Pending
 from .router import Router
 from .sender import Sender, SenderView, Signal
+from .streams import Stream
 
 __all__ = [
     "ClientRouter",
@@ -22,6 +23,7 @@ __all__ = [
     "SenderView",
     "ServerRouter",
     "Signal",
+    "Stream",
     "connect",
     "serve",
 ]

@@ -5,17 +5,58 @@ events that came with them; `async def` ones run in a task for each request.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextvars import copy_context
+from typing import Any
 
 from sig.answers import Answers, Case
+from sig.giving import TURN_S, Giving, nobody
 from sig.linked import Linked
 from sig.log import logger
+from sig.requests import answering
 from sig.runtime import Dropping
-from sig.steps import walk_awaiting
+from sig.steps import Steps, walk_awaiting
+
+
+class LoopGiving(Giving):
+    """`Giving` of the asyncio face: a generator of this loop is awaited in the task that gives its parts."""
+
+    def _awaited(self, generator: AsyncGenerator[Any, Any], loop: object) -> Steps[object]:
+        if loop is not asyncio.get_running_loop():
+            return (yield from super()._awaited(generator, loop))
+        task = asyncio.current_task()
+        assert task is not None  # whoever walks these steps
+        here = task  # mypy keeps no narrowing inside functions
+        waits = False
+        self._dropping.then(lambda: here.cancel() if waits else None)
+        now = self._runtime.now
+        begun = now()
+        try:
+            with answering(self._trail, now):
+                while True:
+                    waits = True
+                    part = yield generator.__anext__
+                    waits = False
+                    yield from self._take(part)
+                    if now() - begun > TURN_S:
+                        yield self._runtime.turn
+                        begun = now()
+        except StopAsyncIteration:
+            return None
+        except asyncio.CancelledError:
+            if not self._dropping.dropped:
+                raise  # the task has been told to end
+            task.uncancel()
+            raise nobody() from None
+        finally:
+            waits = False
+            yield generator.aclose
 
 
 class LoopAnswers(Answers):
     """`Answers` of the asyncio face. Everything happens on the loop's thread."""
+
+    _giving = LoopGiving
 
     def __init__(self, router: Linked, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(router)

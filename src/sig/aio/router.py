@@ -23,12 +23,14 @@ from sig.runtime import Runtime
 from sig.sender import Event
 from sig.stats import Stats
 from sig.steps import Steps, walk_awaiting
+from sig.streams import streaming
 from sig.subscription import DEFAULTS, Callback, Options, Subscription
 
 from .call import Call
 from .iterators import Events, PendingEvents
 from .pending import Pending
 from .sender import Sender, SenderView, Signal
+from .streams import Stream
 
 F = TypeVar("F", bound=Callback)
 C = TypeVar("C", bound=Contract)
@@ -241,6 +243,23 @@ class Router(Hub):
         Raises at once what is known at once: bad arguments, no link, too many requests under way.
         """
         return self._call(sender, method, params, type, timeout)
+
+    def stream(
+        self,
+        sender: Name,
+        method: str,
+        params: object = None,
+        *,
+        type: Any = None,
+        timeout: float | None = None,
+        idle: float | None = None,
+    ) -> Stream:
+        """Ask a sender whose handler is a generator: `async with router.stream(...) as parts: async for part in parts`.
+
+        Arguments, errors and what it promises as `sig.Router.stream`. Cancelling the task that waits for a part ends
+        the stream.
+        """
+        return streaming(Stream, self, sender, method, params, type, timeout, idle)
 
     # Life
 

@@ -15,6 +15,7 @@ from sig.subscription import Callback, Subscription
 
 from .iterators import PendingEvents
 from .pending import Pending
+from .streams import Stream
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +73,19 @@ class SenderView(View):
         """Ask this sender without waiting; see `Router.start_request`."""
         future: asyncio.Future[Any] = self._router.start_request(self._name, method, params, type=type, timeout=timeout)
         return future
+
+    def stream(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        type: Any = None,
+        timeout: float | None = None,
+        idle: float | None = None,
+    ) -> Stream:
+        """Ask this sender for an answer in parts; see `Router.stream`."""
+        stream: Stream = self._router.stream(self._name, method, params, type=type, timeout=timeout, idle=idle)
+        return stream
 
     def typed(self, contract: type[C], *, timeout: float | None = None) -> C:
         """A proxy of this sender: its events are listened to, and its methods ask, awaited, as the contract says.

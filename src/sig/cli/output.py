@@ -7,19 +7,21 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from sig.info import Info, SenderInfo
 
 _in_colours: Final = JSONHighlighter()
+_COLUMNS: Final[tuple[ProgressColumn, ...]] = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
 
 
 class Output:
@@ -37,6 +39,31 @@ class Output:
             return
         for line in msgspec.json.format(text, indent=2).splitlines():
             self._console.print(_in_colours(printable(line)))
+
+    @contextmanager
+    def parts(self) -> Iterator[Callable[[object], None]]:
+        """While the block runs: shows each part of an answer. One that tells how far the work is moves a bar."""
+        if self.json:
+            yield lambda part: _line(_named("part", part))
+            return
+        with Progress(*_COLUMNS, console=self._console, transient=True) as progress:
+            task = progress.add_task("", total=None)
+
+            def show(part: object) -> None:
+                steps = _steps(part)
+                if steps is None:
+                    self.value(part)
+                else:
+                    progress.update(task, completed=steps[0], total=steps[1])
+
+            yield show
+
+    def result(self, value: object) -> None:
+        """What stands behind the last part."""
+        if self.json:
+            _line(_named("result", value))
+        elif value is not None:
+            self.value(value)
 
     def reply(self, sender: str, value: object) -> None:
         """The answer of one of many."""
@@ -87,6 +114,18 @@ class Output:
         """A word to the person at the terminal, which is no result."""
         if not self.json:
             Console(stderr=True, soft_wrap=True, highlight=False).print(Text(printable(text), "dim"))
+
+
+def _named(name: str, value: object) -> str:
+    return as_json({name: msgspec.Raw(as_json(value).encode())})
+
+
+def _steps(part: object) -> tuple[float, float] | None:
+    """How far it is, and how far it goes: of a part with numbers `done` and `total`."""
+    if not isinstance(part, dict):
+        return None
+    done, total = part.get("done"), part.get("total")
+    return (done, total) if isinstance(done, int | float) and isinstance(total, int | float) else None
 
 
 def as_json(value: object) -> str:

@@ -21,6 +21,7 @@ EXAMPLES = """Examples:
     sig request lab/laser read | jq .mw                   one line of JSON when piped
     seq 10 | sig request lab/laser set_power -            a request for each line of JSON
     sig request --all 'lab/*' read                        everybody who matches, at once
+    sig request --stream lab/computer primes below=1000   part by part, and how far it is
 
 `sig senders` lists who answers which requests. The exit code tells what
 happened: `sig --help` lists them.
@@ -32,8 +33,11 @@ def request(
     method: str,
     /,
     *params: Words,
-    timeout: Annotated[float, Parameter(help="seconds to wait for the answer", validator=Number(gt=0))] = 30,
+    timeout: Annotated[
+        float, Parameter(help="seconds to wait for the answer, or for each part", validator=Number(gt=0))
+    ] = 30,
     all: Annotated[bool, Parameter(negative="", help="ask all that match SENDER, a pattern")] = False,
+    stream: Annotated[bool, Parameter(negative="", help="print the answer part by part, as it comes")] = False,
     json: Json = False,
     codec: Codec = "json",
     url: Url = None,
@@ -47,14 +51,27 @@ def request(
     method
         the request's name
     """
+    if all and stream:
+        raise sig.InvalidArgument("--all and --stream do not go together: stream from one sender at a time")
     found, output = values.given(params), Output(json)
     with sig.connect(url, codec=codec, name="sig request") as router:
         if all:
             codes = [code for value in found for code in _ask_all(router, sender, method, value, timeout, output)]
             return next(filter(None, codes), errors.ANSWERED)
         for value in found:
+            if stream:
+                _take(router.stream(sender, method, value, idle=timeout), output)
+                continue
             output.value(router.request(sender, method, value, timeout=timeout))
     return errors.ANSWERED
+
+
+def _take(stream: sig.Stream, output: Output) -> None:
+    """Print the parts of an answer, and what is behind them."""
+    with stream as parts, output.parts() as show:
+        for part in parts:
+            show(part)
+    output.result(parts.result)
 
 
 def _ask_all(

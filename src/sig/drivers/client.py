@@ -18,7 +18,8 @@ from sig.errors import Closed, ConnectionLost, SigError
 from sig.messages import Call, Listen
 from sig.protocol.calls import Done
 from sig.protocol.client import Asked, ClientCore, News, Payloads, RequestArrived
-from sig.runtime import Dropping
+from sig.protocol.parts import PartsIn
+from sig.runtime import Dropping, Flag
 
 T = TypeVar("T")
 
@@ -113,14 +114,25 @@ class ClientDriver:
 
         return self.ask(begin, deadline - now)
 
+    def wait_aside(self, flag: Flag, timeout: float | None) -> Any:
+        """Wait for a flag that is set where bytes are read. A step."""
+        return flag.wait(timeout)
+
     # What does not wait
 
     def start_request(
-        self, sender: str, method: str, payload: bytes | Payloads, deadline: float, hops: int, done: Done
+        self,
+        sender: str,
+        method: str,
+        payload: bytes | Payloads,
+        deadline: float,
+        hops: int,
+        done: Done,
+        parts: PartsIn | None = None,
     ) -> int:
         """Ask a sender without waiting; `done` is called where bytes are read, or where time passes.
 
-        Returns the number of the request, for `give_up`.
+        Returns the number of the request, for `give_up`. Parts of the answer go to `parts`, where there is one.
         """
 
         def answered(value: object, error: BaseException | None) -> None:
@@ -128,10 +140,27 @@ class ClientDriver:
 
         now = time.monotonic()
         with self._lock:
-            number = self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=answered)
+            number = self.core.request(
+                sender, method, payload, now=now, deadline=deadline, hops=hops, done=answered, parts=parts
+            )
             self._say()
             self._watch()
         return number
+
+    def give_back(self, number: int, parts: PartsIn) -> None:
+        """Parts have been taken: their sender may give more."""
+        with self._lock:
+            self.core.give_back(number, parts)
+            self._pump()
+
+    def part_written(self) -> None:
+        """A part of an answer is to leave: at once when idle, with others when busy. By whoever has written it."""
+        raise NotImplementedError
+
+    def send_now(self) -> None:
+        """What waits to be sent leaves now."""
+        with self._lock:
+            self._pump()
 
     def give_up(self, number: int) -> None:
         """Nobody waits for the answer to that request any more: its `done` is not called."""
@@ -220,7 +249,10 @@ class ClientDriver:
             self.core.disconnected(error)
             self._room_changed()
             self._shaken(self.core.error)
+            asked = self.core.take_asked()
         self._complete()
+        if asked:
+            self._asked(asked)
         self._ended()
         self._no_more()
 

@@ -126,6 +126,9 @@ class LocalRuntime:
         finally:
             future.cancel()  # no effect on one that is done
 
+    def turn(self) -> Any:
+        return None
+
     def flag(self) -> Flag:
         return threading.Event()
 

@@ -25,6 +25,7 @@ from sig.messages import Auth, Call, Flush
 from sig.protocol.calls import Done
 from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, News, Payloads, RequestArrived
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
+from sig.protocol.parts import PartsIn
 from sig.security.proof import NONCE_BYTES
 
 # So many events leave at once and not at the end of the turn: what comes of them elsewhere begins the earlier.
@@ -171,13 +172,22 @@ class LoopDriver(ClientDriver):
     # What does not wait
 
     def start_request(
-        self, sender: str, method: str, payload: bytes | Payloads, deadline: float, hops: int, done: Done
+        self,
+        sender: str,
+        method: str,
+        payload: bytes | Payloads,
+        deadline: float,
+        hops: int,
+        done: Done,
+        parts: PartsIn | None = None,
     ) -> int:
         if asyncio._get_running_loop() is not self._loop:
             self._check_loop()
         # `done` may be called while bytes are read: there is no lock, and whoever awaits the answer goes on later.
         now = monotonic()
-        number = self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
+        number = self.core.request(
+            sender, method, payload, now=now, deadline=deadline, hops=hops, done=done, parts=parts
+        )
         if not self._gate.armed:
             self._say()
         if self._timer is None or deadline < self._due - _TICK_S:
@@ -191,6 +201,14 @@ class LoopDriver(ClientDriver):
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         self.core.reply(arrived, payload, error)
+        if not self._gate.armed:
+            self._say()
+
+    def give_back(self, number: int, parts: PartsIn) -> None:
+        self.core.give_back(number, parts)
+        self.part_written()
+
+    def part_written(self) -> None:
         if not self._gate.armed:
             self._say()
 

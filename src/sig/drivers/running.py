@@ -147,6 +147,9 @@ class LoopRuntime(LocalRuntime):
                 raise  # whoever awaits us has been told to end
             raise RequestCancelled("the handler was cancelled") from None
 
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
+
     def flag(self) -> Any:
         return LoopFlag()
 

@@ -32,7 +32,7 @@ from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, EventsArrive
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.login import discard
 from sig.protocol.outbox import Outbox
-from sig.runtime import Dropping
+from sig.runtime import Dropping, Flag
 from sig.security.proof import NONCE_BYTES
 
 # What a piece of news that may not be dropped takes in the inbox, roughly.
@@ -219,6 +219,20 @@ class ThreadsDriver(ClientDriver):
             return self.ask(begin, deadline - now)
         finally:
             dropping.forget(drop)
+
+    def wait_aside(self, flag: Flag, timeout: float | None) -> object:
+        self._away()
+        return flag.wait(timeout)
+
+    def part_written(self) -> None:
+        tail = self._tail
+        if monotonic() < tail.gate:
+            if not tail.armed:
+                tail.arm()
+        else:
+            with self._lock:
+                self._pump()
+                self._open_gate()
 
     def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
         """The function that sends the events of one signal, from any thread. Raises as `Signal.trigger`.

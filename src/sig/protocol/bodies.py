@@ -70,11 +70,11 @@ class Cancel(NamedTuple):
     corr: int
 
 
-def pack_request(request: Request, *, route: int) -> bytes:
+def pack_request(request: Request, *, route: int, flags: int = 0) -> bytes:
     name, payload = request.method.encode(), request.payload
     size = _REQUEST_REST + len(name) + len(payload)
     peer, corr, remaining_ms, hops = request.peer, request.corr, request.remaining_ms, request.hops
-    head = _REQUEST.pack(size, _KIND_REQUEST, 0, 0, route, peer, corr, remaining_ms, hops, len(name))
+    head = _REQUEST.pack(size, _KIND_REQUEST, flags, 0, route, peer, corr, remaining_ms, hops, len(name))
     return b"".join((head, name, payload))
 
 
@@ -155,7 +155,7 @@ class Unit(IntEnum):
 
     BYTES = 0  # of EVENT frames on this link, headers included; the route is 0
     EVENTS = 1  # on the lane that the route is
-    PARTS = 2  # of the stream that is the answer to the request `(peer, corr)` on the route
+    PARTS = 2  # what parts cost, of the stream that is the answer to the request `(peer, corr)` on the route
 
 
 class Credit(NamedTuple):

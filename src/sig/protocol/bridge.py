@@ -111,17 +111,18 @@ class Bridge:
     def request(self, frame: Frame, source: Codec, target: Codec) -> Frame:
         """A REQUEST with its parameters in another codec. Raises what the requester is to be told."""
         asked = unpack_request(frame)
-        payload = self._payload(asked.payload, source, target, f"the parameters of request {asked.method!r}")
+        payload = self.payload(asked.payload, source, target, f"the parameters of request {asked.method!r}")
         moved = Request(asked.peer, asked.corr, asked.remaining_ms, asked.hops, asked.method, payload)
-        return Frame.of(pack_request(moved, route=frame.route))
+        return Frame.of(pack_request(moved, route=frame.route, flags=frame.flags))
 
     def reply(self, frame: Frame, source: Codec, target: Codec, sender: str) -> Frame:
         """A REPLY, but for errors, with its answer in another codec. Raises what the requester is to be told."""
         reply = unpack_reply(frame)
-        payload = self._payload(reply.payload, source, target, f"the answer of sender {sender!r}")
+        payload = self.payload(reply.payload, source, target, f"the answer of sender {sender!r}")
         return Frame.of(pack_reply(Reply(reply.peer, reply.corr, payload), route=frame.route, flags=frame.flags))
 
-    def _payload(self, payload: bytes, source: Codec, target: Codec, what: str) -> bytes:
+    def payload(self, payload: bytes, source: Codec, target: Codec, what: str) -> bytes:
+        """A payload in another codec; `what` it is stands in the sentence of what is raised."""
         between = f"the server cannot put {what} from codec {source.name!r} into {target.name!r}"
         if len(payload) > self._limit:
             raise MessageTooBig(

@@ -13,6 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 import msgspec
 
 from sig.errors import Overloaded, SigError
+from sig.protocol.parts import PartsIn
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ class Waiting(msgspec.Struct, Generic[T]):
     """What the call is, for `expired`."""
     about: Hashable
     """What groups calls for `fail_about`; may be set later."""
+    parts: PartsIn | None = None
+    """Where parts of the answer go, if it may come in parts."""
 
 
 class Calls(Generic[T]):
@@ -52,7 +55,7 @@ class Calls(Generic[T]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def open(self, done: Done, deadline: float, what: T, about: Hashable = None) -> int:
+    def open(self, done: Done, deadline: float, what: T, about: Hashable = None, parts: PartsIn | None = None) -> int:
         """Number a new call. Raises `Overloaded` above the limit: nothing has been sent then."""
         waiting = self._waiting
         if len(waiting) >= self._limit:
@@ -61,7 +64,7 @@ class Calls(Generic[T]):
         while number in waiting:
             number = number % _LARGEST_NUMBER + 1
         self._last = number
-        waiting[number] = Waiting(done, deadline, what, about)
+        waiting[number] = Waiting(done, deadline, what, about, parts)
         if deadline < self._soonest:
             self._soonest = deadline
         return number
@@ -105,11 +108,10 @@ class Calls(Generic[T]):
             self._finish(number, None, error)
 
     def next_deadline(self) -> float | None:
-        """When to call `handle_timeout`; no call ends before that, perhaps none does then. `None`: no call waits."""
+        """When to call `handle_timeout`; no call ends before that, perhaps none does then. `None`: none ever does."""
         if not self._waiting:
             self._soonest = math.inf
-            return None
-        return self._soonest
+        return None if self._soonest == math.inf else self._soonest
 
     def handle_timeout(self, now: float) -> list[int]:
         """Fail the calls whose time is over, in the order of their deadlines; returns their numbers."""

@@ -7,6 +7,7 @@ Sans-I/O: no socket, no thread, no clock; `now` is passed in. What arrives and i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple, TypeAlias
 
@@ -70,8 +71,10 @@ from sig.protocol.calls import Calls, Done, Waiting
 from sig.protocol.events import count_events
 from sig.protocol.frames import (
     FRAMING_ROOM_BYTES,
+    REPLY_END,
     REPLY_ERR,
     REPLY_MORE,
+    REQUEST_PARTS,
     RESULT_ERR,
     Frame,
     Kind,
@@ -82,6 +85,7 @@ from sig.protocol.heartbeat import Rhythm, accepted
 from sig.protocol.login import Prover
 from sig.protocol.outbox import Counts
 from sig.protocol.outgoing import Outgoing
+from sig.protocol.parts import Abandoned, PartsIn, PartsOut
 from sig.protocol.past import Past, Pasts
 from sig.protocol.peer import Lane, Peer
 
@@ -146,6 +150,8 @@ class RequestArrived(msgspec.Struct, frozen=True):
     route: int
     request: Request
     deadline: float
+    parts: PartsOut | None = None
+    """Where parts of the answer may be given; `None`: whoever asks takes none."""
 
 
 class RequestDropped(NamedTuple):
@@ -193,6 +199,9 @@ class ClientCore(Peer):
         self._asked: list[Asked] = []
         self._pasts = Pasts()
         self.outgoing: Outgoing = Outgoing(self.codec, limits.max_frame_bytes, limits.send_window_bytes)
+        self.written: list[PartsOut | Abandoned] = []
+        """What there is to be said of streams. May be appended to from any thread without a lock."""
+        self._giving: dict[tuple[int, int], PartsOut] = {}  # by who asks, and under which number
         self._outlets: dict[tuple[str, str], Callable[[int], object]] = {}
         self._routes: dict[int, Route] = {}
         self._known: dict[str, int] = {}  # how many of these routes are of which sender
@@ -309,12 +318,22 @@ class ClientCore(Peer):
         return self.outgoing.packed + len(self.outgoing.events)
 
     def request(
-        self, sender: str, method: str, payload: bytes | Payloads, *, now: float, deadline: float, hops: int, done: Done
+        self,
+        sender: str,
+        method: str,
+        payload: bytes | Payloads,
+        *,
+        now: float,
+        deadline: float,
+        hops: int,
+        done: Done,
+        parts: PartsIn | None = None,
     ) -> int:
         """Ask a sender; `done` gets the payload of the answer, or the error. Returns its number, for `give_up`.
 
         The payload is in the codec that `codec_of` tells, the client's own if it is bytes; of a sender of which that is
         not known, in each that it may turn out to be. The answer is in the same one: bytes in our own, else `Coded`.
+        With `parts` the answer may come in parts, which go there; `done` gets what is behind the last.
         Raises `Overloaded` when too many wait for their answers.
         """
         if self.closed:
@@ -329,10 +348,10 @@ class ClientCore(Peer):
             fitting = None if route is None else self._payload_on(route, sender, payload)
         if fitting is None or (self._opening and sender in self._opening):
             route = None  # not known, or behind others that have to find it out: it must not overtake those
-        number = self.calls.open(done, deadline, (sender, method, now), route)
+        number = self.calls.open(done, deadline, (sender, method, now), route, parts)
         if route is not None:
             assert fitting is not None  # see above
-            self._ask(number, route, deadline - now, hops, method, fitting)
+            self._ask(number, route, deadline - now, hops, method, fitting, parts)
         else:
             self._open_requests(number, sender, now, deadline, hops, method, payload)
         return number
@@ -368,7 +387,7 @@ class ClientCore(Peer):
                 except SigError as unfit:
                     self.calls.fail(number, unfit)
                 else:
-                    self._ask(number, route, deadline - self._now, hops, method, found)
+                    self._ask(number, route, deadline - self._now, hops, method, found, call.parts)
 
         self.call(OpenRequests(sender), now, deadline - now, opened)
         self._opening[sender] = self._opening.get(sender, 0) + 1
@@ -390,12 +409,24 @@ class ClientCore(Peer):
         route = self._request_routes.get(sender)
         return None if route is None else self._foreign.get(route, self.codec)
 
-    def _ask(self, number: int, route: int, left_s: float, hops: int, method: str, payload: bytes) -> None:
+    def _ask(
+        self, number: int, route: int, left_s: float, hops: int, method: str, payload: bytes, parts: PartsIn | None
+    ) -> None:
         if _MOMENT_S <= left_s < _LONGEST_S:
             left_ms = int(left_s * 1000)
+        elif left_s == math.inf:
+            left_ms = NO_DEADLINE
         else:
             left_ms = 1 if left_s < _MOMENT_S else NO_DEADLINE - 1
-        self.outgoing.put(pack_request(Request(0, number, left_ms, hops, method, payload), route=route))
+        flags = 0 if parts is None else REQUEST_PARTS
+        self.outgoing.put(pack_request(Request(0, number, left_ms, hops, method, payload), route=route, flags=flags))
+
+    def give_back(self, number: int, parts: PartsIn) -> None:
+        """Let the sender of a stream give more, if enough has been taken."""
+        call = self.calls.find(number)
+        if call is not None and (amount := parts.give_back()) and not self.closed:
+            assert isinstance(call.about, int)  # it has given parts
+            self._first += pack_credit(Credit(amount, Unit.PARTS, 0, number), route=call.about)
 
     def give_up(self, number: int) -> None:
         """Nobody waits for the answer to this request any more: its `done` is not called, and the owner is told."""
@@ -425,7 +456,15 @@ class ClientCore(Peer):
         if error is not None or payload is None:
             payload, flags = _error_payload(error, min(limit, self.limits.max_control_frame_bytes)), REPLY_ERR
         request = arrived.request
+        if (parts := arrived.parts) is not None:
+            self._giving.pop((request.peer, request.corr), None)
+            self._hasten_parts(parts)
+            flags = flags or REPLY_END
         self._hasten(pack_reply(Reply(request.peer, request.corr, payload), route=arrived.route, flags=flags))
+
+    def _hasten_parts(self, parts: PartsOut) -> None:
+        for frame in parts.pack():
+            self._hasten(frame)
 
     def leave(self) -> None:
         """Close in order: what waits is sent first."""
@@ -441,6 +480,7 @@ class ClientCore(Peer):
             error = ConnectionLost(f"the server closed the link: {self.last_words}")
         self.error = self.error or error
         self.shut()
+        self._asked += [RequestDropped(*asker) for asker in self._giving]
         self._control.fail_all(self._end())
         self.calls.fail_all(self._end("; whether the request was carried out is unknown"))
 
@@ -597,6 +637,7 @@ class ClientCore(Peer):
             return
         if self._request_routes.get(route.sender) == frame.route:
             del self._request_routes[route.sender]
+        self._asked += [RequestDropped(*asker) for asker, parts in self._giving.items() if parts.route == frame.route]
         self.calls.fail_about(
             frame.route,
             ConnectionLost(
@@ -629,6 +670,8 @@ class ClientCore(Peer):
         credit = unpack_credit(frame)
         if credit.unit is Unit.BYTES:
             self.outgoing.credit += credit.amount
+        elif credit.unit is Unit.PARTS and (parts := self._giving.get((credit.peer, credit.corr))) is not None:
+            parts.grant(credit.amount)
 
     def _presence(self, frame: Frame) -> None:
         presence = decode_control(Presence, frame.body)
@@ -650,24 +693,43 @@ class ClientCore(Peer):
         if route is None or not route.owner or route.event is not None:
             raise RemoteProtocolError(f"the server sent a request on route {number}, which is not ours")
         deadline = self._now + request.remaining_ms / 1000
-        self._asked.append(RequestArrived(route.sender, number, request, deadline))
+        parts: PartsOut | None = None
+        if flags & REQUEST_PARTS:
+            parts = PartsOut(number, request.peer, request.corr, self.codec.lines, self.written)
+            self._giving[request.peer, request.corr] = parts
+            if request.remaining_ms == NO_DEADLINE:
+                deadline = math.inf
+        self._asked.append(RequestArrived(route.sender, number, request, deadline, parts))
 
     def _reply(self, flags: int, route: int, data: bytes, start: int, end: int) -> None:
         _, corr = find_asker(data, start, end)
+        if flags & REPLY_MORE:
+            self._take_parts(corr, route, data[start:end])
+            return
         call = self.calls.take(corr, route)
         if call is None:
             return  # it came too late
         payload = data[start + REPLY_BYTES : end]
-        if not flags & (REPLY_ERR | REPLY_MORE):
+        if not flags & REPLY_ERR:
             codec = self._foreign.get(route)
             call.done(payload if codec is None else Coded(codec, payload), None)
-        elif flags & REPLY_ERR:
+        else:
             error = self._told(payload)
             if isinstance(error, SenderNotConnected) and not error.sender:
                 error = SenderNotConnected(call.what[0])  # the server did not know any more whose route it was
             call.done(None, error)
-        else:
-            call.done(None, ProtocolError("the sender answers in parts, which this version does not take"))
+
+    def _take_parts(self, corr: int, route: int, data: bytes) -> None:
+        call = self.calls.find(corr)
+        if call is None or call.about != route:
+            return  # they came too late
+        try:
+            if call.parts is None:
+                raise ProtocolError("the sender answers in parts, which were not asked for")
+            call.parts.put(Frame.of(data), self._foreign.get(route, self.codec))
+        except ProtocolError as error:
+            self.calls.fail(corr, error)
+            self._cancel_request(corr, call)
 
     def _told(self, payload: bytes) -> SigError:
         """The error that another client answers with. It passed through the server unseen: the link is not to blame."""
@@ -696,6 +758,23 @@ class ClientCore(Peer):
         return ended(f"{self.error or 'the link to the server has been closed'}{more}")
 
     # Sending
+
+    def data_to_send(self, limit: int) -> bytes:
+        if self.written:
+            self._write_out()
+        return super().data_to_send(limit)
+
+    def _write_out(self) -> None:
+        """Parts written, and streams left, since this was last called."""
+        written = self.written
+        count = len(written)
+        taken = written[:count]
+        del written[:count]  # not all: another thread may have appended meanwhile
+        for one in taken:
+            if isinstance(one, PartsOut):
+                self._hasten_parts(one)
+            else:
+                self.give_up(one.number)
 
     def _put(self, frame: bytes) -> None:
         self.outgoing.put(frame)

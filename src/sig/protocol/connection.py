@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sig.protocol.line import Line, Member
     from sig.protocol.retained import Values
     from sig.protocol.server import ServerCore
+    from sig.protocol.streams import Stream
 
 
 class Held:
@@ -211,6 +212,7 @@ class Connection(Peer):
         "retained",
         "server",
         "session",
+        "streams",
         "subscriptions",
         "trusted",
         "window_bytes",
@@ -247,6 +249,7 @@ class Connection(Peer):
         self.subscriptions: dict[int, LinkSubscription] = {}
         self.called: dict[Connection, int] = {}  # how many answers each owner owes this one
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
+        self.streams: dict[int, Stream] = {}  # that it takes, by the numbers of its requests
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         # What it is asked comes in runs, and a run stands in the outbox in one piece: the one that is not there yet. It
@@ -462,4 +465,4 @@ _EVENT: Final = Kind.EVENT.value
 _KIND_AT: Final = 4  # in a header
 # Requests that wait in one piece: little beside what may wait for a link, which is given its pieces one by one.
 _RUN_BYTES: Final = 64 * 1024
-_ASKED: Final = (Kind.REQUEST.value, Kind.CANCEL.value)
+_ASKED: Final = (Kind.REQUEST.value, Kind.CANCEL.value, Kind.CREDIT.value)

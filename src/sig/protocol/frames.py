@@ -77,13 +77,16 @@ RESULT_ERR: Final = 0x01  # the body is an error
 REPLY_ERR: Final = 0x01  # the payload is an error, and the last
 REPLY_MORE: Final = 0x02  # a part of a stream; others follow
 REPLY_END: Final = 0x04  # the end of a stream; the payload is its result
+REPLY_LENS: Final = 0x08  # the length of each part is told; only with MORE
+REQUEST_PARTS: Final = 0x01  # the answer may come in parts
 
 # Every kind we know, with the flags it may carry.
 _FLAGS: Final[dict[int, int]] = {
     **{kind.value: 0 for kind in Kind},
     Kind.RESULT.value: RESULT_ERR,
     Kind.EVENT.value: EVENT_LENS | EVENT_MIXED | EVENT_SEQ | EVENT_DURABLE,
-    Kind.REPLY.value: REPLY_ERR | REPLY_MORE | REPLY_END,
+    Kind.REQUEST.value: REQUEST_PARTS,
+    Kind.REPLY.value: REPLY_ERR | REPLY_MORE | REPLY_END | REPLY_LENS,
 }
 _EVENT: Final = Kind.EVENT.value
 # What begins with who asks.

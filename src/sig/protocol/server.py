@@ -62,19 +62,21 @@ from sig.protocol.access import Access, Reception, Refusal, name_of
 from sig.protocol.admin import Admin
 from sig.protocol.bodies import (
     Reply,
+    Unit,
     find_asker,
     find_method,
     find_request,
     pack_peer_gone,
     pack_reply,
     unpack_cancel,
+    unpack_credit,
 )
 from sig.protocol.bridge import Bridge
 from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Audience, Connection, Held, LinkSubscription, Route, Waiting
 from sig.protocol.entrance import Entrance
 from sig.protocol.forward import Forwarder
-from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, Frame, Kind, pack
+from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, REQUEST_PARTS, Frame, Kind, pack
 from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.lanes import Lanes, Lines
 from sig.protocol.outbox import Counts
@@ -83,6 +85,7 @@ from sig.protocol.retained import Retained
 from sig.protocol.rights import Rights
 from sig.protocol.session import NOT_KEPT
 from sig.protocol.statistics import Statistics
+from sig.protocol.streams import Streams
 from sig.security.credentials import Credential
 from sig.security.identity import Identity
 from sig.security.policy import Policy
@@ -156,6 +159,7 @@ class ServerCore:
         self.forwarder: Forwarder = Forwarder(self)
         self.retained: Retained = Retained(self)
         self.shares: Lanes = Lanes(self)
+        self._streams: Streams = Streams(self)
         self._statistics = Statistics(self)
         self._admin = Admin(self)
         self._reception = Reception(self)
@@ -172,7 +176,7 @@ class ServerCore:
             Kind.CALL: self._call,
             Kind.CANCEL: self._cancel,
             Kind.INTEREST: self._seen,
-            Kind.CREDIT: self.shares.credit,
+            Kind.CREDIT: self._credit,
         }
         self._calls: dict[type, Callable[[Connection, Any, int], object]] = {
             AddSender: self._add_sender,
@@ -675,6 +679,7 @@ class ServerCore:
         if not held.owner.held:
             self.windows.leave()
         self._tell_presence(held, EVENT_DISCONNECT, {"reason": reason})
+        self._streams.forget(held)
         body = encode_control(RouteGone(reason))
         for route in held.routes:
             self._index.remove_target(route)
@@ -809,7 +814,15 @@ class ServerCore:
             error = self.rights.refusal(connection, route, method)
         else:
             try:
-                self._pass_request(connection, route, data[start:end])
+                if flags & REQUEST_PARTS:
+                    corr = find_asker(data, start, end)[1]
+                    self._streams.check(connection, corr)
+                    self._pass_request(connection, route, data[start:end])
+                    self._streams.open(connection, corr, route)
+                else:
+                    self._pass_request(connection, route, data[start:end])
+            except RemoteProtocolError:
+                raise
             except SigError as unfit:
                 error = unfit
             else:
@@ -850,12 +863,16 @@ class ServerCore:
         owed = requester.called.get(connection, 0) if requester is not None else 0
         if requester is None or not owed:
             return  # gone, or answered already
-        if not flags & REPLY_MORE:
-            if owed > 1:
-                requester.called[connection] = owed - 1
-            else:
-                del requester.called[connection], connection.asked_by[requester]
         data = data[start:end]
+        if flags & REPLY_MORE:
+            self._streams.pass_on(requester, corr, route, data)
+            return
+        if owed > 1:
+            requester.called[connection] = owed - 1
+        else:
+            del requester.called[connection], connection.asked_by[requester]
+        if requester.streams:
+            self._streams.close(requester, corr)
         if connection.codec.name not in requester.codecs and not flags & REPLY_ERR:
             try:
                 data = self.bridge.reply(Frame.of(data), connection.codec, requester.codec, route.sender).data
@@ -873,7 +890,9 @@ class ServerCore:
             self._refuse_request(requester, corr, number, error)
 
     def _cancel(self, connection: Connection, frame: Frame) -> None:
-        unpack_cancel(frame)  # which tells whether it is well formed
+        corr = unpack_cancel(frame).corr
+        if connection.streams:
+            self._streams.close(connection, corr)
         route = self._routes.get(frame.route)
         if route is not None and not route.event and route.held.owner in connection.called:
             # Where it does not get through, the handler works for nothing; its answer finds nobody.
@@ -883,6 +902,10 @@ class ServerCore:
     def _wall(self) -> float:
         """Seconds since 1970."""
         return self._now + self._wall_offset
+
+    def _credit(self, connection: Connection, frame: Frame) -> None:
+        whose = self._streams if unpack_credit(frame).unit is Unit.PARTS else self.shares
+        whose.credit(connection, frame)
 
     def _time_us(self) -> int:
         return int((self._now + self._wall_offset) * 1e6)

@@ -8,10 +8,10 @@ from functools import partial
 from types import ModuleType
 from typing import NamedTuple
 
-from .checks import bytes, calls, delivery, life, threads
+from .checks import bytes, calls, delivery, life, streams, threads
 from .stage import BLOCKING_ONLY, MakePair, Stage, check_face
 
-_SUBJECTS: tuple[ModuleType, ...] = (delivery, calls, life, bytes, threads)
+_SUBJECTS: tuple[ModuleType, ...] = (delivery, calls, streams, life, bytes, threads)
 
 
 class Check(NamedTuple):

@@ -16,11 +16,13 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
+from sig.callables import is_generator
 from sig.drivers.loops import LoopThread
 from sig.info import ListenerError, SenderInfo
 from sig.runtime import Flag
 from sig.stats import Stats
 from sig.steps import Steps, walk, walk_awaiting
+from sig.streams import END
 from sig.subscription import Subscription
 
 from .captured import Captured
@@ -91,6 +93,30 @@ class Held:
         return bool(self._place.do(self._sender.remove))
 
 
+class Taken:
+    """A stream of a place: the parts of one answer, taken when they are asked for."""
+
+    def __init__(self, place: Place, stream: Any) -> None:
+        self._place = place
+        self._stream = stream
+
+    def __iter__(self) -> Taken:
+        return self
+
+    def __next__(self) -> Any:
+        part = self._place.do(partial(self._place._next_part, self._stream))
+        if part is END:
+            raise StopIteration
+        return part
+
+    @property
+    def result(self) -> Any:
+        return self._stream.result
+
+    def close(self) -> None:
+        self._place.do(self._stream.close)
+
+
 class Place:
     """A router of the blocking face."""
 
@@ -154,6 +180,9 @@ class Place:
         """One for each of the parameters."""
         return [self.router.start_request(sender, method, params, timeout=timeout) for params in many]
 
+    def stream(self, sender: str, method: str, params: object = None, **options: Any) -> Taken:
+        return Taken(self, self.do(lambda: self.router.stream(sender, method, params, **options)))
+
     def senders(self) -> list[SenderInfo]:
         rows: list[SenderInfo] = self.do(self.router.senders)
         return rows
@@ -193,6 +222,9 @@ class Place:
         for value in values:
             signal.trigger(value)
 
+    def _next_part(self, stream: Any) -> Any:
+        return next(stream, END)
+
 
 class LoopPlace(Place):
     """A router of the asyncio face, which lives on the loop of `hands`."""
@@ -230,15 +262,23 @@ class LoopPlace(Place):
 
     def _handlers(self, requests: Any) -> Any:
         return requests and {
-            name: function if inspect.iscoroutinefunction(function) else self._hands.waiting(function)
+            name: self._hands.waiting(function) if _is_plain(function) else function
             for name, function in requests.items()
         }
+
+    def _next_part(self, stream: Any) -> Any:
+        return anext(stream, END)
 
     async def _trigger(self, signal: Any, values: Iterable[object]) -> None:
         for number, value in enumerate(values):
             signal.trigger(value)
             if not number % 100:
                 await signal.drain()
+
+
+def _is_plain(function: object) -> bool:
+    """Whether it has run when it has been called."""
+    return not (inspect.iscoroutinefunction(function) or is_generator(function))
 
 
 class _Call(Future[Any]):

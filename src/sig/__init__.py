@@ -43,7 +43,7 @@ from sig.errors import (
     UnknownEvent,
     WouldDeadlock,
 )
-from sig.info import Gap, Info, ListenerError, Received, Reply, SenderInfo
+from sig.info import ClientInfo, Gap, Info, ListenerError, Received, Reply, SenderInfo
 from sig.iterators import Events
 from sig.log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, stringify_object
 from sig.marks import on
@@ -78,6 +78,7 @@ __all__ = [
     "VERSION",
     "Call",
     "Carrier",
+    "ClientInfo",
     "ClientRouter",
     "Closed",
     "ConnectFailed",

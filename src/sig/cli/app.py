@@ -9,8 +9,10 @@ from cyclopts import App, CycloptsError
 
 import sig
 from sig.cli import (
+    acl,
     certs,
     check,
+    clients,
     demo,
     errors,
     health,
@@ -22,6 +24,7 @@ from sig.cli import (
     senders,
     serve,
     stats,
+    token,
     trigger,
 )
 
@@ -87,6 +90,10 @@ _COMMANDS: tuple[tuple[Callable[..., int], str], ...] = (
     (check.check, check.EXAMPLES),
     (stats.stats, stats.EXAMPLES),
     (health.health, health.EXAMPLES),
+    (clients.clients, clients.EXAMPLES),
+    (clients.kick, clients.KICK_EXAMPLES),
+    (token.token, token.EXAMPLES),
+    (acl.acl, acl.EXAMPLES),
     (certs.certs, certs.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (completion, _COMPLETION_EXAMPLES),

@@ -17,6 +17,7 @@ import sig
 from sig.carriers.address import default_url
 from sig.constants import Limits
 from sig.errors import InvalidArgument
+from sig.security import Anonymous
 
 
 class TLSFiles(msgspec.Struct, kw_only=True, frozen=True):
@@ -33,6 +34,9 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     urls: list[str] = []
     codec: Literal["json", "msgpack"] = "json"
     insecure_public: bool = False
+    tokens: str | None = None
+    anonymous: bool = False
+    policy: str | None = None
     origins: list[str] = []
     tls: TLSFiles = TLSFiles()
     limits: dict[str, int | float] = {}
@@ -42,6 +46,10 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         found: dict[str, Any] = {**self.limits, "codec": self.codec, "insecure_public": self.insecure_public}
         if self.tls != TLSFiles():
             found["tls"] = sig.TLS(cert=self.tls.cert, key=self.tls.key, ca=self.tls.ca)
+        if self.tokens is not None:
+            found["auth"] = [self.tokens, *[Anonymous()] * self.anonymous]
+        if self.policy is not None:
+            found["acl"] = self.policy
         if self.origins:
             found["origins"] = self.origins
         return found
@@ -53,6 +61,9 @@ class Given(msgspec.Struct, kw_only=True, frozen=True):
     urls: list[str]
     codec: Literal["json", "msgpack"] | None
     insecure_public: bool
+    tokens: str | None
+    anonymous: bool
+    policy: str | None
     origins: list[str]
     tls: TLSFiles
     limits: dict[str, float]
@@ -64,6 +75,9 @@ class Given(msgspec.Struct, kw_only=True, frozen=True):
             urls=self.urls or settings.urls or [default_url()],
             codec=self.codec or settings.codec,
             insecure_public=self.insecure_public or settings.insecure_public,
+            tokens=self.tokens or settings.tokens,
+            anonymous=self.anonymous or settings.anonymous,
+            policy=self.policy or settings.policy,
             origins=self.origins or settings.origins,
             tls=msgspec.structs.replace(settings.tls, **tls),
             limits={**settings.limits, **self.limits},
@@ -104,7 +118,8 @@ def read(path: Path) -> Settings:
         where = (told["where"] or "") if told is not None else ""
         raise InvalidArgument(f"{_place(path, text, where)}: {told['what'] if told is not None else error}") from None
     tls = {name: str(path.parent / file) for name, file in msgspec.structs.asdict(settings.tls).items() if file}
-    return msgspec.structs.replace(settings, tls=TLSFiles(**tls))
+    beside = {name: str(path.parent / file) for name in ("tokens", "policy") if (file := getattr(settings, name))}
+    return msgspec.structs.replace(settings, tls=TLSFiles(**tls), **beside)
 
 
 def show(settings: Settings) -> str:
@@ -154,8 +169,9 @@ def _place(path: Path, text: str, where: str) -> str:
 
 def _lines(settings: Settings) -> Iterator[str]:
     yield "# sig serve --config THIS_FILE; what the command line says goes before."
-    for name in ("urls", "codec", "insecure_public", "origins"):
-        yield f"{name} = {json.dumps(getattr(settings, name))}"
+    for name in ("urls", "codec", "insecure_public", "tokens", "anonymous", "policy", "origins"):
+        value = getattr(settings, name)
+        yield f'# {name} = "{name}.toml"' if value is None else f"{name} = {json.dumps(value)}"
     yield "\n[tls]"
     for name, file in msgspec.structs.asdict(settings.tls).items():
         yield f"{name} = {json.dumps(file)}" if file else f'# {name} = "{name}.pem"'

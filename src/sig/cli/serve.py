@@ -29,6 +29,8 @@ EXAMPLES = f"""Examples:
                                         encrypted; sig certs makes certificates
     sig serve ws://127.0.0.1:0 --origin http://localhost:5173
                                         for a web page too
+    sig serve --tokens tokens.toml --policy policy.toml
+                                        for those who log in; sig token makes the first
     sig serve --max-connections 50
     sig serve --print-config > sig.toml && sig serve --config sig.toml
 
@@ -58,6 +60,13 @@ def serve(
             negative="", show_default=False, help="serve other machines too, where anybody may then do everything"
         ),
     ] = False,
+    tokens: Annotated[
+        Path | None, Parameter(show_default=False, help="a file of sig token: only who is in it is let in")
+    ] = None,
+    anonymous: Annotated[
+        bool, Parameter(negative="", show_default=False, help="with --tokens: let others in too, as anonymous")
+    ] = False,
+    policy: Annotated[Path | None, Parameter(show_default=False, help="a file that says who may do what")] = None,
     tls_cert: Annotated[
         Path | None, Parameter(show_default=False, help="the server's certificate, for tls and wss")
     ] = None,
@@ -91,6 +100,9 @@ def serve(
         urls=list(urls),
         codec=codec,
         insecure_public=insecure_public,
+        tokens=None if tokens is None else str(tokens),
+        anonymous=anonymous,
+        policy=None if policy is None else str(policy),
         origins=list(origin),
         tls=TLSFiles(**{name: str(file) for name, file in files.items() if file is not None}),
         limits=limits.read(limit),

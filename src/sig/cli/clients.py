@@ -1,0 +1,70 @@
+"""`sig clients` and `sig kick`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import sig
+from sig.cli import errors
+from sig.cli.options import Json, Url
+from sig.cli.output import Output, as_json, printable
+
+EXAMPLES = """Examples:
+
+    sig clients
+    sig clients | jq -r 'select(.identity == "anonymous") | .address'
+
+Where the server has a policy, this takes the right to admin.
+"""
+KICK_EXAMPLES = """Examples:
+
+    sig kick 17                                the client of that number, see sig clients
+    sig kick alice --reason "too loud"         all links of that identity
+
+They may come back. To keep somebody out, take away what it logs in with (sig
+token --revoke): that ends its links, too.
+"""
+
+
+def clients(*, json: Json = False, url: Url = None) -> int:
+    """List who is connected to a server, as whom, and from where."""
+    with sig.connect(url, name="sig clients") as router:
+        rows = router.clients()
+    output = Output(json)
+    if output.json:
+        for row in rows:
+            print(as_json(row._asdict()), flush=True)
+        return errors.ANSWERED
+    table = Table("client", "identity", "by", "name", "address", "expires", "senders", "listens")
+    for row in rows:
+        until = "" if row.expires is None else datetime.fromtimestamp(row.expires, UTC).isoformat(" ", "seconds")
+        cells = (str(row.client), row.identity, row.source, row.name, row.address, until, ", ".join(row.senders))
+        table.add_row(*(Text(printable(cell), overflow="fold") for cell in (*cells, str(row.subscriptions))))
+    Console(highlight=False).print(table)
+    return errors.ANSWERED
+
+
+def kick(
+    who: str,
+    /,
+    *,
+    reason: Annotated[str, Parameter(show_default=False, help="what they are told")] = "",
+    url: Url = None,
+) -> int:
+    """Send a client away, or all of an identity; exit code 1 if there is none.
+
+    Parameters
+    ----------
+    who
+        the number of a client, or the name of an identity
+    """
+    with sig.connect(url, name="sig kick") as router:
+        found = router.kick(int(who) if who.isdecimal() else who, reason)
+    print(found)
+    return errors.ANSWERED if found else errors.FAILED

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from os import PathLike
 from typing import Any, Final, TypeVar
 
@@ -202,7 +203,7 @@ class ServerRouter(Serving, LinkedRouter):
         loop = self._loop
         assert loop is not None
         if self._server is not None:
-            loop.loop.call_soon_threadsafe(self._server.stop)
+            loop.loop.call_soon_threadsafe(partial(self._server.stop, loop_ends=True))
         loop.stop(timeout)
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.

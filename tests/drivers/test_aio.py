@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -161,7 +162,7 @@ def test_who_resets_while_being_told_to_go_harms_nobody(server: sig.ServerRouter
 
 def test_who_is_still_on_its_way_in_when_the_server_stops_is_dropped(server: sig.ServerRouter) -> None:
     driver = driver_of(server)
-    driver.loop.call_soon_threadsafe(driver.stop)
+    driver.loop.call_soon_threadsafe(partial(driver.stop, loop_ends=True))
     with Raw.connect(server.urls[0]) as raw:
         assert raw.last_words() is None
 

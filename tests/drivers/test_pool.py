@@ -202,6 +202,7 @@ def test_short_work_that_comes_together_is_done_by_one_thread() -> None:
 
     for _ in range(50):
         pool.submit(note)
+    assert pool.dozing.wait(10)
     first.end.set()
     for _ in range(50):
         assert done.acquire(timeout=10)

@@ -197,9 +197,9 @@ class ServerDriver:
                         wire.abort()
                 await asyncio.sleep(0)  # their transports tell at the next turn
 
-    def stop(self) -> None:
-        """Nothing will be due any more; who is still there, or still comes, is dropped."""
-        self._stopped = True
+    def stop(self, *, loop_ends: bool = False) -> None:
+        """Nothing will be due any more; who is still there is dropped, and who still comes where the loop ends too."""
+        self._stopped = loop_ends
         if self._timer is not None:
             self._timer.cancel()
         for wire in list(self._wires.values()):

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from sig.drivers.client import ClientDriver
-from sig.errors import Closed
+from sig.errors import Closed, RequestCancelled, SigError
 from sig.protocol.client import Coded, Payloads
 from sig.protocol.parts import Abandoned, PartsIn
 from sig.requests import Trail
@@ -38,11 +38,11 @@ class FromAfar:
         self._news = news
         self._decoded = decoded
         self._parts = parts = PartsIn(news.set)
-        self._closed = False
+        self._left: SigError | None = None  # why nobody waits any more
         self._outer = trail.dropping  # of the request that it is a part of, which may be given up
         self._number = driver.start_request(*asked, payload, trail.deadline, trail.hops, parts.finish, parts)
         if self._outer is not None:
-            self._outer.then(self._give_up)
+            self._outer.then(self._drop)
 
     def more(self, timeout: float) -> Steps[Sequence[object] | None]:
         news, parts = self._news, self._parts
@@ -56,8 +56,8 @@ class FromAfar:
                 return some
             if over:
                 break
-            if self._closed:
-                raise Closed("this stream has been closed")
+            if self._left is not None:
+                raise self._left
             if timeout <= 0 or not (yield partial(self._driver.wait_aside, news, _finite(timeout))):
                 raise Expired
         self._end()
@@ -68,10 +68,8 @@ class FromAfar:
         return None
 
     def close(self, timeout: float) -> Steps[None]:
-        self._closed = True
         self._end()
-        self._give_up()
-        self._news.set()
+        self._leave(Closed("this stream has been closed"))
         yield from ()
 
     def abandon(self) -> None:
@@ -79,9 +77,14 @@ class FromAfar:
 
     def _end(self) -> None:
         if self._outer is not None:
-            self._outer.forget(self._give_up)
+            self._outer.forget(self._drop)
 
-    def _give_up(self) -> None:
+    def _drop(self) -> None:
+        self._leave(RequestCancelled("the request that this one is part of has been given up"))
+
+    def _leave(self, why: SigError) -> None:
+        self._left = self._left or why
+        self._news.set()
         if not self._parts.over:
             self._driver.give_up(self._number)
 

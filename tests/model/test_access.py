@@ -351,6 +351,8 @@ HISTORY: list[tuple[Any, ...]] = [
     ("add", 0, "c"),
     ("listen", 1, None, None, "plain"),
     ("listen", 1, None, None, "group"),
+    ("listen", 1, "c", None, "plain"),
+    ("request", 1, "a/b", "get"),  # which is not there, and must look like one that is
     *(("trigger", 0, name, event) for name in ("a", "c") for event in EVENTS),
     ("listen", 1, None, None, "initial"),
     *(("request", 1, name, method) for name in ("a", "c") for method in METHODS),

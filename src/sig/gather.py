@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .errors import RequestTimeout
 from .info import Reply, SenderInfo
@@ -15,6 +15,8 @@ from .steps import Steps
 if TYPE_CHECKING:
     from .hub import Hub
 
+# A sender's name, and which of those that share it.
+_Key: TypeAlias = tuple[str, int]
 # How many are asked at a time. A client answers 256, whoever asks; and others ask too.
 AT_ONCE: Final = 100
 
@@ -35,7 +37,7 @@ def gathering(
             yield partial(round.news.wait, left)
     finally:
         round.give_up()
-    return [round.answered.get(row.name) or _late(row, method, limit) for row in rows]
+    return [round.answered.get(_key(row)) or _late(row, method, limit) for row in rows]
 
 
 class _Round:
@@ -48,17 +50,17 @@ class _Round:
         self._waiting = waiting
         self._question = method, params, type
         self._deadline = deadline
-        self._asked: dict[str, Any] = {}  # how to give them up
-        self.answered: dict[str, Reply] = {}
-        """By the sender's name. Entered on any thread."""
+        self._asked: dict[_Key, Any] = {}  # how to give them up
+        self.answered: dict[_Key, Reply] = {}
+        """By the sender's name and incarnation. Entered on any thread."""
         self.news: Any = router._runtime.flag()
         """Somebody has answered since `go_on`."""
 
     def go_on(self) -> bool:
         """Ask more, as those before have answered; false when nobody is left."""
         self.news.clear()
-        for name in [name for name in self._asked if name in self.answered]:
-            del self._asked[name]
+        for key in [key for key in self._asked if key in self.answered]:
+            del self._asked[key]
         while self._waiting and len(self._asked) < AT_ONCE:
             self._ask(self._waiting.popleft())
         return bool(self._asked)
@@ -69,27 +71,31 @@ class _Round:
         if timeout <= 0:
             return
         try:
-            held = self._router._senders.get(row.name)
-            if held is not None:
+            for held in self._router._alike(row.name):
                 held._handlers.check_wait(row.name, method)
             done = partial(self._done, row)
-            self._asked[row.name] = self._router._start_request(row.name, method, params, type, timeout, done)
+            start = self._router._start_request
+            self._asked[_key(row)] = start(row.name, method, params, type, timeout, done, row.instance)
         except Exception as error:  # known at once: it has left, or the link is down
             self._done(row, None, error)
 
     def _done(self, row: SenderInfo, value: object, error: BaseException | None) -> None:
-        self.answered[row.name] = Reply(row.name, row.instance, value if error is None else None, error)
+        self.answered[_key(row)] = Reply(row.name, row.instance, value if error is None else None, error)
         self.news.set()
 
     def give_up(self) -> None:
         """Wait for nobody any more."""
-        for name, give_up in self._asked.items():
-            if name not in self.answered:
+        for key, give_up in self._asked.items():
+            if key not in self.answered:
                 give_up()
 
 
 def _late(row: SenderInfo, method: str, timeout: float) -> Reply:
     return Reply(row.name, row.instance, None, RequestTimeout(row.name, method, timeout))
+
+
+def _key(row: SenderInfo) -> _Key:
+    return row.name, row.instance
 
 
 def _name(row: SenderInfo) -> str:

@@ -78,6 +78,7 @@ class Hub(OldNames):
         self._lock = RLock()  # guards all below; never held while a listener or handler is called
         self._index: Index[Event, Subscription, Plan] = Index(lambda s, e: class_event(self, s, e))
         self._senders: dict[str, Owned] = {}
+        self._replicas: dict[str, list[Owned]] = {}  # who shares a name, in order: the first is also in `_senders`
         self._serials = count(1)
         self._turns: dict[str, Turn] = {}  # by group, as long as it has members
         # What is to be told of a sender while its `#connect` or `#disconnect` is, by sender: each sender's in order.
@@ -143,6 +144,7 @@ class Hub(OldNames):
         retain: bool | Iterable[str],
         loop: Any,
         max_concurrent: int | None,
+        shared: bool,
     ) -> Steps[Any]:
         name = check_sender(sender)
         contract: Contract | None = None
@@ -156,6 +158,7 @@ class Hub(OldNames):
             {event: _kind(name, event, kind) for event, kind in events.items()} if isinstance(events, Mapping) else {}
         )
         made = self._class_sender(self, name)
+        made._shared = shared
         if max_concurrent is not None:
             made._answer_at_most(max_concurrent)
         made._handlers = handlers = made._handled(requests, loop)
@@ -187,8 +190,15 @@ class Hub(OldNames):
         return contract
 
     def _removing(self, sender: Name) -> Steps[bool]:
-        held = sender if isinstance(sender, Owned) else self._senders.get(name_of(sender))
-        return at_once(False) if held is None else self._release(held, "closed")
+        if isinstance(sender, Owned):
+            return self._release(sender, "closed")
+        return self._releasing(self._alike(name_of(sender)))
+
+    def _releasing(self, senders: list[Owned]) -> Steps[bool]:
+        gone = False
+        for held in senders:
+            gone |= yield from self._release(held, "closed")
+        return gone
 
     def _listing(self, pattern: str | None) -> Steps[list[SenderInfo]]:
         check_selector(pattern, None)
@@ -207,9 +217,17 @@ class Hub(OldNames):
         self._check_open()
         return self._recall(name, event)
 
-    def _requesting(self, sender: Name, method: str, params: object, type: Any, timeout: float | None) -> Steps[Any]:
+    def _requesting(
+        self,
+        sender: Name,
+        method: str,
+        params: object,
+        type: Any,
+        timeout: float | None,
+        instance: int | None = None,
+    ) -> Steps[Any]:
         name, check, limit = self._checked_request(sender, method, type, timeout)
-        answer = yield from self._ask(name, check, params, limit)
+        answer = yield from self._ask(name, check, params, limit, instance)
         return answer if type is None else converted(answer, type, name, check)
 
     def _checked_request(self, sender: Name, method: str, kind: Any, timeout: float | None) -> tuple[str, str, float]:
@@ -232,6 +250,7 @@ class Hub(OldNames):
         type: Any,
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
+        instance: int | None = None,
     ) -> Callable[[], object]:
         """Ask without waiting: `done` is called with the answer or the error. Returns what gives the request up."""
         raise NotImplementedError
@@ -267,7 +286,7 @@ class Hub(OldNames):
             if self._closing:
                 return
             self._closing = True  # from here on nobody comes
-            held = list(self._senders.values())
+            held = self._all_senders()
         deadline = self._runtime.now() + limit
         try:
             for sender in held:
@@ -293,16 +312,20 @@ class Hub(OldNames):
         """Take the name for a sender and tell its presence."""
         with self._lock:
             self._check_open(self._closing)
-            if sender.name in self._senders:
+            first = self._senders.get(sender.name)
+            if first is not None and not (first._shared and sender._shared):
                 raise SenderAlreadyConnected(sender.name)
+            if sender._shared:
+                self._replicas.setdefault(sender.name, []).append(sender)
             sender._incarnation = self._runtime.random64()
             sender._since = self._runtime.wall()
             sender._held = True
-            self._senders[sender.name] = sender
+            self._senders.setdefault(sender.name, sender)
             for signal in sender._signals.values():
                 signal.incarnation = sender._incarnation
-                self._index.add_target(signal)
-            self._tell_presence(sender, EVENT_CONNECT, presence(sender))
+                self._index.add_target(signal, beside=sender._shared)
+            if first is None:
+                self._tell_presence(sender, EVENT_CONNECT, presence(sender))
             typed = [signal for signal in sender._signals.values() if signal.kind is not None]
             heard = [(s, signal) for signal in typed for s in self._index.matching(signal.sender, signal.event)]
         for subscription, signal in heard:
@@ -313,15 +336,22 @@ class Hub(OldNames):
     def _release(self, sender: Owned, reason: str) -> Steps[bool]:
         """Give the name up and tell its absence; false if it is another's, or nobody's."""
         with self._lock:
-            if self._senders.get(sender.name) is not sender:
+            others = self._alike(sender.name)
+            if sender not in others:
                 return at_once(False)
-            del self._senders[sender.name]
+            others.remove(sender)
+            if others:
+                self._senders[sender.name], self._replicas[sender.name] = others[0], others
+            else:
+                del self._senders[sender.name]
+                self._replicas.pop(sender.name, None)
             sender._held = False
             for signal in sender._signals.values():
                 self._index.remove_target(signal)
                 signal.mark_stale()
                 self._depart(signal)
-            self._tell_presence(sender, EVENT_DISCONNECT, {**presence(sender), "reason": reason})
+            if not others:
+                self._tell_presence(sender, EVENT_DISCONNECT, {**presence(sender), "reason": reason})
         self._run_rounds(sender.name)
         return at_once(True)
 
@@ -331,7 +361,7 @@ class Hub(OldNames):
 
     def _list(self, pattern: str | None) -> Steps[list[SenderInfo]]:
         with self._lock:
-            held = [s for s in self._senders.values() if matches(pattern, s.name)]
+            held = [s for s in self._all_senders() if matches(pattern, s.name)]
         return at_once(
             [
                 SenderInfo(s.name, list(s._signals), s._handlers.names, s._since, "local", s._incarnation, s._schema)
@@ -341,23 +371,45 @@ class Hub(OldNames):
 
     def _stats(self, limit: int) -> Steps[Stats]:
         with self._lock:
-            signals = [signal for sender in self._senders.values() for signal in sender._signals.values()]
+            signals = [signal for sender in self._all_senders() for signal in sender._signals.values()]
             heard = [(signal, len(self._index.matching(signal.sender, signal.event))) for signal in signals]
             subscriptions = self._index.all()
         return at_once(local_stats(self._runtime.wall(), subscriptions, heard, limit))
 
     def _recall(self, sender: str, event: str) -> Steps[Received | None]:
         with self._lock:
-            plan = self._index.target(sender, event)
-            return at_once(plan.last if plan is not None else None)
+            values = [plan.last for plan in self._index.alike(sender, event) if plan.last is not None]
+            return at_once(max(values, key=_time, default=None))
 
-    def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
+    def _alike(self, name: str) -> list[Owned]:
+        """Who holds that name: several, if they share it."""
+        held = self._senders.get(name)
+        return [] if held is None else list(self._replicas.get(name, (held,)))
+
+    def _all_senders(self) -> list[Owned]:
+        return [sender for name in list(self._senders) for sender in self._alike(name)]
+
+    def _ask(
+        self, sender: str, method: str, params: object, timeout: float, instance: int | None = None
+    ) -> Steps[object]:
         trail = next_hop(self._runtime.now(), timeout, sender, method, self.limits)
         self._check_open()
         held = self._senders.get(sender)
         if held is None:
             raise SenderNotConnected(sender)
-        return (yield from held._handlers.answer(sender, method, params, trail))
+        if not held._shared:
+            return (yield from held._handlers.answer(sender, method, params, trail))
+        with self._lock:
+            there = [s for s in self._alike(sender) if instance in (None, s._incarnation)]
+            if not there:
+                raise SenderNotConnected(sender)
+            held = min(there, key=_load)
+            held._asked += 1
+        try:
+            return (yield from held._handlers.answer(sender, method, params, trail))
+        finally:
+            with self._lock:
+                held._asked -= 1
 
     def _open_stream(self, sender: str, method: str, params: object, trail: Trail) -> Source:
         """Where the parts of an answer come from. Raises as `_ask`."""
@@ -387,7 +439,7 @@ class Hub(OldNames):
         """Rebuild a stale plan; false if the event was taken here, to be told behind a presence under way."""
         with self._lock:
             self._check_open()
-            if self._index.target(plan.sender, plan.event) is not plan:
+            if plan not in self._index.alike(plan.sender, plan.event):
                 raise SenderNotConnected(plan.sender)
             rounds = self._rounds.get(plan.sender)
             if rounds is None:
@@ -435,10 +487,11 @@ class Hub(OldNames):
         """What an `initial=True` listener is told first. Plans that retain are rebuilt here, so that each event is
         either in a retained value or reaches the listener, never both."""
         told: list[tuple[Info, object]] = []
-        for name, sender in self._senders.items():
+        for sender in self._all_senders():
+            name = sender.name
             if not matches(subscription.sender, name):
                 continue
-            if matches(subscription.event, EVENT_CONNECT):
+            if matches(subscription.event, EVENT_CONNECT) and self._senders[name] is sender:
                 info = info_of(name, EVENT_CONNECT, incarnation=sender._incarnation, time=sender._since, initial=True)
                 told.append((info, presence(sender)))
             for plan in sender._signals.values():
@@ -565,7 +618,7 @@ class Hub(OldNames):
             plan.rebuild(self._index.matching(plan.sender, plan.event))
             calls = plan._calls
             plan.mark_stale()  # more may wait behind it, which the next must not overtake
-            if self._index.target(plan.sender, plan.event) is not plan:
+            if plan not in self._index.alike(plan.sender, plan.event):
                 self._depart(plan)
         plan.walk(data, calls)
 
@@ -638,6 +691,14 @@ class Hub(OldNames):
         self._bury()
         with self._lock:
             return self._index.buckets(sender)
+
+
+def _load(sender: Owned) -> int:
+    return sender._asked
+
+
+def _time(value: Received) -> float:
+    return value.info.time or 0.0
 
 
 def presence(sender: Owned) -> dict[str, object]:

@@ -92,6 +92,8 @@ class Index(Generic[B, S, T]):
         # Targets: by sender for those who name or match one, by event for channels.
         self._senders: NameTree[dict[str, T]] = NameTree()
         self._events: NameTree[dict[str, T]] = NameTree()
+        # Senders may share a name: the others of an event, beside the one in those.
+        self._beside: dict[tuple[str, str], list[T]] = {}
 
     # Subscriptions
 
@@ -196,8 +198,11 @@ class Index(Generic[B, S, T]):
 
     # Targets
 
-    def add_target(self, target: T) -> None:
-        """Enter a concrete event of a concrete sender."""
+    def add_target(self, target: T, *, beside: bool = False) -> None:
+        """Enter a concrete event of a concrete sender; `beside` another of its name that may be there."""
+        if beside and self.target(target.sender, target.event) is not None:
+            self._beside.setdefault((target.sender, target.event), []).append(target)
+            return
         for tree, outer, inner in (
             (self._senders, target.sender, target.event),
             (self._events, target.event, target.sender),
@@ -209,7 +214,18 @@ class Index(Generic[B, S, T]):
             table[inner] = target
 
     def remove_target(self, target: T) -> None:
-        """Take it out, unless another has taken its place meanwhile."""
+        """Take it out, unless another has taken its place meanwhile. One that is beside it moves up."""
+        name = target.sender, target.event
+        others = self._beside.get(name)
+        if others is not None:
+            current = self.target(*name)
+            if current is not target:
+                others[:] = [other for other in others if other is not target]
+            if not others or (current is target and len(others) == 1):
+                del self._beside[name]
+            if current is target:
+                self.add_target(others.pop(0))
+            return
         for tree, outer, inner in (
             (self._senders, target.sender, target.event),
             (self._events, target.event, target.sender),
@@ -225,8 +241,19 @@ class Index(Generic[B, S, T]):
         table = self._senders.get(sender)
         return table.get(event) if table is not None else None
 
+    def alike(self, sender: str, event: str) -> list[T]:
+        """All targets of that name."""
+        target = self.target(sender, event)
+        return [] if target is None else [target, *self._beside.get((sender, event), ())]
+
     def targets(self, sender: str | None, event: str | None) -> list[T]:
         """All targets that this selector reaches."""
+        found = self._targets(sender, event)
+        if self._beside:
+            found += [other for one in found for other in self._beside.get((one.sender, one.event), ())]
+        return found
+
+    def _targets(self, sender: str | None, event: str | None) -> list[T]:
         if sender is None and event is not None:
             tables = self._events.matching(event)
             return [target for table in tables for target in table.values()]

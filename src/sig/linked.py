@@ -204,6 +204,8 @@ class Linked(Hub):
         return (yield from super()._removing(sender))
 
     def _claim(self, sender: Owned) -> Steps[None]:
+        if sender._shared:
+            raise InvalidArgument("shared= does not reach over a link yet: use it with a Router in one process")
         driver = self._linked()
         with self._lock:
             self._check_open(self._closing)
@@ -306,7 +308,9 @@ class Linked(Hub):
             )
         return past_value(self, told, driver.core.codecs)
 
-    def _ask(self, sender: str, method: str, params: object, timeout: float) -> Steps[object]:
+    def _ask(
+        self, sender: str, method: str, params: object, timeout: float, instance: int | None = None
+    ) -> Steps[object]:
         driver = self._linked()
         trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
         held = self._senders.get(sender)
@@ -325,6 +329,7 @@ class Linked(Hub):
         type: Any,
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
+        instance: int | None = None,
     ) -> Callable[[], object]:
         name, check, limit = self._checked_request(sender, method, type, timeout)
         driver = self._linked()

@@ -169,6 +169,7 @@ class Router(Hub):
         retain: bool | Iterable[str] = (),
         loop: Any = None,
         max_concurrent: int | None = None,
+        shared: bool = False,
     ) -> C: ...
 
     @overload
@@ -181,6 +182,7 @@ class Router(Hub):
         retain: bool | Iterable[str] = (),
         loop: Any = None,
         max_concurrent: int | None = None,
+        shared: bool = False,
     ) -> Sender: ...
 
     def add_sender(
@@ -192,6 +194,7 @@ class Router(Hub):
         retain: bool | Iterable[str] = (),
         loop: Any = None,
         max_concurrent: int | None = None,
+        shared: bool = False,
     ) -> Sender | Contract:
         """Register a sender, tell its presence, and return it: trigger on it, and leave with `remove()` or `with`.
 
@@ -208,15 +211,17 @@ class Router(Hub):
             max_concurrent: so many requests to it are answered at a time; default: any number. The others wait, by
                 turns of those who ask, up to `requests_in` of the limits; beyond that they are told `Overloaded`. One
                 whose requester has given up counts until its handler has ended.
+            shared: others may register the name too, if they say so as well. `#connect` is told of the first of them,
+                `#disconnect` of the last; a request goes to the one who is answering least.
 
         Raises:
-            SenderAlreadyConnected: somebody holds the name.
+            SenderAlreadyConnected: somebody holds the name, and one of the two does not share it.
             InvalidName: a name that cannot be one.
             InvalidArgument: neither events nor requests; or a `max_concurrent` that is no number above zero.
             TypeError: a handler that cannot be called with (params).
             Closed: the router has been closed.
         """
-        made: Sender | Contract = walk(self._adding(sender, events, requests, retain, loop, max_concurrent))
+        made: Sender | Contract = walk(self._adding(sender, events, requests, retain, loop, max_concurrent, shared))
         return made
 
     def remove_sender(self, sender: Name) -> bool:
@@ -374,9 +379,10 @@ class Router(Hub):
         type: Any,
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
+        instance: int | None = None,
     ) -> Callable[[], object]:
         self._check_start(sender, method, type, timeout)
-        steps = self._requesting(sender, method, params, type, timeout)
+        steps = self._requesting(sender, method, params, type, timeout, instance)
         dropping = Dropping()
         context = aside(dropping, self._runtime.now)
 

@@ -126,6 +126,8 @@ class Owned(View):
         self._held = False
         self._since = 0.0
         self._incarnation = 0
+        self._shared = False  # whether others may have its name too
+        self._asked = 0  # of one that is shared: requests that it is answering
 
     @property
     def connected(self) -> bool:

@@ -160,6 +160,7 @@ class Router(Hub):
         retain: bool | Iterable[str] = (),
         loop: Any = None,
         max_concurrent: int | None = None,
+        shared: bool = False,
     ) -> Pending[C]: ...
 
     @overload
@@ -172,6 +173,7 @@ class Router(Hub):
         retain: bool | Iterable[str] = (),
         loop: Any = None,
         max_concurrent: int | None = None,
+        shared: bool = False,
     ) -> Pending[Sender]: ...
 
     def add_sender(
@@ -183,9 +185,10 @@ class Router(Hub):
         retain: bool | Iterable[str] = (),
         loop: Any = None,
         max_concurrent: int | None = None,
+        shared: bool = False,
     ) -> Pending[Any]:
         """Register a sender; arguments and errors as `sig.Router.add_sender`."""
-        return self._pending(self._adding(sender, events, requests, retain, loop, max_concurrent))
+        return self._pending(self._adding(sender, events, requests, retain, loop, max_concurrent, shared))
 
     async def remove_sender(self, sender: Name) -> bool:
         """Let a sender of this router leave; false if it is not connected. Its listeners stay registered."""
@@ -317,9 +320,10 @@ class Router(Hub):
         type: Any,
         timeout: float | None,
         done: Callable[[object, BaseException | None], object],
+        instance: int | None = None,
     ) -> Callable[[], object]:
         self._check_start(sender, method, type, timeout)
-        steps = self._requesting(sender, method, params, type, timeout)
+        steps = self._requesting(sender, method, params, type, timeout, instance)
 
         async def ask() -> None:
             try:

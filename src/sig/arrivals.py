@@ -322,9 +322,12 @@ class Arrivals:
         plan.incarnation = route.incarnation
         plan.kind = signal.kind if signal is not None else None
         plan.schema = route.schema
+        before = self._plans.get(news.number)
         self._plans[news.number] = plan
         with self.router._lock:
-            self.router._index.add_target(plan)
+            if before is not None:
+                self.router._index.remove_target(before)
+            self.router._index.add_target(plan, beside=True)  # of senders that share a name, each has its own
             typed = plan.kind is not None or plan.schema is not NO_SCHEMA
             listeners = self.router._index.matching(plan.sender, plan.event) if typed else ()
         for listener in listeners:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -50,6 +50,7 @@ class _Round:
         self._waiting = waiting
         self._question = method, params, type
         self._deadline = deadline
+        self._names = Counter(row.name for row in waiting)  # some may share one
         self._asked: dict[_Key, Any] = {}  # how to give them up
         self.answered: dict[_Key, Reply] = {}
         """By the sender's name and incarnation. Entered on any thread."""
@@ -75,7 +76,8 @@ class _Round:
                 held._handlers.check_wait(row.name, method)
             done = partial(self._done, row)
             start = self._router._start_request
-            self._asked[_key(row)] = start(row.name, method, params, type, timeout, done, row.instance)
+            instance = row.instance if self._names[row.name] > 1 else None
+            self._asked[_key(row)] = start(row.name, method, params, type, timeout, done, instance)
         except Exception as error:  # known at once: it has left, or the link is down
             self._done(row, None, error)
 

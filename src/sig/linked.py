@@ -55,7 +55,7 @@ from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.pace import Pace
 from sig.parts import Source
-from sig.protocol.client import ClientCore, Coded, Payloads
+from sig.protocol.client import ClientCore, Coded, Payloads, Whom
 from sig.protocol.login import Prover
 from sig.requests import Trail, next_hop
 from sig.sender import Owned
@@ -204,8 +204,6 @@ class Linked(Hub):
         return (yield from super()._removing(sender))
 
     def _claim(self, sender: Owned) -> Steps[None]:
-        if sender._shared:
-            raise InvalidArgument("shared= does not reach over a link yet: use it with a Router in one process")
         driver = self._linked()
         with self._lock:
             self._check_open(self._closing)
@@ -216,7 +214,7 @@ class Linked(Hub):
             self._open_outlet(driver, signal)
         retain = [signal.event for signal in sender._signals.values() if signal.retains]
         schema = _encoded_schema(sender)
-        call = AddSender(sender.name, list(sender._signals), sender._handlers.names, schema, retain)
+        call = AddSender(sender.name, list(sender._signals), sender._handlers.names, schema, retain, sender._shared)
         try:
             incarnation = yield partial(driver.call, call, self.limits.request_timeout_s)
         except BaseException as error:
@@ -335,8 +333,8 @@ class Linked(Hub):
         driver = self._linked()
         trail = next_hop(time.monotonic(), limit, name, check, self.limits)
         answered = partial(self._answered, done, type, name, check)
-        payload = self._encoded(driver.core, name, params)
-        number = driver.start_request(name, check, payload, trail.deadline, trail.hops, answered)
+        payload = self._encoded(driver.core, name if instance is None else (name, instance), params)
+        number = driver.start_request(name, check, payload, trail.deadline, trail.hops, answered, instance=instance)
         return partial(driver.give_up, number)
 
     def _open_stream(self, sender: str, method: str, params: object, trail: Trail) -> Source:
@@ -365,7 +363,7 @@ class Linked(Hub):
                 error = trouble
         done(value, error)
 
-    def _encoded(self, core: ClientCore, sender: str, params: object) -> bytes | Payloads:
+    def _encoded(self, core: ClientCore, sender: Whom, params: object) -> bytes | Payloads:
         """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""
         own, codec = core.codec, core.codec_of(sender)
         if codec is own or len(core.codecs) == 1:

@@ -155,6 +155,8 @@ class AddSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag=
     schema: Schema | None = None
     # Those of the events whose last value the server keeps.
     retain: list[str] = []
+    # Others may register the name, too, if they say the same.
+    shared: bool = False
 
 
 class RemoveSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="remove_sender"):
@@ -255,6 +257,8 @@ class OpenRequests(Message, frozen=True, omit_defaults=True, tag_field="call", t
     """Ask for the route of a sender's requests; the ROUTE comes before the result."""
 
     sender: str
+    # Of several that share the name, the one with this incarnation; None: whoever is asked least.
+    instance: U64 | None = None
 
 
 class Flush(Message, frozen=True, omit_defaults=True, tag_field="call", tag="flush"):
@@ -297,6 +301,8 @@ class Route(Message, frozen=True, omit_defaults=True):
     listener: U32 | None = None
     # The call to whose answer the one event on this lane belongs; `next_seq` is its number.
     call: U32 | None = None
+    # Of requests: to this one alone, of those that share the name.
+    replica: bool = False
     # Of the event, or of the requests by method, where the sender told that and it does not cost too much.
     schema: msgspec.Raw = NO_SCHEMA
 

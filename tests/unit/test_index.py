@@ -170,3 +170,29 @@ def test_the_successor_of_a_target_stays_when_it_is_removed_late() -> None:
     table.remove_target(old)
     assert table.target("a", "x") is new
     assert table.targets(None, "x")[0] is new
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30), SENDER_SELECTORS, EVENT_SELECTORS)
+def test_targets_of_one_name_are_all_found_as_long_as_they_are_there(
+    steps: list[tuple[int, bool]], sender: str | None, event: str | None
+) -> None:
+    table = Table()
+    spots = [Spot("a", "x"), Spot("a", "y")]
+    there: list[Spot] = []
+    for number, comes in steps:
+        # Equal ones are told apart.
+        spot = Spot(spots[number % 2].sender, spots[number % 2].event)
+        same = [other for other in there if other == spot]
+        if comes:
+            table.add_target(spot, beside=True)
+            there.append(spot)
+        elif same:
+            gone = same[number % len(same)]
+            table.remove_target(gone)
+            there = [other for other in there if other is not gone]
+        table.remove_target(Spot("a", "x"))  # one that never was there
+        assert table.target("a", "x") is next((s for s in there if s.event == "x"), None) or there
+        for one in spots:
+            assert {id(s) for s in table.alike(one.sender, one.event)} == {id(s) for s in there if s == one}
+        reached = [s for s in there if matches(sender, s.sender) and matches(event, s.event)]
+        assert sorted(map(id, table.targets(sender, event))) == sorted(map(id, reached))

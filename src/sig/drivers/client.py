@@ -129,6 +129,7 @@ class ClientDriver:
         hops: int,
         done: Done,
         parts: PartsIn | None = None,
+        instance: int | None = None,
     ) -> int:
         """Ask a sender without waiting; `done` is called where bytes are read, or where time passes.
 
@@ -141,7 +142,15 @@ class ClientDriver:
         now = time.monotonic()
         with self._lock:
             number = self.core.request(
-                sender, method, payload, now=now, deadline=deadline, hops=hops, done=answered, parts=parts
+                sender,
+                method,
+                payload,
+                now=now,
+                deadline=deadline,
+                hops=hops,
+                done=answered,
+                parts=parts,
+                instance=instance,
             )
             self._say()
             self._watch()

@@ -180,13 +180,22 @@ class LoopDriver(ClientDriver):
         hops: int,
         done: Done,
         parts: PartsIn | None = None,
+        instance: int | None = None,
     ) -> int:
         if asyncio._get_running_loop() is not self._loop:
             self._check_loop()
         # `done` may be called while bytes are read: there is no lock, and whoever awaits the answer goes on later.
         now = monotonic()
         number = self.core.request(
-            sender, method, payload, now=now, deadline=deadline, hops=hops, done=done, parts=parts
+            sender,
+            method,
+            payload,
+            now=now,
+            deadline=deadline,
+            hops=hops,
+            done=done,
+            parts=parts,
+            instance=instance,
         )
         if not self._gate.armed:
             self._say()

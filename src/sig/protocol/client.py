@@ -108,6 +108,10 @@ CLOSED: Final = 0
 UNHEARD: Final = -1
 
 
+# A sender's name, or that and the incarnation of one of those that share it.
+Whom: TypeAlias = str | tuple[str, int]
+
+
 class Coded(NamedTuple):
     """An answer in another codec than this client's own."""
 
@@ -207,8 +211,8 @@ class ClientCore(Peer):
         self._known: dict[str, int] = {}  # how many of these routes are of which sender
         self._owned: dict[tuple[str, str | None], int] = {}
         self._denied: dict[tuple[str, str | None], str] = {}  # those of these that may not be triggered, and why
-        self._request_routes: dict[str, int] = {}
-        self._opening: dict[str, int] = {}  # how many requests of a sender wait for its route, or behind one that does
+        self._request_routes: dict[Whom, int] = {}
+        self._opening: dict[Whom, int] = {}  # how many requests of a sender wait for its route, or behind one that does
         self._foreign: dict[int, Codec] = {}  # by those of these that are in another codec than `codec`
         self._now = 0.0
         self._beat_due: float | None = None
@@ -328,6 +332,7 @@ class ClientCore(Peer):
         hops: int,
         done: Done,
         parts: PartsIn | None = None,
+        instance: int | None = None,
     ) -> int:
         """Ask a sender; `done` gets the payload of the answer, or the error. Returns its number, for `give_up`.
 
@@ -335,31 +340,35 @@ class ClientCore(Peer):
         not known, in each that it may turn out to be. The answer is in the same one: bytes in our own, else `Coded`.
         With `parts` the answer may come in parts, which go there; `done` gets what is behind the last.
         Raises `Overloaded` when too many wait for their answers.
+
+        `instance` is the incarnation of the one to ask, of several that share the name.
         """
         if self.closed:
             raise self._end()
         self._now = now
-        route = self._request_routes.get(sender)
+        whom = sender if instance is None else (sender, instance)
+        route = self._request_routes.get(whom)
         if isinstance(payload, bytes) and route not in self._foreign:
             fitting: bytes | None = payload
             if len(payload) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
                 check_payload(payload, self.max_frame_bytes)
         else:
             fitting = None if route is None else self._payload_on(route, sender, payload)
-        if fitting is None or (self._opening and sender in self._opening):
+        if fitting is None or (self._opening and whom in self._opening):
             route = None  # not known, or behind others that have to find it out: it must not overtake those
         number = self.calls.open(done, deadline, (sender, method, now), route, parts)
         if route is not None:
             assert fitting is not None  # see above
             self._ask(number, route, deadline - now, hops, method, fitting, parts)
         else:
-            self._open_requests(number, sender, now, deadline, hops, method, payload)
+            self._open_requests(number, sender, instance, now, deadline, hops, method, payload)
         return number
 
     def _open_requests(
         self,
         number: int,
         sender: str,
+        instance: int | None,
         now: float,
         deadline: float,
         hops: int,
@@ -367,16 +376,17 @@ class ClientCore(Peer):
         payload: bytes | Payloads,
     ) -> None:
         """Find out under which number a sender is asked, and ask it."""
+        whom = sender if instance is None else (sender, instance)
 
         def opened(_: object, error: BaseException | None) -> None:
-            if self._opening[sender] > 1:
-                self._opening[sender] -= 1
+            if self._opening[whom] > 1:
+                self._opening[whom] -= 1
             else:
-                del self._opening[sender]
+                del self._opening[whom]
             call = self.calls.find(number)
             if call is None:
                 return  # it was given up, or is over
-            call.about = route = self._request_routes.get(sender)
+            call.about = route = self._request_routes.get(whom)
             if error is not None:
                 self.calls.fail(number, error)
             elif route is None:
@@ -389,8 +399,8 @@ class ClientCore(Peer):
                 else:
                     self._ask(number, route, deadline - self._now, hops, method, found, call.parts)
 
-        self.call(OpenRequests(sender), now, deadline - now, opened)
-        self._opening[sender] = self._opening.get(sender, 0) + 1
+        self.call(OpenRequests(sender, instance), now, deadline - now, opened)
+        self._opening[whom] = self._opening.get(whom, 0) + 1
 
     def _payload_on(self, route: int, sender: str, payload: bytes | Payloads) -> bytes:
         """The parameters in the codec of that route."""
@@ -404,7 +414,7 @@ class ClientCore(Peer):
         check_payload(found, self.max_frame_bytes)
         return found
 
-    def codec_of(self, sender: str) -> Codec | None:
+    def codec_of(self, sender: Whom) -> Codec | None:
         """What that sender is asked in; `None` if that is not known yet. From any thread."""
         route = self._request_routes.get(sender)
         return None if route is None else self._foreign.get(route, self.codec)
@@ -606,7 +616,7 @@ class ClientCore(Peer):
             if (changed := self._outlets.get((route.sender, route.event or ""))) is not None:
                 changed(frame.route)
         if route.event is None:
-            self._request_routes[route.sender] = frame.route
+            self._request_routes[_key(route)] = frame.route
             if route.codec != self.codec.name:
                 self._foreign[frame.route] = self.codecs[route.codec]
         else:
@@ -635,8 +645,8 @@ class ClientCore(Peer):
         if route.event is not None:
             self._news.append(RouteClosed(frame.route))
             return
-        if self._request_routes.get(route.sender) == frame.route:
-            del self._request_routes[route.sender]
+        if self._request_routes.get(_key(route)) == frame.route:
+            del self._request_routes[_key(route)]
         self._asked += [RequestDropped(*asker) for asker, parts in self._giving.items() if parts.route == frame.route]
         self.calls.fail_about(
             frame.route,
@@ -798,6 +808,11 @@ _HANDLERS: Final[dict[int, Callable[[ClientCore, Frame], None]]] = {
     Kind.CANCEL: ClientCore._cancel,
     Kind.PEER_GONE: ClientCore._peer_gone,
 }
+
+
+def _key(route: Route) -> Whom:
+    """Who is asked on that route."""
+    return (route.sender, route.incarnation) if route.replica else route.sender
 
 
 def _wish(value: float, default: float) -> float | None:

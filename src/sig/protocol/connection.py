@@ -43,6 +43,7 @@ class Held:
         "requests_route",
         "routes",
         "schema",
+        "shared",
         "since_us",
     )
 
@@ -53,6 +54,7 @@ class Held:
         self.requests: list[str | None] | None = None if call.requests is None else list(dict.fromkeys(call.requests))
         self.schema: Schema | None = call.schema
         self.incarnation: int = incarnation
+        self.shared: bool = call.shared  # whether others may have its name too
         self.since_us: int = since_us
         self.routes: list[Route] = []
         self.requests_route: Route

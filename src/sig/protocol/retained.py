@@ -106,11 +106,10 @@ class Retained:
         check_event(call.event)
         # Before it is looked for: who may not hear it is not told whether it is there.
         self._server.rights.check(connection, "listen", call.sender, call.event, f"ask for event {call.event!r} of")
-        route = self._server._index.target(call.sender, call.event)
-        if route is None:
+        there = [route for route in self._server._index.alike(call.sender, call.event) if _has_past(route)]
+        if not there:
             return False
-        if not _has_past(route):
-            return False
+        route = max(there, key=_time)  # several may share the name
         said = self._announced(connection, route, number)
         connection.put(said.frame)
         self._tell(connection, route, said.lane)
@@ -122,7 +121,7 @@ class Retained:
         Raises `Overloaded`, and tells nothing, where it is too much to say at once.
         """
         found: list[_Said] = []
-        for held in self._server._senders.values():
+        for held in self._server.all_held():
             if matches(sender, held.name):
                 found += self._of(connection, held, event, number)
         limit = self._server.limits.link_control_bytes // 2
@@ -140,7 +139,8 @@ class Retained:
     def _of(self, connection: Connection, held: Held, event: str | None, call: int) -> Iterator[_Said]:
         """What is there of one sender."""
         allowed, identity = self._server.allowed, connection.identity
-        if matches(event, EVENT_CONNECT) and allowed(identity, "listen", held.name, EVENT_CONNECT):
+        first = self._server._senders[held.name] is held
+        if first and matches(event, EVENT_CONNECT) and allowed(identity, "listen", held.name, EVENT_CONNECT):
             yield _Said(self._presence(connection, held, call))
         for route in held.routes:
             if not matches(event, route.event) or not _has_past(route):
@@ -194,6 +194,12 @@ class Retained:
         else:
             connection.share(Frames.of(data, one))
         connection.put(pack(Kind.ROUTE_GONE, _GONE, route=lane))
+
+
+def _time(route: Route) -> int:
+    values = route.held.owner.retained
+    value = values.get(route) if values is not None else None
+    return 0 if value is None else value.time_us
 
 
 def _has_past(route: Route) -> bool:

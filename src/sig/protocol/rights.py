@@ -81,7 +81,7 @@ class Rights:
             connection.identity = identity
             access.expect(connection, identity)
         server._settle()
-        for held in list(server._senders.values()):
+        for held in list(server.all_held()):
             if not server.allowed(held.owner.identity, "own", held.name, ""):
                 server._release(held, "kicked")
                 continue

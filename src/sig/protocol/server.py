@@ -9,7 +9,7 @@ for clients that lack its codec, see `bridge`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from math import inf
 from typing import Any, Final, Literal, TypeAlias
@@ -81,6 +81,7 @@ from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.lanes import Lanes, Lines
 from sig.protocol.outbox import Counts
 from sig.protocol.peer import Lane
+from sig.protocol.replicas import Replicas, on_route
 from sig.protocol.retained import Retained
 from sig.protocol.rights import Rights
 from sig.protocol.session import NOT_KEPT
@@ -160,6 +161,7 @@ class ServerCore:
         self.retained: Retained = Retained(self)
         self.shares: Lanes = Lanes(self)
         self._streams: Streams = Streams(self)
+        self.replicas: Replicas = Replicas(self)
         self._statistics = Statistics(self)
         self._admin = Admin(self)
         self._reception = Reception(self)
@@ -360,6 +362,7 @@ class ServerCore:
                 connection.window_bytes = 0
             for held in list(connection.held.values()):
                 self._release(held, self._reason(connection))
+            self.replicas.forget(connection)
             gone = pack_peer_gone(connection.number)
             for owner in connection.called:
                 owner.asked_by.pop(connection, None)
@@ -392,7 +395,8 @@ class ServerCore:
         while True:
             self._last_number = self._last_number % _LARGEST_NUMBER + 1
             number = self._last_number
-            if not (number in self._routes or number in self.connections or number in self.shares):
+            taken = number in self._routes or number in self.connections
+            if not (taken or number in self.shares or number in self.replicas):
                 return number
 
     def _hello(self, connection: Connection, frame: Frame) -> None:
@@ -580,6 +584,7 @@ class ServerCore:
             next_seq=route.next_seq,
             since_us=held.since_us,
             owner=held.owner is connection,
+            replica=held.shared and not route.event,
         )
         schema = held.schema_of(route.event)
         if schema is not NO_SCHEMA and not message.owner:
@@ -616,7 +621,8 @@ class ServerCore:
         if foreign:
             raise InvalidArgument(f"sender {name!r} cannot retain {foreign[0]!r}: it is not among its events")
         self.rights.check(connection, "own", name, "", "register")
-        if name in self._senders:
+        first = self._senders.get(name)
+        if first is not None and (name in connection.held or not (first.shared and call.shared)):
             raise SenderAlreadyConnected(name)
         if len(connection.held) >= self.limits.max_names:
             raise Overloaded(f"a client may hold {self.limits.max_names} senders: remove one first")
@@ -626,7 +632,7 @@ class ServerCore:
             route = self._make_route(held, event)
             held.routes.append(route)
             route.retains = event in retain
-            self._index.add_target(route)
+            self._index.add_target(route, beside=held.shared)
             self._introduce(connection, route)
         held.requests_route = self._make_route(held, "")
         self._introduce(connection, held.requests_route)
@@ -634,11 +640,15 @@ class ServerCore:
             connection.retained = self.retained.values()
         if not connection.held:
             self.windows.enter()
-        self._senders[name] = connection.held[name] = held
+        connection.held[name] = held
+        if held.shared:
+            self.replicas.join(held)
         connection.give_credit()
         for route in held.routes:
             self.rights.tell(route)
-        self._tell_presence(held, EVENT_CONNECT, {})
+        if first is None:
+            self._senders[name] = held
+            self._tell_presence(held, EVENT_CONNECT, {})
         return held.incarnation
 
     def _check_size(self, connection: Connection, held: Held) -> None:
@@ -656,29 +666,44 @@ class ServerCore:
                 f"{self.limits.max_control_frame_bytes // 2}: declare fewer, or part them among several senders"
             )
 
+    def all_held(self) -> Iterator[Held]:
+        """Every sender that is here, in order of the names."""
+        for held in self._senders.values():
+            if held.shared:
+                yield from self.replicas.of(held.name)
+            else:
+                yield held
+
     def _make_route(self, held: Held, event: str) -> Route:
         number = self._number()
         route = self._routes[number] = Route(number, held, event)
         return route
 
     def _remove_sender(self, connection: Connection, call: RemoveSender, number: int) -> object:
-        held = self._senders.get(call.name)
-        if held is None or held.owner is not connection:
+        held = connection.held.get(call.name)
+        if held is None:
             self.rights.check(connection, "own", call.name, "", "remove")
         if held is None:
-            return False
-        if held.owner is not connection:
+            if call.name not in self._senders:
+                return False
             raise Denied(f"sender {call.name!r} is held by another client: only its owner may remove it")
         self._release(held, "closed")
         return True
 
     def _release(self, held: Held, reason: str, *, parting: bool = False) -> None:
         """A sender leaves; `parting`: its client is about to be told more than that."""
-        del self._senders[held.name]
+        if held.shared:
+            self.replicas.leave(held, reason)
+        others = self.replicas.of(held.name)
+        if others:
+            self._senders[held.name] = others[0]
+        else:
+            del self._senders[held.name]
         del held.owner.held[held.name]
         if not held.owner.held:
             self.windows.leave()
-        self._tell_presence(held, EVENT_DISCONNECT, {"reason": reason})
+        if not others:
+            self._tell_presence(held, EVENT_DISCONNECT, {"reason": reason})
         self._streams.forget(held)
         body = encode_control(RouteGone(reason))
         for route in held.routes:
@@ -774,14 +799,14 @@ class ServerCore:
                 "address": held.owner.address,
                 "instance": held.incarnation,
             }
-            for held in self._senders.values()
+            for held in self.all_held()
             if matches(call.pattern, held.name) and self.allowed(connection.identity, "list", held.name, "")
         ]
 
     def _tell_stats(self, connection: Connection, call: StatsMessage, number: int) -> object:
         identity = connection.identity
         self.rights.check_possible(connection, "list", None, None, "see the statistics of this server")
-        routes = (r for held in self._senders.values() for r in held.routes)
+        routes = (r for held in self.all_held() for r in held.routes)
         allowed = (r for r in routes if self.allowed(identity, "list", r.sender, r.event))
         whole = self.allowed(identity, "admin", "", "")
         return self._statistics.tell(self._time_us() / 1e6, call.limit, allowed, links=whole)
@@ -792,6 +817,12 @@ class ServerCore:
         held = self._senders.get(call.sender)
         if held is None:
             raise SenderNotConnected(call.sender)
+        if call.instance is not None:
+            held = next((one for one in self.replicas.of(held.name) if one.incarnation == call.instance), None)
+            if held is None:
+                raise SenderNotConnected(call.sender)
+        elif held.shared:
+            return self.replicas.open(connection, held)
         self._introduce(connection, held.requests_route)
         return held.requests_route.id
 
@@ -804,6 +835,9 @@ class ServerCore:
         self.forwarder.seal()
         method = find_method(data, start, end)
         route = self._routes.get(number)
+        pool = self.replicas.pools.get(number) if route is None else None
+        if pool is not None:
+            route = pool.choose().requests_route
         error: SigError
         if route is None or route.event:
             # Who has left has no name any more; the client knows whom it asked.
@@ -814,13 +848,16 @@ class ServerCore:
             error = self.rights.refusal(connection, route, method)
         else:
             try:
+                corr = find_asker(data, start, end)[1]
                 if flags & REQUEST_PARTS:
-                    corr = find_asker(data, start, end)[1]
                     self._streams.check(connection, corr)
+                if pool is None:
                     self._pass_request(connection, route, data[start:end])
-                    self._streams.open(connection, corr, route)
                 else:
-                    self._pass_request(connection, route, data[start:end])
+                    self._pass_request(connection, route, on_route(data[start:end], route.id), pooled=True)
+                    pool.begin(connection, corr, route.held)
+                if flags & REQUEST_PARTS:
+                    self._streams.open(connection, corr, route, number)
             except RemoteProtocolError:
                 raise
             except SigError as unfit:
@@ -829,10 +866,13 @@ class ServerCore:
                 return
         self._refuse_request(connection, find_asker(data, start, end)[1], number, error)
 
-    def _pass_request(self, connection: Connection, route: Route, data: bytes) -> None:
-        """Hand on a request to the owner of the route; raises what the requester is to be told instead."""
+    def _pass_request(self, connection: Connection, route: Route, data: bytes, *, pooled: bool = False) -> None:
+        """Hand on a request to the owner of the route; raises what the requester is to be told instead.
+
+        `pooled`: it is in the requester's codec, who does not know which of several is asked.
+        """
         owner = route.held.owner
-        if owner.codec.name not in connection.codecs:
+        if owner.codec.name not in connection.codecs or (pooled and owner.codec.name != connection.codec.name):
             data = self.bridge.request(Frame.of(data), connection.codec, owner.codec).data
         if len(data) - HEADER.size > owner.max_frame_bytes:
             raise MessageTooBig(
@@ -873,7 +913,14 @@ class ServerCore:
             del requester.called[connection], connection.asked_by[requester]
         if requester.streams:
             self._streams.close(requester, corr)
-        if connection.codec.name not in requester.codecs and not flags & REPLY_ERR:
+        foreign = connection.codec.name not in requester.codecs
+        pool = self.replicas.pool_of(route.held) if route.held.shared else None
+        if pool is not None and pool.find(requester, corr) is route.held:
+            pool.end(requester, corr)
+            number = pool.number
+            data = on_route(data, number)
+            foreign = connection.codec.name != requester.codec.name
+        if foreign and not flags & REPLY_ERR:
             try:
                 data = self.bridge.reply(Frame.of(data), connection.codec, requester.codec, route.sender).data
             except SigError as unfit:
@@ -893,6 +940,13 @@ class ServerCore:
         corr = unpack_cancel(frame).corr
         if connection.streams:
             self._streams.close(connection, corr)
+        pool = self.replicas.pools.get(frame.route)
+        if pool is not None:
+            held = pool.find(connection, corr)
+            if held is not None:
+                pool.end(connection, corr)
+                held.owner.put_asked(on_route(frame.data, held.requests_route.id))
+            return
         route = self._routes.get(frame.route)
         if route is not None and not route.event and route.held.owner in connection.called:
             # Where it does not get through, the handler works for nothing; its answer finds nobody.

@@ -16,6 +16,7 @@ from sig.protocol.bodies import Cancel, Unit, pack_cancel, pack_credit, unpack_c
 from sig.protocol.connection import Connection, Held, Route
 from sig.protocol.frames import HEADER, Frame
 from sig.protocol.parts import cost_of, pack_parts, slices, unpack_parts
+from sig.protocol.replicas import on_route
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 class Stream:
     """An answer in parts under way."""
 
-    __slots__ = ("room", "route")
+    __slots__ = ("room", "route", "shown")
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, shown: int) -> None:
         self.route: Route = route
+        self.shown: int = shown
+        """The number of the route on which the requester asked: another, where several share a name."""
         self.room: int = STREAM_WINDOW_BYTES
         """What the owner may still give; below zero by one frame at most."""
 
@@ -46,9 +49,9 @@ class Streams:
         if corr in requester.streams:
             raise RemoteProtocolError(f"the client asked for a stream under number {corr}, which is in use")
 
-    def open(self, requester: Connection, corr: int, route: Route) -> None:
-        """The owner of that route has been asked for parts."""
-        requester.streams[corr] = Stream(route)
+    def open(self, requester: Connection, corr: int, route: Route, shown: int) -> None:
+        """The owner of that route has been asked for parts, on the route of that number."""
+        requester.streams[corr] = Stream(route, shown)
 
     def close(self, requester: Connection, corr: int) -> None:
         """It has ended, or nobody waits for it any more: what else comes of it goes nowhere."""
@@ -64,12 +67,12 @@ class Streams:
         """A requester lets the owner give more."""
         credit = unpack_credit(frame)
         stream = requester.streams.get(credit.corr)
-        if credit.unit is not Unit.PARTS or stream is None or stream.route.id != frame.route:
+        if credit.unit is not Unit.PARTS or stream is None or stream.shown != frame.route:
             return  # it has ended meanwhile
         stream.room += credit.amount
         if not credit.amount or stream.room > STREAM_WINDOW_BYTES:
             raise RemoteProtocolError(f"the client gave a credit of {credit.amount}, which is not what it had taken")
-        data = pack_credit(credit._replace(peer=requester.number), route=frame.route)
+        data = pack_credit(credit._replace(peer=requester.number), route=stream.route.id)
         if not stream.route.held.owner.put_asked(data):
             name = stream.route.sender
             self._fail(requester, credit.corr, stream, Overloaded(f"sender {name!r} is asked more than it reads"))
@@ -86,26 +89,28 @@ class Streams:
             raise RemoteProtocolError(f"the client gives more parts on route {route.id} than it was asked for")
         stream.room -= cost
         try:
-            frames = self._fitting(requester, route, data)
+            frames = self._fitting(requester, route, stream.shown, data)
         except SigError as unfit:
             self._fail(requester, corr, stream, unfit)
             return
         for frame in frames:
             requester._hasten(frame)
 
-    def _fitting(self, requester: Connection, route: Route, data: bytes) -> list[bytes]:
-        """The parts as that client takes them. Raises what it is to be told instead."""
+    def _fitting(self, requester: Connection, route: Route, shown: int, data: bytes) -> list[bytes]:
+        """The parts as that client takes them, on the route that it knows. Raises what it is to be told instead."""
         source, target = route.held.owner.codec, requester.codec_on(route)
+        if shown != route.id:
+            target = requester.codec  # who does not know which of several has been asked
         limit = requester.max_frame_bytes
-        if source is target and len(data) - HEADER.size <= limit:
-            return [data]
+        if source.name == target.name and len(data) - HEADER.size <= limit:
+            return [data if shown == route.id else on_route(data, shown)]
         frame = Frame.of(data)
         try:
             parts = unpack_parts(frame)
             payloads = slices(parts, lines=source.lines)
         except (RemoteProtocolError, InvalidData) as error:
             raise InvalidData(f"what sender {route.sender!r} gives cannot be read: {error}") from error
-        if source is not target:
+        if source.name != target.name:
             what = f"a part of what sender {route.sender!r} gives"
             payloads = [self._server.bridge.payload(payload, source, target, what) for payload in payloads]
         frames: list[bytes] = []
@@ -114,7 +119,7 @@ class Streams:
             # The last takes it all: what they cost where they were given is what counts.
             cost = parts.cost if some is groups[-1] else 0
             lines = target.lines
-            frame_of_some = pack_parts(some, route=route.id, peer=parts.peer, corr=parts.corr, lines=lines, cost=cost)
+            frame_of_some = pack_parts(some, route=shown, peer=parts.peer, corr=parts.corr, lines=lines, cost=cost)
             size = len(frame_of_some) - HEADER.size
             if size > limit:
                 raise MessageTooBig(
@@ -127,7 +132,7 @@ class Streams:
     def _fail(self, requester: Connection, corr: int, stream: Stream, error: SigError) -> None:
         """It ends here; its owner is told that nobody waits any more."""
         del requester.streams[corr]
-        self._server._refuse_request(requester, corr, stream.route.id, error)
+        self._server._refuse_request(requester, corr, stream.shown, error)
         stream.route.held.owner.put_asked(pack_cancel(Cancel(requester.number, corr), route=stream.route.id))
 
 

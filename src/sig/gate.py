@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
@@ -22,7 +22,7 @@ from sig.security.policy import Policy
 
 # A change holds within a second: it is seen after one look, and taken after the next that finds nothing new, so that
 # nobody reads what somebody is still writing.
-_LOOK_S: Final = 0.3
+_LOOK_S: Final = 0.2
 _NONCE_BYTES: Final = 32
 
 
@@ -148,22 +148,30 @@ class Gate:
             if now == seen and now != self._held:
                 self._held = now
                 acl = self._acl
-                read: Callable[[], tuple[Policy | None, Mapping[str, Credential] | None]] = self._read
-                try:
-                    policy, credentials = await loop.run_in_executor(None, read)
-                except SigError as error:
+                policy, credentials, wrong = await loop.run_in_executor(None, self._read, driver.core.access)
+                for error in wrong:
                     logger.error(f"{error}; what held before still holds")
                     driver.core.access.note("reload refused", reason=str(error))
-                else:
-                    if self._acl is acl:  # else `change` was faster
-                        self._warn(policy)
-                        driver.core.govern(policy, credentials, time.monotonic())
+                if self._acl is acl:  # else `change` was faster
+                    self._warn(policy)
+                    driver.core.govern(policy, credentials, time.monotonic())
+                    if not wrong:
                         logger.info("the credentials and the policy have been read again, and hold")
                 driver.schedule()
             seen = now
 
-    def _read(self) -> tuple[Policy | None, Mapping[str, Credential] | None]:
-        return self._policy(), self._credentials() if self._files else None
+    def _read(self, access: Access) -> tuple[Policy | None, Mapping[str, Credential] | None, list[SigError]]:
+        """What holds from here on. Of a file that is wrong, what held before; a mistake in one is none in the other."""
+        policy, credentials, wrong = access.policy, access.credentials, list[SigError]()
+        try:
+            policy = self._policy()
+        except SigError as error:
+            wrong.append(error)
+        try:
+            credentials = self._credentials() if self._files else None
+        except SigError as error:
+            wrong.append(error)
+        return policy, credentials, wrong
 
 
 def _checked(acl: object) -> Policy | Place | None:

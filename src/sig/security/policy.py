@@ -289,13 +289,22 @@ def complaints(rule: Rule, groups: Mapping[str, object]) -> Iterator[tuple[str, 
 
 def shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
     """Rules without effect, each with the one that covers it."""
-    by_who: dict[str, list[int]] = {}
+    # By whom they are about and by sender: a policy may have thousands, and few of them can cover each other.
+    places: dict[str, NameTree[list[int]]] = {}
     for position, rule in enumerate(rules):
         for who in rule.who:
-            by_who.setdefault(who, []).append(position)
+            tree = places.setdefault(who, NameTree())
+            for pattern in rule.senders or ("**",):
+                there = tree.get(pattern)
+                if there is None:
+                    tree.set(pattern, [position])
+                else:
+                    there.append(position)
     for position, rule in enumerate(rules):
-        who = rule.who[0] if rule.who else EVERYBODY
-        for other in dict.fromkeys([*by_who.get(who, ()), *by_who.get(EVERYBODY, ())]):
+        # What covers a pattern matches it, too, taken for a name.
+        pattern = rule.senders[0] if rule.senders else "**"
+        trees = [places[who] for who in (*rule.who[:1], EVERYBODY) if who in places]
+        for other in dict.fromkeys(other for tree in trees for found in tree.covering(pattern) for other in found):
             if other == position or (rules[other].allow and not rule.allow) or not rules[other].covers(rule):
                 continue
             # Of two that say the same, the later one.

@@ -55,6 +55,18 @@ class _Reader:
         self._text = text
         self._lines = text.split("\n")
         self._source = source
+        # The lines where tables begin, by name, and where each of them ends.
+        self._heads: dict[str, list[int]] = {}
+        self._ends: dict[int, int] = {}
+        before: int | None = None
+        for number, line in enumerate(self._lines):
+            if (found := _HEADER.match(line)) is not None:
+                self._heads.setdefault(found[1], []).append(number)
+                if before is not None:
+                    self._ends[before] = number
+                before = number
+        if before is not None:
+            self._ends[before] = len(self._lines)
 
     def read(self) -> Policy:
         try:
@@ -155,12 +167,11 @@ class _Reader:
 
     def _place(self, table: tuple[str, int], key: str = "", value: str = "") -> tuple[int, int]:
         """Where a table is, or a key in it, or a value of that key."""
-        heads = [(i, m[1]) for i, line in enumerate(self._lines) if (m := _HEADER.match(line))]
-        mine = [i for i, name in heads if name == table[0]]
+        mine = self._heads.get(table[0], [])
         if table[1] >= len(mine):  # written inline, in another table
             return self._find(_word(value or key or table[0])) or (1, 1)
         start = mine[table[1]]
-        end = next((i for i, _ in heads if i > start), len(self._lines))
+        end = self._ends[start]
         place = start + 1, 1
         if key:
             place = self._find(rf"^[ \t]*[\"']?{re.escape(key)}[\"']?(?=[ \t]*=)", start + 1, end) or place

@@ -24,6 +24,7 @@ from sig.log import logger
 from sig.protocol.client import Asked, RequestArrived, RequestDropped
 from sig.requests import Later, Trail
 from sig.runtime import Dropping
+from sig.sender import Owned
 from sig.slots import Lines, Slots, has_share
 from sig.steps import Steps, walk
 
@@ -40,8 +41,8 @@ class Case(msgspec.Struct, frozen=True, eq=False):
 
     news: RequestArrived
     dropping: Dropping
-    slots: Slots | None
-    """Of which it has a slot, or waits for one."""
+    held: Owned
+    """Who was asked: of its slots, if it has any, this has one, or waits for one."""
 
 
 class Answers:
@@ -75,7 +76,7 @@ class Answers:
                 self._reply(item, None, error)
             else:
                 slots = held._slots
-                under_way[item.request.peer, item.request.corr] = case = Case(item, Dropping(), slots)
+                under_way[item.request.peer, item.request.corr] = case = Case(item, Dropping(), held)
                 if slots is None or self._has_slot(case, slots):
                     accepted.append(case)
         self._start(accepted)
@@ -150,8 +151,8 @@ class Answers:
         """What the handler answers, or `Later`; raises what the requester is to be told."""
         news = case.news
         sender, request = news.sender, news.request
-        held = self._router._senders.get(sender)
-        if held is None:
+        held = case.held
+        if self._router._senders.get(sender) is not held:  # nor another of that name: it has not been asked
             raise SenderNotConnected(sender)
         if case.dropping.dropped or time.monotonic() >= news.deadline:
             raise RequestTimeout(sender, request.method, 0)  # nobody waits any more
@@ -163,8 +164,8 @@ class Answers:
     def _ended(self, case: Case) -> None:
         """Its handler has come to its end, or never will be called."""
         self._forget(case)
-        if case.slots is not None:
-            case.slots.leave()
+        if case.held._slots is not None:
+            case.held._slots.leave()
 
     def _forget(self, case: Case) -> None:
         """There is room for another."""

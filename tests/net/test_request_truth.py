@@ -48,6 +48,32 @@ def test_what_is_known_is_told_although_every_thread_is_busy(server: sig.ServerR
     assert busy.result(LIMIT_S) is None
 
 
+def test_who_takes_a_name_over_is_not_asked_what_was_asked_of_the_other(
+    server: sig.ServerRouter, asker: sig.ClientRouter
+) -> None:
+    begun, hold, called = threading.Event(), threading.Event(), list[object]()
+
+    def work(params: object) -> None:
+        begun.set()
+        hold.wait(LIMIT_S)
+
+    server.add_sender("other", requests=[work])
+    first = server.add_sender("s", requests={"m": lambda params: params})
+    assert asker.request("s", "m", 1) == 1
+    busy = asker.start_request("other", "work")
+    assert begun.wait(LIMIT_S)
+    waiting = asker.start_request("s", "m", "for the first")  # for a thread
+    with pytest.raises(sig.MethodNotFound):  # which has come behind that
+        asker.request("s", "absent", timeout=LIMIT_S)
+    first.remove()
+    server.add_sender("s", requests={"m": called.append})
+    assert isinstance(waiting.exception(LIMIT_S), sig.ConnectionLost)
+    hold.set()
+    assert busy.result(LIMIT_S) is None
+    asker.request("s", "m", "for the second")
+    assert called == ["for the second"]
+
+
 def test_giving_up_reaches_what_a_handler_asks_for_in_turn(server: sig.ServerRouter, asker: sig.ClientRouter) -> None:
     """From the first who asks to the last who works, over three links; nobody in between waits any more."""
     begun, told = threading.Event(), threading.Event()

@@ -39,8 +39,8 @@ CONTROL_MAX_DEPTH: Final = 64
 DEFAULT_PORT: Final = 3000
 
 # How far what gives parts may be ahead of what takes them; both ends of a link count on it. A part costs its size and
-# 64 bytes: a thousand small ones, which pays for the way of the credit, and 32 MiB for all that one client may give.
-STREAM_WINDOW_BYTES: Final = 128 * 1024
+# 64 bytes: some thousand small ones, which pays for the way of the credit also where all processors are busy.
+STREAM_WINDOW_BYTES: Final = 256 * 1024
 
 # -- limits --------------------------------------------------------------------------------------
 

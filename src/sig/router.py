@@ -325,7 +325,7 @@ class Router(Hub):
         """Ask a sender whose handler is a generator: `with router.stream(...) as parts: for part in parts: ...`.
 
         What the handler returns behind its last part is `parts.result`. It is ahead of whoever takes its parts by
-        128 KiB of them at most (each counts 64 bytes more than its data); in a plain `Router` it runs here, and is not.
+        256 KiB of them at most (each counts 64 bytes more than its data); in a plain `Router` it runs here, and is not.
         Leaving the block early closes it. A handler that is no generator gives no parts, and its answer is the result.
 
         Args:

@@ -165,3 +165,14 @@ def test_a_budget_is_kept_by_the_median_of_what_is_over_the_codec_alone() -> Non
 def test_a_table_becomes_markdown() -> None:
     page = markdown(Table("a | b", ["", "ns"], [["x|y", "1"]]))
     assert page == "### a | b\n\n|  | ns |\n| --- | --: |\n| x\\|y | 1 |\n"
+
+
+@needs_rich
+@pytest.mark.slow
+def test_parts_of_one_answer_have_their_figures() -> None:
+    told = figures("streams")["streams"]
+    assert list(told) == ["blocking", "awaited"]
+    for (one,) in told.values():
+        assert one["events"] > 0
+        assert one["parts"] > 0
+        assert one["share"] == one["parts"] / one["events"]

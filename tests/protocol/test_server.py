@@ -46,10 +46,13 @@ from sig.messages import (
 )
 from sig.protocol.bodies import (
     Cancel,
+    Credit,
     Lost,
     Reply,
     Request,
+    Unit,
     pack_cancel,
+    pack_credit,
     pack_reply,
     pack_request,
     unpack_lost,
@@ -1741,6 +1744,9 @@ def test_parts_pass_and_whoever_cancels_gets_no_more() -> None:
         arrived.parts.write(b"1")
     world.settle()
     assert [taken.take() for _, taken in streams] == [None, [1], [1]]
+    raw = world.raw()
+    raw.send(pack_credit(Credit(1, Unit.PARTS, 0, 5), route=1), pack_credit(Credit(1, Unit.EVENTS), route=1))
+    assert not raw.connection.closed
     assert len(requester.connection.streams) == 2
     owner.core.reply(owner.asked()[1], b"2", None)
     world.settle()

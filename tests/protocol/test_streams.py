@@ -175,6 +175,21 @@ def test_one_client_may_take_so_many_at_a_time() -> None:
     assert str(taken.error) == "a client may take 2 streams at a time: end one first"
 
 
+def test_all_that_may_wait_for_a_client_is_less_than_what_costs_it_its_link() -> None:
+    world = World(link_cut_bytes=5 * STREAM_WINDOW_BYTES)
+    owner, requester = two(world)
+    asked = [stream(owner, requester) for _ in range(2)]
+    _, taken = ask(requester)
+    assert isinstance(taken.error, Overloaded)
+    for one in asked:
+        while one.out.room:
+            one.out.write(b"0" * 1000)
+    world.carry_up(owner)
+    assert requester.connection._reply_bytes < world.limits.link_cut_bytes
+    world.settle()
+    assert not requester.core.closed
+
+
 # -- ends that break the rules -------------------------------------------------------------------
 
 

@@ -43,7 +43,9 @@ class Streams:
 
     def check(self, requester: Connection, corr: int) -> None:
         """Raise what a client is to be told that may not have one more."""
-        limit = self._server.limits.requests_out
+        limits = self._server.limits
+        # What all of them may be ahead by must not cost a link that is only slow.
+        limit = max(1, min(limits.requests_out, limits.link_cut_bytes // (2 * STREAM_WINDOW_BYTES)))
         if len(requester.streams) >= limit:
             raise Overloaded(f"a client may take {limit} streams at a time: end one first")
         if corr in requester.streams:

@@ -186,6 +186,8 @@ class Index(Generic[B, S, T]):
     def _drop(self, sender: str | None, event: str | None) -> None:
         if not _has_pattern(sender, event):
             del self._plain[sender, event]
+            if not self._plain:
+                self._plain.clear()  # which gives back the room of a hundred thousand, unlike their removal
             return
         group = self._of_any if sender is None else self._of_senders.get(sender)
         assert group is not None  # the bucket was found in it

@@ -780,6 +780,8 @@ class ServerCore:
 
     def _close_listener(self, connection: Connection, call: Close, number: int) -> object:
         subscription = connection.subscriptions.pop(call.id, None)
+        if not connection.subscriptions:
+            connection.subscriptions.clear()  # gives back the room that it had for many
         if subscription is not None:
             self._ignore(subscription, call.begun)
         return subscription is not None

@@ -1,0 +1,36 @@
+"""A client that will be killed: `python -m benchmarks.reliability.victim listen|trigger URL CYCLE`.
+
+It tells what it knows, a number a line, as soon as it knows it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import sig
+
+
+def listen(url: str) -> None:
+    """Tell each number that is heard."""
+    client = sig.connect(url)
+    client.listen(lambda info, data: print(data, flush=True), "steady", "e")
+    threading.Event().wait()
+
+
+def trigger(url: str, cycle: int) -> None:
+    """Tell each number that the server has certainly routed."""
+    client = sig.connect(url)
+    sender = client.add_sender("victim", "e")
+    number = 0
+    while True:
+        for _ in range(50):
+            sender.trigger("e", [cycle, number])
+            number += 1
+        client.flush()
+        print(number - 1, flush=True)
+
+
+if __name__ == "__main__":
+    role, url, cycle = sys.argv[1:]
+    listen(url) if role == "listen" else trigger(url, int(cycle))

@@ -1,0 +1,62 @@
+"""The benchmark of what a server keeps to: tiny runs of the real command keep the books, and tell every figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rich", reason="the tables need rich")
+pytest.importorskip("psutil", reason="the memory of a process needs psutil")
+
+from benchmarks.reliability.kills import check
+
+ROOT = Path(__file__).parents[2]
+
+
+def bench(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.reliability", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@pytest.mark.slow
+def test_a_little_of_each() -> None:
+    done = bench("--quick", "--json", "-", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["failures"] == []
+    assert (told["about"]["seed"], "python" in told["about"]) == (3, True)
+    assert (told["idle"]["connections"], told["idle"]["let_in"]) == (200, 200)
+    assert (told["mute"]["mute"], told["mute"]["lost_by_healthy"]) == (20, 0)
+    assert (told["subscriptions"]["subscriptions"], told["subscriptions"]["left"]) == (500, 0)
+    assert told["kills"]["heard_of_victims"] >= told["kills"]["acknowledged"] > 0
+    assert all(told["cuts"][carrier]["sessions"] > 10 for carrier in told["cuts"])
+
+
+def test_what_is_no_scenario() -> None:
+    done = bench("idel")
+    assert done.returncode == 2
+    assert "choose among idle," in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("story", "told"),
+    [
+        (["#connect", [3, 0], [3, 1], "#disconnect"], []),
+        (["#connect", [3, 0], "#disconnect"], ["1 events were routed and not heard"]),
+        (["#connect", [3, 0], [3, 0], "#disconnect"], ["its events were not heard once each and in order"]),
+        ([[3, 0], "#connect", [3, 1], "#disconnect"], ["its events are not between its #connect and its #disconnect"]),
+    ],
+)
+def test_books_that_do_not_agree_are_told(story: list[object], told: list[str]) -> None:
+    assert check(story, 3, 1) == told

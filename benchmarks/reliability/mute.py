@@ -13,8 +13,11 @@ from benchmarks.tables import Table
 MUTE = 1_000
 BUDGET = 64 * 2**20
 _HEALTHY = 5
-_RATE = 500.0
-_TEXT = "x" * 4_000
+_RATE = 100.0
+_TEXT = "x" * 200
+# What is sent to those that read nothing until no link takes more, and events are dropped for all of them.
+_LARGE = "x" * 60_000
+_MOST = 2_000
 
 
 def run(quick: bool, seed: int) -> Outcome:
@@ -30,6 +33,7 @@ def run(quick: bool, seed: int) -> Outcome:
                 socks.append(mute(child, "s", "e"))
                 if number % 100 == 99:
                     say(f"mute: {number + 1:,} of {count:,} are there")
+            _fill(child, 50 if quick else _MOST)
             beside = _ages(child, seconds)
             grown = child.memory - before
         finally:
@@ -60,6 +64,18 @@ def run(quick: bool, seed: int) -> Outcome:
     if grown > 1.2 * BUDGET + count * 64 * 1024:
         failures.append(f"the server took {mib(grown)}, and {mib(BUDGET)} may wait")
     return Outcome(told, Table("mute listeners", ["", ""], rows), failures)
+
+
+def _fill(child: Child, most: int) -> None:
+    with sig.connect(child.url) as owner:
+        sender = owner.add_sender("s", "e")
+        for number in range(most):
+            sender.trigger("e", [number, 0, _LARGE])
+            if number % 10 == 9:
+                owner.flush()
+                say(f"mute: {number + 1:,} large events")
+                if owner.stats().totals.memory_bytes > 0.9 * BUDGET:
+                    break
 
 
 def _ages(child: Child, seconds: float) -> dict[str, float]:

@@ -325,11 +325,11 @@ class Interest(Message, frozen=True, omit_defaults=True):
 
 
 class Presence(Message, frozen=True, omit_defaults=True):
-    """PRESENCE: a sender has come or gone."""
+    """PRESENCE: a sender has come or gone; or something has happened at the server's door (`#audit`)."""
 
     sender: str
     incarnation: U64
-    event: Literal["#connect", "#disconnect"]
+    event: Literal["#connect", "#disconnect", "#audit"]
     # What listeners get.
     data: dict[str, object] = {}
     time_us: U64 = 0

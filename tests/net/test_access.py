@@ -360,3 +360,13 @@ def test_what_expires_ends_its_links(tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIG_TOKEN", raising=False)
+
+
+def test_whoever_watches_the_door_hears_what_happens_there(store: Credentials) -> None:
+    told: list[Any] = []
+    with sig.serve("tcp://127.0.0.1:0", auth=store) as server:
+        server.listen(lambda info, data: told.append((info.sender, data["what"])), "server", "#audit")
+        with sig.connect(server.urls[0], auth=token(7)), pytest.raises(sig.Denied):
+            sig.connect(server.urls[0], auth=token(8))
+        becomes(lambda: len(told) == 2)
+    assert told == [("server", "connected"), ("server", "refused")]

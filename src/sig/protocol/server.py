@@ -60,6 +60,7 @@ from sig.messages import Stats as StatsMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
 from sig.protocol.access import Access, Reception, Refusal, name_of
 from sig.protocol.admin import Admin
+from sig.protocol.audit import Audit
 from sig.protocol.bodies import (
     Reply,
     Unit,
@@ -166,6 +167,8 @@ class ServerCore:
         self._admin = Admin(self)
         self._reception = Reception(self)
         self.rights: Rights = Rights(self)
+        if self.access.audit is None:
+            self.access.audit = Audit(self, epoch)
         # So that who hears a route can be compared by identity. Only those that some route has are kept.
         self._audiences: WeakValueDictionary[tuple[Codec, tuple[Connection, ...], Lines], Audience] = (
             WeakValueDictionary()

@@ -13,6 +13,7 @@ from cli.commands import at_terminal, line_of, only_line, running
 from cli.conftest import Here
 
 import sig
+from sig.cli import output
 from sig.security import Password
 
 POLICY = """
@@ -118,15 +119,23 @@ def test_the_rules_about_somebody_are_shown(here: Here, policy: Path) -> None:
     assert here("acl", "explain", str(policy)).out == ""
 
 
-def test_people_get_tables(policy: Path, tokens: Path, url: str) -> None:
-    shown = at_terminal("token", str(tokens), "alice", "--expires", "1h")
-    assert "is not shown again" in shown
-    assert "alice" in at_terminal("token", str(tokens))
-    assert "staff works" in at_terminal("acl", "explain", str(policy), "--identity", "bob")
+def test_people_get_tables_and_sentences(policy: Path, tokens: Path, url: str) -> None:
+    assert "is not shown again" in at_terminal("token", str(tokens), "alice", "--expires", "1h")
     assert "denied: no rule allows it" in at_terminal("acl", "check", str(policy), "--action", "list", code=5)
-    assert "3 rules" in at_terminal("acl", "check", str(policy))
     with sig.connect(url, name="hall 2"):
         assert "hall 2" in at_terminal("clients", "--url", url)
+
+
+def test_people_get_tables_of_what_is_in_a_file(
+    here: Here, policy: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("token", str(tokens), "alice", "--expires", "1h")
+    monkeypatch.setattr(output.Output, "__init__", lambda self, json: setattr(self, "json", False))
+    assert "alice" in here("token", str(tokens)).out
+    shown = here("acl", "explain", str(policy), "--identity", "bob")
+    assert "staff works" in shown.out
+    assert "bob is bob, *, authenticated, group:staff" in shown.err
+    assert "3 rules" in here("acl", "check", str(policy)).err
 
 
 def test_clients_are_listed_and_sent_away(here: Here, url: str) -> None:

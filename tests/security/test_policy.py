@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sig.constants import EVENT_AUDIT, EVENT_CONNECT, EVENT_DISCONNECT
@@ -220,6 +220,7 @@ def test_owning_is_possible_iff_some_name_may_be_owned(given_rules: list[Rule], 
     check_possible("own", given_rules, sender, None)
 
 
+@settings(max_examples=30)
 @given(st.lists(rules("listen"), max_size=5))
 def test_a_rule_without_effect_can_go(given_rules: list[Rule]) -> None:
     gone = [id(rule) for rule, _ in shadowed(given_rules)]

@@ -230,6 +230,17 @@ def test_certificates_are_read_anew(manager: Manager, tmp_path: Path) -> None:
         assert "not all was reloaded" in only_line(err)
 
 
+def test_a_server_with_a_policy_is_not_ended_by_a_hangup(manager: Manager, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[end]\n")
+    with serving("local://a", "--policy", str(policy), NOTIFY_SOCKET=str(manager.path)) as process:
+        manager.read("READY")
+        process.send_signal(signal.SIGHUP)
+        manager.read("RELOADING")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+
+
 def test_without_anything_to_read_anew_a_hangup_ends_it() -> None:
     with running("serve", "tcp://127.0.0.1:0") as process:
         line_of(process)

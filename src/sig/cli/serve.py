@@ -116,6 +116,8 @@ def serve(
         print(show(settings), end="")
         return errors.ANSWERED
     raise_limit()
-    with service_signals(reload=config is not None or settings.tls != TLSFiles()) as told:
+    # Those of tokens and policies are looked at all the time; a service that has files is not ended by a hangup.
+    has_files = config or settings.tls != TLSFiles() or settings.tokens or settings.policy
+    with service_signals(reload=bool(has_files)) as told:
         server = sig.serve(*settings.urls, **settings.options())
         return Service(server, settings, reread, Notifier(os.environ)).run(told)

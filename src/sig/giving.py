@@ -6,7 +6,7 @@ where it gives its next part; one that awaits something is cancelled there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from functools import partial
 from inspect import isasyncgen, isgenerator
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sig.drivers.client import ClientDriver
 from sig.errors import InvalidData, RequestCancelled
 from sig.log import logger
-from sig.parts import advance_awaiting, closing
+from sig.parts import advance, advance_awaiting, closing
 from sig.protocol.client import RequestArrived
 from sig.protocol.frames import check_payload
 from sig.protocol.parts import PartsOut
@@ -70,17 +70,23 @@ class Giving:
         assert isasyncgen(given)  # else it gives nothing
         return (yield from self._awaited(given, loop))
 
-    def _plain(self, generator: Generator[Any, Any, Any]) -> Steps[object]:
+    def _plain(self, generator: Any) -> Steps[object]:
         context = inside(self._trail, self._runtime.now)
         run, parts, dropping, give = context.run, self._parts, self._dropping, self._give
         now = self._runtime.now if self._runtime.awaits else None
         begun = now() if now is not None else 0.0
+        call = self._runtime.call if self._runtime.elsewhere else None
         try:
             while True:
-                try:
-                    part = run(next, generator)
-                except StopIteration as stop:
-                    return stop.value
+                if call is not None:
+                    over, part = yield partial(call, partial(run, advance, generator), ())
+                    if over:
+                        return part
+                else:
+                    try:
+                        part = run(next, generator)
+                    except StopIteration as stop:
+                        return stop.value
                 give(part)
                 if not parts.room:
                     yield from self._room()
@@ -90,7 +96,10 @@ class Giving:
                 if dropping.dropped:
                     raise nobody()
         finally:
-            run(generator.close)
+            if call is not None and not generator.gi_running:
+                yield partial(call, partial(run, generator.close), ())
+            elif call is None:
+                run(generator.close)
 
     def _awaited(self, generator: AsyncGenerator[Any, Any], loop: object) -> Steps[object]:
         run = self._runtime.run

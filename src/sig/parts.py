@@ -83,8 +83,8 @@ class Inline:
         given, runtime = self._given, self._runtime
         if isgenerator(given):
             if not runtime.elsewhere:
-                return self._context.run(_advance, given)
-            step = yield partial(runtime.call, partial(self._context.run, _advance, given), ())
+                return self._context.run(advance, given)
+            step = yield partial(runtime.call, partial(self._context.run, advance, given), ())
         elif isasyncgen(given):
             with answering(self._trail, runtime.now):
                 step = yield partial(runtime.run, self._handlers.loop, advance_awaiting(given), timeout)
@@ -121,7 +121,7 @@ class Inline:
             slots.leave()
 
 
-def _advance(generator: Generator[Any, Any, Any]) -> tuple[bool, object]:
+def advance(generator: Generator[Any, Any, Any]) -> tuple[bool, object]:
     """Whether that was all, and the next part, or the result."""
     try:
         return False, next(generator)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
@@ -349,3 +350,26 @@ def test_an_async_handler_that_waits_is_cancelled_when_its_caller_leaves(caller:
 
     with sig.serve("tcp://127.0.0.1:0") as server:
         asyncio.run(program(server.urls[0]))
+
+
+def test_a_handler_runs_in_the_executor_where_there_is_one() -> None:
+    threads: list[str] = []
+
+    def give(params: int) -> Iterator[str]:
+        try:
+            for _ in range(params):
+                yield threading.current_thread().name
+        finally:
+            threads.append(threading.current_thread().name)
+
+    async def program(url: str, executor: ThreadPoolExecutor) -> None:
+        async with sig.aio.connect(url, executor=executor) as owner, sig.aio.connect(url) as other:
+            await owner.add_sender("s", requests=[give])
+            async with other.stream("s", "give", 3) as stream:
+                assert [part.rpartition("_")[0] async for part in stream] == ["elsewhere"] * 3
+            async with other.stream("s", "give", 10**9) as stream:
+                await anext(stream)
+        assert [thread.rpartition("_")[0] for thread in threads] == ["elsewhere"] * 2
+
+    with sig.serve("tcp://127.0.0.1:0") as server, ThreadPoolExecutor(2, "elsewhere") as executor:
+        asyncio.run(program(server.urls[0], executor))

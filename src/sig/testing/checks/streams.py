@@ -53,14 +53,14 @@ def a_slow_caller_makes_the_handler_wait(stage: Stage) -> None:
     def give(params: object) -> Iterator[str]:
         nonlocal given
         for given in count(1):
-            if given * _SIZE >= STREAM_WINDOW_BYTES:
+            if given * _SIZE >= STREAM_WINDOW_BYTES // 2:
                 ahead.set()
             yield "x" * _SIZE
 
     server.add_sender("s", requests={"give": give, "given": lambda params: given})
     stream = client.stream("s", "give")
     next(stream)
-    same(ahead.wait(LIMIT_S), True, "the window was filled")
+    same(ahead.wait(LIMIT_S), True, "half of the window was filled")
     for _ in range(5):
         client.request("s", "given")
     same(client.request("s", "given") <= _AHEAD, True, "the handler waits for its caller")

@@ -1202,3 +1202,12 @@ def test_credit_for_a_stream_of_nobodys_has_no_effect() -> None:
     core = welcomed()
     core.receive_at(pack_credit(Credit(5, Unit.PARTS, 1, 2), route=9), 0.0)
     assert not core.closed
+
+
+def test_what_listeners_have_begun_overtakes_what_waits() -> None:
+    core = welcomed()
+    core.data_to_send(1 << 20)
+    core.grant(3, 8)
+    (frame,) = FrameReader(1 << 20).feed(core.data_to_send(1 << 20))
+    assert (frame.kind, frame.route) == (Kind.CREDIT, 3)
+    assert unpack_credit(frame) == Credit(8, Unit.EVENTS)

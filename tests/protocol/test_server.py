@@ -1767,3 +1767,60 @@ def test_a_number_of_a_stream_that_is_in_use_ends_the_link() -> None:
     world.server.limits = Limits()
     requester.send(one)
     assert "which is in use" in requester.last_words()
+
+
+# -- what is given to one alone ------------------------------------------------------------------
+
+
+def test_senders_that_share_a_name_are_told_of_listed_and_asked_as_one(world: World) -> None:
+    owners, asker = [world.client() for _ in range(3)], world.client()
+    asker.listen(1, "s", None)
+    shared = AddSender("s", ["e"], ["m"], shared=True)
+    instances = [owner.ask(shared) for owner in owners[:2]]
+    for sender in (shared, AddSender("s", ["e"])):
+        with pytest.raises(SenderAlreadyConnected):
+            owners[0].ask(sender)
+    with pytest.raises(SenderAlreadyConnected):
+        owners[2].add("s", "e")
+    with pytest.raises(Denied):
+        owners[2].remove("s")
+    assert [row["instance"] for row in asker.ask(Senders())] == instances  # type: ignore[attr-defined]
+    calls = [asker.request("s", "m") for _ in range(2)]
+    world.settle()
+    for owner in owners[:2]:
+        owner.core.reply(owner.asked()[0], b"1", None)
+    world.settle()
+    assert [call.ok for call, _ in calls] == [b"1", b"1"]
+    for instance in (instances[1], 99):
+        call = Answer()
+        asker.core.request("s", "m", b"1", now=0, deadline=1e9, hops=1, done=call, instance=instance)  # type: ignore[arg-type]
+        world.settle()
+        assert isinstance(call.error, SenderNotConnected) is (instance == 99)
+    _, give_up = asker.request("s", "m")
+    world.settle()
+    give_up()
+    world.settle()
+    assert isinstance(owners[0].news[-1], RequestDropped)
+    give_up_again = Cancel(0, 99)
+    asker.core.outgoing.put(pack_cancel(give_up_again, route=asker.core._request_routes["s"]))
+    world.settle()
+    owners[0].remove("s")
+    assert presence(asker) == [("s", "#connect")]
+    owners[1].remove("s")
+    assert presence(asker) == [("s", "#connect"), ("s", "#disconnect")]
+
+
+def test_listeners_that_are_given_events_by_themselves_have_credit_and_deadlines(world: World) -> None:
+    owner, one = world.client(), world.client()
+    owner.add("s", "e")
+    one.core.listen(Listen(1, "s", "e", max_wait_s=1.5, window=1), 1, world.now, 30, Answer())
+    world.settle()
+    for value in (b"1", b"2", b"3"):
+        owner.core.trigger("s", "e", value)
+        world.settle()
+    assert world.server.next_deadline() == world.now + 1.5
+    one.core.grant(1, 1)
+    world.settle()
+    assert [value for _, value in one.heard()] == [1, 2]
+    world.advance(1.5)
+    assert [news.missed for news in one.news if isinstance(news, Lost)] == [1]

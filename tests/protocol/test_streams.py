@@ -428,3 +428,23 @@ def test_frames_of_parts_that_are_malformed_cost_the_owner_its_link_or_the_strea
     head = request.peer.to_bytes(4, "little") + request.corr.to_bytes(4, "little")
     owner.send(pack(Kind.REPLY, head, flags=REPLY_MORE, count=1, route=route))
     assert "must have at least 12" in owner.last_words()
+
+
+def test_where_several_share_a_name_the_stream_of_one_comes_on_the_route_of_all() -> None:
+    world = World()
+    packed, plain, requester = world.client(codec="msgpack"), world.client(), world.client()
+    for owner in (packed, plain):
+        owner.ask(AddSender("s", requests=["m"], shared=True))
+    for owner, payloads in ((packed, (b"\x01", b"\x02")), (plain, (b"1", b"2"))):
+        asked = stream(owner, requester)
+        asked.give(*payloads)
+        assert asked.take() == [1, 2]
+        asked.give_back()
+        (there,) = requester.connection.streams.values()
+        assert there.room == STREAM_WINDOW_BYTES
+        owner.core.reply(asked.arrived, payloads[0], None)
+        world.settle()
+        assert (asked.taken.over, asked.taken.result) == (True, b"1")
+        # Else the first would be asked again, having answered.
+        requester.core.request("s", "m", b"null", now=0.0, deadline=math.inf, hops=1, done=lambda value, error: None)
+        world.settle()

@@ -10,7 +10,7 @@ import gc
 import linecache
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
 
@@ -1069,3 +1069,26 @@ def test_what_goes_on_can_be_asked(router: sig.Router) -> None:
     assert [len(rows) for rows in (router.stats(1).senders, router.stats(0).listeners)] == [1, 0]
     with pytest.raises(sig.InvalidArgument, match="limit must be a whole number"):
         router.stats(-1)
+
+
+def test_a_name_that_is_shared_is_held_by_all_and_asked_of_one(router: sig.Router) -> None:
+    told: list[str] = []
+    router.listen(lambda info, data: told.append(info.event), "s")
+    first, second, third = (router.add_sender("s", "e", [answer], retain=True, shared=True) for _ in range(3))
+    with pytest.raises(sig.SenderAlreadyConnected):
+        router.add_sender("s", "e")
+    for sender in (first, second):
+        sender.trigger("e", 1)
+    assert router.request("s", "answer", 5) == answer(5)
+    assert [reply.error for reply in router.request_all("s", "answer")] == [None] * 3
+    past: list[str] = []
+    router.listen(lambda info, data: past.append(info.event), "s", initial=True).close()
+    assert past == ["#connect", "e", "e"]
+    call = Future[object]()
+    router._start_request("s", "answer", None, None, 5, lambda value, error: call.set_result(error), 1)
+    assert isinstance(call.result(10), sig.SenderNotConnected)
+    assert second.remove()
+    assert not second.remove()
+    assert router.remove_sender("s")
+    assert (first.connected, third.connected) == (False, False)
+    assert told == ["#connect", "e", "e", "#disconnect"]

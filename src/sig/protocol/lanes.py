@@ -244,11 +244,11 @@ class Lanes:
 
     def _say(self, member: Member, presence: Presence) -> None:
         connection = member.connection
-        for message in (presence, replace(presence, data={"events": [], "requests": None})):
+        message = replace(presence, listener=member.id)
+        frame = pack(Kind.PRESENCE, encode_control(message))
+        if len(frame) - HEADER.size > connection.max_frame_bytes:
             # The names that one client chose must not cost another its link.
-            frame = pack(Kind.PRESENCE, encode_control(replace(message, listener=member.id)))
-            if len(frame) - HEADER.size <= connection.max_frame_bytes:
-                break
+            frame = pack(Kind.PRESENCE, encode_control(replace(message, data={"events": [], "requests": None})))
         connection.put(frame)
 
     def _lose(self, member: Member, share: Share) -> None:
@@ -257,9 +257,9 @@ class Lanes:
             self._say(member, parcel.presence)  # which is never lost
             return
         route = parcel.route
-        if route is not None:
-            member.connection.lose(((self._lane(member, route), share.events),), share.reason)
-            self._used(member, route)
+        assert route is not None  # an event has one
+        member.connection.lose(((self._lane(member, route), share.events),), share.reason)
+        self._used(member, route)
 
     def _lane(self, member: Member, route: Route) -> int:
         """The number under which a member is given events of that route; it has been told."""
@@ -314,8 +314,6 @@ def _runs(frames: Sequence[Frame], wanted: Mapping[int, object], *, lines: bool)
     gathered: list[bytes] = []
     for frame in frames:
         batch = unpack_events(frame)
-        if batch.routes is None and frame.route not in wanted:
-            continue
         sizes = lengths(batch, frame.count, lines=lines)
         if sizes is None:
             if last is not None:

@@ -86,7 +86,7 @@ class Shop:
         self.value = 0
         self.twice = 0  # said to have begun, but the server never knew
         self.told = self.twice_told = 0
-        self.lost = False
+        self.had = 0  # that those had who were lost
         # Somebody hears everything, is never lost, and never leaves.
         self.anchor = self.join(self.world.client(), (None, None), 4)
         self.world.settle()
@@ -148,11 +148,12 @@ class Shop:
             if member is not None:
                 done = worker.pace.close()
                 again = worker.given[member.begun : done]
+                events = [share for share in member.had if not share.reason and share.parcel.presence is None]
+                self.had += sum(share.events for share in events) + again.count("gap")
                 self.twice_told += again.count("presence")
                 self.twice += len(again) - again.count("presence")
         self.world.lose(end)
         self.ends[place] = self.world.client()
-        self.lost = True
 
     # What has come
 
@@ -216,7 +217,7 @@ def test_every_event_is_for_one_member_or_told_as_missed(steps: list[Any]) -> No
     assert set(heard.values()) <= {1}
     missed = sum(worker.missed for worker in everybody)
     assert len(heard) + missed == shop.value + shop.twice
-    assert missed == 0 or shop.lost
+    assert missed == shop.had
     assert sum(len(worker.presence) for worker in everybody) == shop.told + shop.twice_told
 
 

@@ -1824,3 +1824,6 @@ def test_listeners_that_are_given_events_by_themselves_have_credit_and_deadlines
     assert [value for _, value in one.heard()] == [1, 2]
     world.advance(1.5)
     assert [news.missed for news in one.news if isinstance(news, Lost)] == [1]
+    # Its owner knows already that it is shared out.
+    one.core.listen(Listen(2, "s", "e", group="g"), 2, world.now, 30, Answer())
+    assert not world.server._waiting

@@ -14,21 +14,28 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from sig.codecs import Codec, batch_decode
+from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.decoding import Decoding
 from sig.errors import InvalidData
 from sig.info import Gap, Info, Received, info_of
 from sig.log import logger
 from sig.messages import NO_SCHEMA, Presence, Route
+from sig.names import matches
 from sig.protocol.bodies import Lost
 from sig.protocol.client import (
     EventsArrived,
+    LinkBack,
+    LinkLost,
     ListenerReady,
     News,
+    Notice,
+    Restored,
     RouteClosed,
     RouteOpened,
 )
 from sig.protocol.events import unpack_events
 from sig.protocol.past import Past, Told
+from sig.returned import Absence, Presences
 from sig.signal import Calls, Plan, Signal, raises_to_trigger
 from sig.subscription import Callback, Subscription
 
@@ -214,6 +221,8 @@ class Arrivals:
         self._decodings = {name: Decoding(codec) for name, codec in codecs.items()}
         self._decoding = next(iter(self._decodings.values()))  # of what nobody knows
         self._plans: dict[int, RoutePlan] = {}
+        self._presences = Presences()
+        self._absence: Absence | None = None  # while the link is away, and until all is registered again
         # The batch under way: whose each event is (`None`: all of one route's), and what is left of them.
         self._routes: Sequence[int] | None = None
         self._values: Sequence[object] = ()
@@ -228,18 +237,13 @@ class Arrivals:
         if isinstance(news, EventsArrived):
             self._deliver(news)
         elif isinstance(news, ListenerReady):
-            self._activate(news.listener, news.past)
+            self._activate(news)
         elif isinstance(news, RouteOpened):
             self._open_route(news)
         elif isinstance(news, RouteClosed):
-            plan = self._plans.pop(news.number, None)
-            if plan is not None:
-                with self.router._lock:
-                    self.router._index.remove_target(plan)
-                    self.entries.pop(news.number, None)
-                    self.fitted.pop(news.number, None)
-                    plan.decoding.unheard(news.number)
+            self._close_route(news.number)
         elif isinstance(news, Presence):
+            self._presences.take(news)
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
             with self.router._lock:
                 listeners = self._told(news)
@@ -250,6 +254,19 @@ class Arrivals:
             plan = self._plans.get(news.route)
             if plan is not None:
                 plan.miss(Gap(news.missed, news.reason))
+        elif isinstance(news, LinkLost):
+            self._part()
+        elif isinstance(news, LinkBack):
+            assert self._absence is not None  # the link was lost before
+            self._absence.back(news.same, news.kept)
+        elif isinstance(news, Restored):
+            absence, self._absence = self._absence, None
+            if absence is not None:  # else it is the first link, of who did not wait for it
+                absence.end()
+            self._presences.settle()
+            self.router._rejoined()
+        elif isinstance(news, Notice):
+            news.tell()
 
     def _told(self, news: Presence) -> list[Subscription]:
         """Who is told of a presence: all but those in groups, or one of those."""
@@ -265,30 +282,71 @@ class Arrivals:
     def _listener(self, number: int) -> Subscription | None:
         return self.router._subscriptions.get(number)
 
-    def _activate(self, listener: object, past: Past) -> None:
+    def _close_route(self, number: int) -> RoutePlan | None:
+        plan = self._plans.pop(number, None)
+        if plan is not None:
+            with self.router._lock:
+                self.router._index.remove_target(plan)
+                self.entries.pop(number, None)
+                self.fitted.pop(number, None)
+                plan.decoding.unheard(number)
+        return plan
+
+    def _part(self) -> None:
+        """No more comes of these routes. Who has heard them is to be told what they missed, once that is known."""
+        self._absence = absence = self._absence or Absence()
+        for number in list(self._plans):
+            plan = self._close_route(number)
+            assert plan is not None  # it was there
+            with self.router._lock:
+                listeners = self.router._index.matching(plan.sender, plan.event)
+            absence.leave(plan.info, plan.incarnation, plan.next_seq, listeners)
+        self.router._parted()
+
+    def _activate(self, news: ListenerReady) -> None:
+        listener = news.listener
         assert isinstance(listener, Subscription)  # what _attach handed in
+        returning = bool(listener.since_us) and self._absence is not None
+        before, listener.since_us = listener.since_us, news.since_us
         with self.router._lock:
-            plans = [] if listener.closed else self.router._index.add(listener)
+            known = self.router._index.bucket(listener.sender, listener.event)
+            entered = known is not None and listener.serial in known.subscriptions
+            plans = [] if listener.closed or entered else self.router._index.add(listener)
             for plan in plans:
                 plan.mark_stale()
         if listener.kind is not None:
             for plan in plans:
                 self._compare(listener, plan)
-        for part in past:
+        for part in news.past if not returning else self._news_of(listener, before, news.past):
             if listener.closed:
                 break
-            self._tell(listener, part)
+            self._tell(listener, part, initial=not returning or isinstance(part, Told))
+        for part in news.past:
+            if isinstance(part, Presence):
+                self._presences.found(part, self._absence is not None)
+
+    def _news_of(self, listener: Subscription, since_us: int, past: Past) -> Past:
+        """Of what is there now, what this listener does not know; and who has gone."""
+        assert self._absence is not None  # it is returning
+        told: Past = []
+        if matches(listener.event, EVENT_CONNECT) or matches(listener.event, EVENT_DISCONNECT):
+            since_us = since_us if self._absence.same else 0
+            there = [part for part in past if isinstance(part, Presence)]
+            told += self._presences.changes(listener.sender, listener.event, since_us, there)
+        if listener.options.initial:
+            told += [part for part in past if isinstance(part, Told) and not self._absence.knew(part.route)]
+        return told
 
     def _compare(self, listener: Subscription, plan: Plan) -> None:
         assert isinstance(plan, RoutePlan)  # no others are in the index of a router with a link
         schema = None if plan.schema is NO_SCHEMA else msgspec.json.decode(plan.schema)
         self.router._compare(listener, plan, plan.kind, schema)
 
-    def _tell(self, listener: Subscription, part: Told | Presence) -> None:
-        """Tell a new listener, and nobody else, something of the past."""
+    def _tell(self, listener: Subscription, part: Told | Presence, *, initial: bool) -> None:
+        """Tell a new listener, and nobody else, something of the past; or one who was away."""
         if isinstance(part, Presence):
             time, incarnation = part.time_us / 1e6, part.incarnation
-            info = info_of(part.sender, part.event, incarnation=incarnation, time=time, initial=True)
+            info = info_of(part.sender, part.event, incarnation=incarnation, time=time, initial=initial)
             self._give(listener, info, part.data)
             return
         reason = part.reason
@@ -324,6 +382,8 @@ class Arrivals:
         plan.schema = route.schema
         before = self._plans.get(news.number)
         self._plans[news.number] = plan
+        if self._absence is not None:
+            self._absence.found(route)
         with self.router._lock:
             if before is not None:
                 self.router._index.remove_target(before)

@@ -118,6 +118,15 @@ class Limits:
     # Opening a link, and then everything up to WELCOME.
     connect_timeout_s: float = 10
     handshake_timeout_s: float = 10
+    # A client whose link is lost waits a random part of this before it tries again, then of twice as much, and so on up
+    # to the other: thousands that lost their server in one instant must not come back in one.
+    reconnect_first_s: float = 0.5
+    reconnect_longest_s: float = 30
+    # Whoever comes back within this time was never away, for others: most lost links are back in a second.
+    presence_grace_s: float = 5
+    # What is triggered meanwhile is kept for the new link: so much, and for so long. What is older is no news.
+    offline_bytes: int = 4 * _MIB
+    offline_s: float = 30
     # A link that takes no byte for this long, while bytes wait, is dead.
     write_stall_s: float = 10
     # Either end of a link says something at least this often, a PING if there is nothing else: some routers on the way

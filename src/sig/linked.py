@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import RLock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -57,6 +57,7 @@ from sig.pace import Pace
 from sig.parts import Source
 from sig.protocol.client import ClientCore, Coded, Payloads, Whom
 from sig.protocol.login import Prover
+from sig.protocol.offline import Offline
 from sig.requests import Trail, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
@@ -64,6 +65,9 @@ from sig.stats import Stats, listener_stats
 from sig.steps import Steps, at_once
 from sig.subscription import Subscription
 from sig.taking import FromAfar
+
+if TYPE_CHECKING:
+    from sig.returning import Returning
 
 
 class Linked(Hub):
@@ -85,6 +89,7 @@ class Linked(Hub):
         self._finished = self._runtime.flag()  # `close` has come to its end
         self._forked = False
         self._joined = False  # the link has come up, and whoever opened it has been told
+        self._returning: Returning | None = None  # brings a lost link back; `None`: a lost link is final
         tell_child(self)
 
     # The link
@@ -100,9 +105,8 @@ class Linked(Hub):
     def _connecting(self, link: Link, codecs: Mapping[str, Codec], timeout: float, name: str) -> Steps[None]:
         """Become linked; raises what went wrong, and may be tried again then."""
         answers = self._make_answers()
-        driver = self._make_driver(
-            ClientCore(self.limits, codecs, name=name, prover=self._prover), Arrivals(self, codecs), answers
-        )
+        core = ClientCore(self.limits, codecs, name=name, prover=self._prover, offline=self._offline())
+        driver = self._make_driver(core, Arrivals(self, codecs), answers)
         try:
             with self._lock:
                 self._check_open(self._closing)
@@ -121,11 +125,22 @@ class Linked(Hub):
         self._codec = driver.core.codec
         self._joined = True
 
+    def _offline(self) -> Offline | None:
+        """What takes events while the link is away; `None` where a lost link is final."""
+        return None
+
+    @property
+    def _away(self) -> bool:
+        """Whether the link was lost and will be back: what is registered now is registered then."""
+        return self._returning is not None and self._returning.away
+
     def _linked(self) -> ClientDriver:
         driver = self._driver
-        if driver is not None and driver.core.opened and not driver.core.closed and not self._closed.is_set():
+        if driver is not None and driver.core.linked and not self._closed.is_set():
             return driver  # neither lost nor left to a forked child: its core would be closed
         self._check_open()
+        if self._returning is not None and self._returning.away:
+            raise ConnectionLost(self._returning.told)
         if driver is None or not driver.core.opened:
             raise ConnectionLost(f"this {type(self).__name__} is not connected yet: connect it first")
         return driver
@@ -136,35 +151,52 @@ class Linked(Hub):
             driver = self._driver
             if driver is None or not self._joined or self._closing:
                 return
-            self._lost = str(driver.core.error)
+            if self._returning is not None:
+                self._returning.begin(driver)
+            else:
+                self._lost = str(driver.core.error)
             for sender in self._senders.values():
                 sender._held = False
             subscriptions = list(self._subscriptions.values())
+        if self._returning is not None:
+            return
         logger.warning(f"{type(self).__name__}: {self._lost}")
         self._stopped.set()
         for subscription in subscriptions:
             if subscription.on_close is not None:
                 subscription.on_close()
 
+    def _parted(self) -> None:
+        """The listeners have been given all that came on a link that was lost, and will be back. Where they are."""
+
+    def _rejoined(self) -> None:
+        """They have been told what they missed: the link is back. Where they are."""
+
     # Listening
 
     def _attach(self, subscription: Subscription) -> Steps[None]:
-        options = subscription.options
-        driver = self._linked()
         with self._lock:
+            away = self._away
+            driver = self._driver if away and not self._closing else self._linked()
+            assert driver is not None  # it has been, or will be, linked
             self._subscriptions[subscription.serial] = subscription
-        number = subscription.serial & 0xFFFFFFFF
-        timeout = self.limits.request_timeout_s
-        call = Listen(number, subscription.sender, subscription.event, options.initial)
-        if subscription.pace is not None:
-            wait = None if options.group is not None else options.max_wait
-            window = subscription.pace.window
-            call = msgspec.structs.replace(call, group=options.group, max_wait_s=wait, window=window)
+            if away:
+                self._index.add(subscription)
+                return
+            link = driver.core.links
+        call, timeout = wish(subscription), self.limits.request_timeout_s
         try:
-            yield partial(driver.listen, call, subscription, timeout)
-        except BaseException:
+            yield partial(driver.listen, call, subscription, timeout, link=link)
+        except BaseException as error:
+            if self._comes_back(error, driver, link):
+                return  # and then it is registered
             self._detach(subscription)  # the server may have it, and so may we, though nobody will ever know
             raise
+
+    def _comes_back(self, error: BaseException, driver: ClientDriver, link: int) -> bool:
+        """Whether that is the loss of the link of that number, and another will follow, or has."""
+        lost = driver.core.away or driver.core.links != link
+        return lost and isinstance(error, ConnectionLost) and self._returning is not None and not self._closing
 
     def _detach(self, subscription: Subscription) -> bool:
         if not super()._detach(subscription):
@@ -204,30 +236,40 @@ class Linked(Hub):
         return (yield from super()._removing(sender))
 
     def _claim(self, sender: Owned) -> Steps[None]:
-        driver = self._linked()
         with self._lock:
+            away = self._away
+            driver = self._driver if away and not self._closing else self._linked()
+            assert driver is not None  # it has been, or will be, linked
             self._check_open(self._closing)
             if sender.name in self._senders:
                 raise SenderAlreadyConnected(sender.name)
             self._senders[sender.name] = sender  # before the server knows: requests may come with its answer
+            link = driver.core.links
         for signal in sender._signals.values():
             self._open_outlet(driver, signal)
-        retain = [signal.event for signal in sender._signals.values() if signal.retains]
-        schema = _encoded_schema(sender)
-        call = AddSender(sender.name, list(sender._signals), sender._handlers.names, schema, retain, sender._shared)
+        if away:
+            return
+        call = introduction(sender)
         try:
-            incarnation = yield partial(driver.call, call, self.limits.request_timeout_s)
+            incarnation = yield partial(driver.call_on, link, call, self.limits.request_timeout_s)
         except BaseException as error:
+            if self._comes_back(error, driver, link):
+                return  # and then it is registered
             with self._lock:
                 self._senders.pop(sender.name, None)
             driver.close_outlets(sender.name, sender._signals)
             if not isinstance(error, SenderAlreadyConnected):
                 driver.tell(RemoveSender(sender.name))  # the server may have it, though we shall never know
             raise
+        self._claimed(sender, incarnation)
+
+    def _claimed(self, sender: Owned, incarnation: object) -> None:
+        """The server has it."""
         with self._lock:
             sender._incarnation = incarnation if isinstance(incarnation, int) else 0
             sender._since = self._runtime.wall()
-            sender._held = self._senders.get(sender.name) is sender and self._lost is None
+            there = self._driver is not None and not self._driver.core.closed and self._lost is None
+            sender._held = self._senders.get(sender.name) is sender and there
 
     def _release(self, sender: Owned, reason: str) -> Steps[bool]:
         held = self._forget(sender)
@@ -439,6 +481,8 @@ class Linked(Hub):
             driver = self._linked()
         upto = driver.triggered
         try:
+            if self._away:
+                raise ConnectionLost(self._returning.told if self._returning is not None else "")
             yield partial(driver.call, Flush(), self.limits.flush_timeout_s if timeout is None else timeout)
         except ConnectionLost as error:
             missing = upto - driver.flushed
@@ -499,6 +543,8 @@ class Linked(Hub):
             raise
         finally:
             self._closed.set()
+            if self._returning is not None:
+                yield from self._returning.stop(left(deadline))
             if driver is not None:
                 yield partial(driver.close, left(deadline))
             if self._answers is not None:
@@ -554,6 +600,23 @@ def _encoded_or_not(codec: Codec, params: object) -> bytes | InvalidData:
         return codec.encode(params)
     except InvalidData as error:
         return error
+
+
+def wish(subscription: Subscription) -> Listen:
+    """What to ask a server for."""
+    options, pace = subscription.options, subscription.pace
+    call = Listen(subscription.serial & 0xFFFFFFFF, subscription.sender, subscription.event, options.initial)
+    if pace is None:
+        return call
+    wait = None if options.group is not None else options.max_wait
+    return msgspec.structs.replace(call, group=options.group, max_wait_s=wait, window=pace.window)
+
+
+def introduction(sender: Owned, lost: dict[str, int | None] | None = None) -> AddSender:
+    """What to tell a server of a sender; of one that was there before, how many of its events never came."""
+    retain = [signal.event for signal in sender._signals.values() if signal.retains]
+    schema = _encoded_schema(sender)
+    return AddSender(sender.name, list(sender._signals), sender._handlers.names, schema, retain, lost or {})
 
 
 def _encoded_schema(sender: Owned) -> Schema | None:

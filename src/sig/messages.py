@@ -37,6 +37,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 # -- the life of a link --------------------------------------------------------------------------
 
 
+# A feature of HELLO: a client whose link is lost comes back.
+RETURNS: Final = "returns"
+
+
 class Hello(Message, frozen=True, omit_defaults=True):
     """HELLO, client to server: who calls, and what it can do."""
 
@@ -108,6 +112,8 @@ class Welcome(Message, frozen=True, omit_defaults=True):
     fresh: str | None = None
     # Who the client is to the server, where that asks.
     identity: str = ""
+    # Events that came on the last link of that session; None: nobody knows.
+    events: U64 | None = None
 
 
 class Bye(Message, frozen=True, omit_defaults=True):
@@ -157,6 +163,8 @@ class AddSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag=
     retain: list[str] = []
     # Others may register the name, too, if they say the same.
     shared: bool = False
+    # Of a client that comes back: how many of its events never came, by event; None: it does not know.
+    lost: dict[str, U64 | None] = {}
 
 
 class RemoveSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="remove_sender"):
@@ -180,6 +188,10 @@ class Listen(Message, frozen=True, omit_defaults=True, tag_field="call", tag="li
     max_wait_s: Seconds | None = None
     # On lanes: how many events may be here without having been begun; None: as the server sees fit.
     window: Annotated[int, Meta(ge=1, le=2**32 - 1)] | None = None
+    # Of a client that comes back: tell at once the numbers of the events that match, so that it knows what it missed.
+    again: bool = False
+    # Answer with the server's time, in microseconds since 1970.
+    when: bool = False
 
 
 class Close(Message, frozen=True, omit_defaults=True, tag_field="call", tag="close"):

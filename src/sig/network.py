@@ -28,7 +28,7 @@ from sig.linked import Linked, left
 from sig.log import logger
 from sig.protocol.client import ClientCore
 from sig.protocol.server import ServerCore
-from sig.roles import Connecting, Serving
+from sig.roles import Connecting, Serving, Where
 from sig.router import Router
 from sig.security.policy import Policy
 from sig.sender import Event, Sender
@@ -87,7 +87,7 @@ class LinkedRouter(Linked, Router):
     def _at_exit(self, deadline: float) -> None:
         """The program ends without having closed this."""
         driver = self._driver
-        if driver is None or driver.core.closed or not self._unflushed:
+        if driver is None or (driver.core.closed and not driver.core.away) or not self._unflushed:
             return
         try:
             self.flush(max(0.01, left(deadline)))
@@ -214,9 +214,14 @@ class ClientRouter(Connecting, LinkedRouter):
     """The server's world, seen from here. Every method from any thread.
 
     Args:
-        carrier_or_url: where the server is; a carrier of pysig 0.7's form is connected by its `connect(host, port)`.
+        carrier_or_url: where the server is, or a list of such places: they are tried in turn. A carrier of pysig 0.7's
+            form is connected by its `connect(host, port)`.
         codec: `"json"`, `"msgpack"`, an object with `encode` and `decode`, or a list of these, the preferred one first.
             One of them must be the server's. Who has one of the first two has both.
+        reconnect: whether a link that is lost is tried again, for ever, until the router is closed; by default with
+            every carrier that can. Listeners and senders are registered again, and listeners told what they missed.
+        offline: what `trigger` does meanwhile: `"buffer"` keeps events for the new link, as many as `offline_bytes` and
+            `offline_s` allow and then raises `ConnectionLost`; `"drop"` drops and counts them; `"raise"` raises.
         timeout: seconds to connect.
         send_timeout: seconds that `trigger` waits for room.
         auth: who this is: a token, `sig.security.Password(...)` or `sig.security.Bearer(...)`; by default what is in
@@ -228,9 +233,11 @@ class ClientRouter(Connecting, LinkedRouter):
 
     def __init__(
         self,
-        carrier_or_url: ClientCarrier | str | None = None,
+        carrier_or_url: Where | None = None,
         *,
         codec: Any = "json",
+        reconnect: bool | None = None,
+        offline: str = "buffer",
         timeout: float | None = None,
         send_timeout: float | None = None,
         name: str = "",
@@ -249,11 +256,14 @@ class ClientRouter(Connecting, LinkedRouter):
             send_timeout,
             limits,
             auth=auth,
+            reconnect=reconnect,
+            offline=offline,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
             class_signal=class_signal,
         )
+        self._reconnecting: threading.Thread | None = None
 
     def open(self) -> None:
         """Connect. Raises `ConnectFailed` (`HandshakeRefused` where the server said why); may be tried again then."""
@@ -263,8 +273,19 @@ class ClientRouter(Connecting, LinkedRouter):
         """Wait until the link is up: true, or false after `timeout` seconds or when it has gone for good."""
         return walk(self._waiting_connected(timeout))
 
-    def _open_link(self) -> Link:
-        return self._carrier.link(self.limits, self.limits.connect_timeout_s)
+    def _open_link(self, carrier: ClientCarrier) -> Link:
+        return carrier.link(self.limits, self.limits.connect_timeout_s)
+
+    def _aside(self, steps: Steps[None]) -> None:
+        self._reconnecting = threading.Thread(target=walk, args=(steps,), name="sig-reconnect", daemon=True)
+        self._reconnecting.start()
+
+    def _end_aside(self, timeout: float) -> None:
+        thread = self._reconnecting
+        if thread is not None and thread is not threading.current_thread():
+            if self._driver is not None:
+                self._driver.give_up_opening()
+            thread.join(timeout)
 
     # The names of pysig 0.7. Kept for good; see docs/reference/names.
     addRemoteSender: Final = alias(LinkedRouter.add_sender)
@@ -297,7 +318,7 @@ def serve(
     return server
 
 
-def connect(url: ClientCarrier | str | None = None, **options: Any) -> ClientRouter:
+def connect(url: Where | None = None, **options: Any) -> ClientRouter:
     """A connected client: `sig.connect("tcp://127.0.0.1:3000")`; without a URL, `$SIG_URL` or the default port here.
 
     Options and errors as `ClientRouter` and its `open`.

@@ -83,6 +83,10 @@ class Runtime(Protocol):
         """A random number of 64 bits, never 0."""
         ...
 
+    def random(self) -> float:
+        """A random number, evenly from 0 up to 1."""
+        ...
+
     def submit(self, function: Callable[[], object], beyond: bool = False) -> None:
         """Run `function` soon on a thread of the router's executor. Never blocks.
 

@@ -79,6 +79,7 @@ class Subscription:
         "pace",
         "sender",
         "serial",
+        "since_us",
     )
 
     def __init__(
@@ -100,6 +101,7 @@ class Subscription:
         self.serial: int = serial
         self.closed: bool = False
         self.detached: bool = False  # out of every plan; of a weak one a moment later than `closed`
+        self.since_us: int = 0  # when a server first had it, by that one's clock
         self.on_close: Callable[[], object] | None = None  # for our own use; may be called more than once
         # Over a link, of one that is given events by itself: in a group, or because senders wait for it.
         self.pace: Pace | None = router._pace_of(self)

@@ -236,7 +236,7 @@ def test_closing_a_server_that_is_cancelled_closes_all_the_same(new_loop: NewLoo
     async def main() -> None:
         for turns in range(MOST_TURNS):
             server = await sig.aio.serve("tcp://127.0.0.1:0")
-            clients = [await sig.aio.connect(server.urls[0]) for _ in range(3)]
+            clients = [await sig.aio.connect(server.urls[0], reconnect=False) for _ in range(3)]
             await server.add_sender("s", "e", {"wait": forever})
             await clients[0].listen(hear_slowly, "s", "e")
             calls = [client.start_request("s", "wait") for client in clients]

@@ -125,7 +125,9 @@ def test_a_client_that_died_is_followed_by_a_new_one(cable: Cable) -> None:
 
 def test_a_client_notices_that_its_server_has_begun_anew(cable: Cable) -> None:
     with sig.serve(url(cable.here)) as server:
-        board = sig.connect(url(cable.there), write_stall_s=1000)  # it asks nobody whether he is still there
+        board = sig.connect(
+            url(cable.there), write_stall_s=1000, reconnect=False
+        )  # it asks nobody whether he is still there
         driver = server._server
         assert driver is not None
         (wire,) = (wire for wire in driver._wires.values() if not wire.ours)
@@ -157,7 +159,7 @@ def test_closing_waits_for_the_other_end_and_for_nothing_else(
     monkeypatch.setattr(layered, "LINGER_S", 1000.0)
     monkeypatch.setattr(serial, "LINGER_S", 1000.0)
     server = sig.serve(url(cable.here), close_timeout_s=1000)
-    board = sig.connect(url(cable.there), close_timeout_s=1000)
+    board = sig.connect(url(cable.there), close_timeout_s=1000, reconnect=False)
     ends = [board, server] if first == "client" else [server, board]
     for end in ends:
         end.close()
@@ -249,7 +251,7 @@ def test_a_board_that_knows_nothing_but_the_page_of_the_wire(cable: Cable, broke
 
 def test_a_cable_that_is_cut_is_noticed_at_both_ends(cable: Cable) -> None:
     with sig.serve(url(cable.here), write_stall_s=1) as server:
-        board = sig.connect(url(cable.there), write_stall_s=1)
+        board = sig.connect(url(cable.there), write_stall_s=1, reconnect=False)
         board.add_sender("board", ["e"])
         cable.noise = silence
         with pytest.raises(sig.ConnectionLost, match="acknowledged nothing for 1 s"):
@@ -313,7 +315,7 @@ def test_a_port_that_was_unplugged_is_waited_for(
     with Cable() as first, Cable() as second:
         port.symlink_to(first.here)
         with sig.serve(url(str(port))) as server:
-            board = sig.connect(url(first.there))
+            board = sig.connect(url(first.there), reconnect=False)
             board.add_sender("board", ["e"])
             with caplog.at_level(logging.WARNING):
                 port.unlink()

@@ -139,7 +139,7 @@ class RawServer:
 
     def connected(self, **options: Any) -> tuple[sig.ClientRouter, Raw]:
         """A client of ours, and the server's end of its link."""
-        client = sig.ClientRouter(self.url, **options)
+        client = sig.ClientRouter(self.url, **({"reconnect": False} | options))
         opening = aside(client.open)
         raw = self.welcome()
         opening.result(LIMIT_S)

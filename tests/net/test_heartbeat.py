@@ -72,7 +72,7 @@ def test_a_client_that_stops() -> None:
 
 def test_a_server_that_stops() -> None:
     with child(SERVER) as (process, url):
-        client = sig.connect(url)
+        client = sig.connect(url, reconnect=False)
         stop(process)
         asked = client.start_request("s", "m", timeout=LIMIT_S)
         with pytest.raises(sig.ConnectionLost, match=NOTICED):
@@ -84,7 +84,7 @@ def test_a_server_that_stops() -> None:
 
 def test_a_server_that_stops_in_asyncio() -> None:
     async def program(url: str, process: subprocess.Popen[str]) -> None:
-        client = await sig.aio.connect(url)
+        client = await sig.aio.connect(url, reconnect=False)
         stop(process)
         with pytest.raises(sig.ConnectionLost, match=NOTICED):
             await client.request("s", "m", timeout=LIMIT_S)

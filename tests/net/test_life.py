@@ -91,7 +91,7 @@ def test_when_the_server_goes_everybody_who_waits_is_told_at_once() -> None:
         asked.set()
         hold.wait(LIMIT_S)
 
-    with sig.connect(server.urls[0]) as owner, sig.connect(server.urls[0]) as client:
+    with sig.connect(server.urls[0], reconnect=False) as owner, sig.connect(server.urls[0], reconnect=False) as client:
         sender = owner.add_sender("s", "e", {"wait": wait})
         errors: list[BaseException] = []
 

@@ -29,6 +29,7 @@ from sig.protocol.connection import Connection
 from sig.protocol.events import unpack_events
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
 from sig.protocol.login import Prover
+from sig.protocol.offline import Offline
 from sig.protocol.server import ServerCore
 
 Cut = Callable[[bytes], list[bytes]]
@@ -213,8 +214,10 @@ class World:
         settle: bool = True,
         prover: Prover | None = None,
         known_as: str | None = None,
+        offline: Offline | None = None,
     ) -> End:
-        core = ClientCore(limits or self.limits, as_codecs(codec), name=f"client {len(self.ends)}", prover=prover)
+        name = f"client {len(self.ends)}"
+        core = ClientCore(limits or self.limits, as_codecs(codec), name=name, prover=prover, offline=offline)
         end = End(self, core, self.accept(f"client {len(self.ends)}"))
         end.connection.known_as = known_as
         self.ends.append(end)
@@ -258,6 +261,13 @@ class World:
             end.core.disconnected(error or ConnectionLost("the link was lost"))
             end.take()
             self.settle()
+
+    def come_back(self, end: End, flushed: int = 0) -> None:
+        """Another link for a client whose last is down, or not known to be at the server."""
+        end.core.renew(flushed)
+        end.connection = self.accept("again")
+        self.ends.append(end)
+        self.settle()
 
     @property
     def due(self) -> float | None:

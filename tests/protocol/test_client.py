@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol.pairs import Answer, World
+from protocol.pairs import Answer, End, World
 from protocol.recorded import FRAMES
 from protocol.who import credential, make_access, token
 
@@ -76,14 +76,18 @@ from sig.protocol.client import (
     ClientCore,
     Coded,
     EventsArrived,
+    LinkBack,
+    LinkLost,
     ListenerReady,
     RequestArrived,
     RequestDropped,
+    Restored,
     RouteOpened,
 )
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, REPLY_ERR, REQUEST_PARTS, Frame, FrameReader, Kind, pack
 from sig.protocol.login import TokenProver
+from sig.protocol.offline import Offline
 from sig.protocol.parts import Abandoned, PartsIn, pack_parts
 from sig.protocol.past import Told
 from sig.security.identity import ANONYMOUS
@@ -1211,3 +1215,210 @@ def test_what_listeners_have_begun_overtakes_what_waits() -> None:
     (frame,) = FrameReader(1 << 20).feed(core.data_to_send(1 << 20))
     assert (frame.kind, frame.route) == (Kind.CREDIT, 3)
     assert unpack_credit(frame) == Credit(8, Unit.EVENTS)
+
+
+# -- another link --------------------------------------------------------------------------------
+
+
+def returning(world: World, policy: str = "buffer") -> End:
+    """Holds `s`, with two events that it has opened."""
+    end = world.client(offline=Offline(policy, 1000, 30))
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
+    return end
+
+
+def outlets(end: End, *events: str) -> dict[str, list[int]]:
+    told: dict[str, list[int]] = {event: [] for event in events}
+    for event, changes in told.items():
+        end.core.outlet("s", event, changes.append)
+    return told
+
+
+def restore(world: World, end: End) -> None:
+    world.come_back(end)
+    lost = end.core.losses(world.now).get("s", {})
+    end.ask(AddSender("s", ["e", "f"], ["m"], lost=lost))
+    end.core.restored(world.now)
+    world.settle()
+
+
+def test_what_has_not_left_waits_for_the_next_link_and_its_outlets_open_when_all_is_registered() -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    told = outlets(end, "e")
+    route = end.core._owned["s", "e"]
+    gathered = end.core.outgoing.events
+    gathered.append((route, b"1"))
+    world.lose(end)
+    assert end.core.away
+    assert told == {"e": [CLOSED]}
+    assert isinstance(end.news[-1], LinkLost)
+    end.core.keep("s", "e", b"2", world.now)
+    with pytest.raises(SenderNotConnected):
+        end.core.keep("s", "f", b"3", world.now)
+    gathered.append((route, b"late"))  # by a thread that read the list before: it is nobody's any more
+    assert end.core.triggered == 2
+    restore(world, end)
+    assert told == {"e": [CLOSED, route]}
+    assert [value for _, value in other.heard()] == [1, 2]
+    assert (end.core.triggered, end.core.links, end.core.linked) == (2, 2, True)
+    assert LinkBack(same=True, kept=True) in end.news
+    assert isinstance(end.news[-1], Restored)
+
+
+def test_nothing_opens_before_all_is_registered() -> None:
+    world = World()
+    end = returning(world)
+    told = outlets(end, "e")
+    world.lose(end)
+    world.come_back(end)
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
+    assert told == {"e": [CLOSED]}
+    assert not end.core.linked
+
+
+def test_events_of_a_name_that_was_lost_meanwhile_go_nowhere_and_are_counted() -> None:
+    world = World(presence_grace_s=1)
+    end, other = returning(world), world.client()
+    told = outlets(end, "e")
+    world.lose(end)
+    end.core.keep("s", "e", b"1", world.now)
+    world.advance(2)
+    other.add("s", "e")
+    world.come_back(end)
+    end.core.restored(world.now)
+    assert told == {"e": [CLOSED, CLOSED]}
+    assert end.core.triggered == 1
+
+
+@pytest.mark.parametrize(("events", "count"), [(("e",), 2), (("e", "f"), None)])
+def test_what_was_under_way_is_counted_where_it_can_be(events: tuple[str, ...], count: int | None) -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, *events)
+    end.core.trigger("s", "e", b"1")
+    world.settle()
+    end.core.trigger("s", "e", b"2")
+    end.core.trigger("s", "e", b"3")
+    end.core.data_to_send(1 << 20)  # and the link is lost
+    world.lose(end)
+    world.come_back(end)
+    assert end.core.losses(world.now) == {"s": dict.fromkeys(events, count)}
+    end.core.restored(world.now)
+    assert end.core.losses(world.now) == {}
+
+
+def test_what_is_known_to_have_been_routed_was_not_lost() -> None:
+    world = World(presence_grace_s=1)
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    end.core.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    world.advance(2)
+    end.core.renew(1)
+    assert end.core.losses(world.now) == {}
+
+
+def test_after_too_long_nobody_knows_what_was_under_way() -> None:
+    world = World(presence_grace_s=1)
+    end, other = returning(world, "drop"), world.client()
+    other.listen(1, "s")
+    outlets(end, "e", "f")
+    end.core.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    end.core.keep("s", "f", b"1", world.now)
+    assert end.core.losses(world.now) == {"s": {"e": None, "f": None}}
+    world.advance(2)
+    world.come_back(end)
+    assert end.core.losses(world.now) == {"s": {"e": None, "f": None}}
+    assert LinkBack(same=True, kept=False) in end.news
+
+
+def test_dropped_and_lost_under_way_are_one_sum() -> None:
+    world = World()
+    end, other = returning(world, "drop"), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    end.core.trigger("s", "e", b"1")
+    end.core.data_to_send(1 << 20)
+    world.lose(end)
+    end.core.keep("s", "e", b"2", world.now)
+    world.come_back(end)
+    assert end.core.losses(world.now) == {"s": {"e": 2}}
+
+
+def test_a_link_that_is_lost_before_all_was_registered_costs_nothing_more() -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    end.core.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    end.core.keep("s", "e", b"2", world.now)
+    world.come_back(end)
+    world.lose(end)
+    restore(world, end)
+    assert [value for _, value in other.heard()] == [1, 2]
+    assert [type(news) for news in end.news if isinstance(news, LinkLost)] == [LinkLost]
+
+
+def test_a_server_that_was_started_again_is_told_as_such() -> None:
+    core = ClientCore(Limits(), as_codecs("json"), offline=Offline("buffer", 1000, 30))
+    core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)
+    core.disconnected(ConnectionLost("lost"))
+    core.renew(0)
+    again = msgspec.structs.replace(WELCOME, epoch=2, fresh="unknown")
+    core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(again)), 0.0)
+    assert core.take_news()[-1] == LinkBack(same=False, kept=False)
+
+
+def test_a_server_that_has_another_codec_now_is_none_for_what_waits() -> None:
+    core = ClientCore(Limits(), as_codecs(["json", "msgpack"]), offline=Offline("buffer", 1000, 30))
+    core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)
+    core.disconnected(ConnectionLost("lost"))
+    core.renew(0)
+    again = msgspec.structs.replace(WELCOME, codecs=["msgpack"])
+    core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(again)), 0.0)
+    assert "prefers the codec 'msgpack' now" in str(core.error)
+
+
+def test_who_has_left_does_not_come_back() -> None:
+    world = World()
+    end = returning(world)
+    outlets(end, "e")
+    world.lose(end)
+    end.core.leave()
+    assert not end.core.away
+    with pytest.raises(Closed):
+        end.core.trigger("s", "e", b"1")
+
+
+def test_who_has_left_loses_what_no_frame_holds() -> None:
+    world = World()
+    end = returning(world)
+    outlets(end, "e")
+    end.core.outgoing.events.append((end.core._owned["s", "e"], b"1"))
+    end.core._left = True
+    world.lose(end)
+    assert (end.core.away, end.core.triggered) == (False, 1)
+
+
+def test_an_owner_that_is_away_opens_nothing_for_those_who_listen() -> None:
+    world = World()
+    end = returning(world)
+    told = outlets(end, "e")
+    route = end.core._owned["s", "e"]
+    end.core.away = True
+    end.core.receive_at(pack(Kind.INTEREST, encode_control(Interest("some")), route=route), 0.0)
+    assert told == {"e": []}
+
+
+def test_without_a_place_for_events_a_client_does_not_keep_any() -> None:
+    with pytest.raises(SenderNotConnected):
+        welcomed().keep("s", "e", b"1", 0.0)

@@ -26,6 +26,7 @@ from sig.errors import (
     SigError,
 )
 from sig.messages import (
+    RETURNS,
     AddSender,
     Bye,
     Close,
@@ -36,6 +37,7 @@ from sig.messages import (
     OpenRequests,
     Presence,
     RemoveSender,
+    Result,
     Schema,
     Senders,
     Stats,
@@ -44,6 +46,7 @@ from sig.messages import (
     decode_error,
     encode_control,
 )
+from sig.messages import Route as RouteMessage
 from sig.protocol.bodies import (
     Cancel,
     Credit,
@@ -1658,7 +1661,7 @@ def test_whose_link_was_known_to_be_down_comes_back_just_so() -> None:
     token = old.connection.session
     old.hang_up()
     welcome = greet(world, world.accept(), session=token)
-    assert welcome.fresh == "not_kept"
+    assert welcome.fresh == "unknown"
     assert welcome.session != token
 
 
@@ -1827,3 +1830,46 @@ def test_listeners_that_are_given_events_by_themselves_have_credit_and_deadlines
     # Its owner knows already that it is shared out.
     one.core.listen(Listen(2, "s", "e", group="g"), 2, world.now, 30, Answer())
     assert not world.server._waiting
+
+
+def test_what_a_client_held_waits_for_it_and_it_says_what_never_came() -> None:
+    world = World(presence_grace_s=4)
+    old, other, asks = world.accept(), world.client(), world.client()
+    token = greet(world, old, features=[RETURNS]).session
+
+    def say(connection: Connection, *frames: bytes) -> None:
+        for frame in frames:
+            world.server.receive_data(connection, frame, world.now)
+        world.settle()
+
+    other.listen(1, "s")
+    claim = AddSender("s", ["e", "f", "g"], ["m"])
+    say(old, *(pack(Kind.CALL, encode_control(each), route=1) for each in (claim, AddSender("t", ["e"]))))
+    world.server.disconnected(old, world.now)
+    assert world.due == world.now + 4
+    answer, give_up = asks.request("s", "m")
+    world.settle()
+    give_up()
+    world.settle()
+    back = world.accept()
+    assert greet(world, back, session=token, features=[RETURNS]).fresh == "not_kept"
+    lost = AddSender("s", claim.events, claim.requests, lost={"e": 3, "f": None})
+    say(back, pack(Kind.CALL, encode_control(lost), route=1))
+    say(back, pack(Kind.CALL, encode_control(AddSender("t", ["f"])), route=2))
+    assert presence(other) == [("s", "#connect")]
+    told = [(news.missed, news.reason) for news in other.news if isinstance(news, Lost)]
+    assert told == [(3, "lost_link"), (None, "lost_link")]
+    assert list(back.held) == ["s", "t"]
+    assert not answer.times
+    world.advance(4)
+    assert presence(other) == [("s", "#connect")]
+
+
+def test_whoever_listens_again_is_told_the_numbers_and_the_time() -> None:
+    world = World()
+    raw, owner = world.raw(), world.client()
+    owner.add("s", "e")
+    raw.send(pack(Kind.CALL, encode_control(Listen(1, "s", again=True, when=True)), route=1))
+    route, result = raw.read()
+    assert (route.kind, decode_control(RouteMessage, route.body).next_seq) == (Kind.ROUTE, 1)
+    assert decode_control(Result[int], result.body).ok == int((world.now + 1_700_000_000) * 1e6)

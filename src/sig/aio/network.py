@@ -20,10 +20,10 @@ from sig.info import ClientInfo
 from sig.linked import Linked
 from sig.protocol.client import ClientCore
 from sig.protocol.server import ServerCore
-from sig.roles import Connecting, Serving
+from sig.roles import Connecting, Serving, Where
 from sig.security.policy import Policy
 from sig.sender import Event
-from sig.steps import walk_awaiting
+from sig.steps import Steps, walk_awaiting
 
 from .answers import LoopAnswers
 from .asgi import Application
@@ -172,9 +172,11 @@ class ClientRouter(Connecting, LinkedRouter):
 
     def __init__(
         self,
-        carrier_or_url: ClientCarrier | str | None = None,
+        carrier_or_url: Where | None = None,
         *,
         codec: Any = "json",
+        reconnect: bool | None = None,
+        offline: str = "buffer",
         timeout: float | None = None,
         send_timeout: float | None = None,
         name: str = "",
@@ -193,11 +195,14 @@ class ClientRouter(Connecting, LinkedRouter):
             send_timeout,
             limits,
             auth=auth,
+            reconnect=reconnect,
+            offline=offline,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,
             class_signal=class_signal,
         )
+        self._reconnecting: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Connect. Errors as `sig.ClientRouter.open`; may be tried again then."""
@@ -212,8 +217,17 @@ class ClientRouter(Connecting, LinkedRouter):
             await self.open()
         return self
 
-    async def _open_link(self) -> Link:
-        return await self._carrier.link_awaited(self.limits, self.limits.connect_timeout_s)
+    async def _open_link(self, carrier: ClientCarrier) -> Link:
+        return await carrier.link_awaited(self.limits, self.limits.connect_timeout_s)
+
+    def _aside(self, steps: Steps[None]) -> None:
+        self._reconnecting = self._runtime.loop.create_task(walk_awaiting(steps))
+
+    async def _end_aside(self, timeout: float) -> None:
+        task = self._reconnecting
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task], timeout=timeout)
 
 
 def serve(
@@ -248,7 +262,7 @@ async def _started(make: Callable[[], ServerRouter]) -> ServerRouter:
     return server
 
 
-def connect(url: ClientCarrier | str | None = None, **options: Any) -> Pending[ClientRouter]:
+def connect(url: Where | None = None, **options: Any) -> Pending[ClientRouter]:
     """A connected client, in this loop: `async with sig.aio.connect("tcp://127.0.0.1:3000") as client: ...`.
 
     Without a URL, `$SIG_URL` or the default port here. Options and errors as `sig.ClientRouter` and its `open`.

@@ -81,6 +81,10 @@ class ServerCarrier(Carrier):
 class ClientCarrier(Carrier):
     """Leads to a server. `str()` of it names where."""
 
+    reopens: ClassVar[bool] = True
+    """Whether it can make another link after one that was lost."""
+    auto_reconnect: bool | None = None
+    """Of pysig 0.7: whether a lost link is tried again; `None`: as the router's `reconnect` says."""
     on_connected: Callable[[], object] | None = None
     """Called when the link has come up, as `ClientRouter.on_connected`."""
     on_disconnected: Callable[[], object] | None = None

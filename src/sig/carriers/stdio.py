@@ -166,7 +166,12 @@ class StdioServer(_Stdio, MediumServer):
 
 
 class StdioClient(_Stdio, MediumClient):
-    """Leads to the server at the other end of standard input and output, or to a child process: `command=[...]`."""
+    """Leads to the server at the other end of standard input and output, or to a child process: `command=[...]`.
+
+    A link that is lost is lost for good: there is nobody at the other end any more.
+    """
+
+    reopens: ClassVar[bool] = False
 
     def open(self, timeout: float) -> Medium:
         return self._start()

@@ -90,8 +90,6 @@ class TCPClient(StreamClient):
     """
 
     scheme: ClassVar[str] = "tcp"
-    auto_reconnect: bool = False
-    """Of pysig 0.7. Without an effect yet: a lost link is final."""
 
     def __init__(self, url: str | Address | None = None) -> None:
         self.address: Address | None = url if url is None or isinstance(url, Address) else parse(url)

@@ -17,13 +17,16 @@ from sig.drivers.links import LINGER_S, Link
 from sig.errors import Closed, ConnectionLost, SigError
 from sig.messages import Call, Listen
 from sig.protocol.calls import Done
-from sig.protocol.client import Asked, ClientCore, News, Payloads, RequestArrived
+from sig.protocol.client import Asked, ClientCore, News, Notice, Payloads, RequestArrived
 from sig.protocol.parts import PartsIn
+from sig.protocol.restoring import Begin, Restoring
 from sig.runtime import Dropping, Flag
 
 T = TypeVar("T")
 
 _CHUNK: Final = 256 * 1024
+# What ends by itself: each of the calls has a time of its own.
+_FOREVER_S: Final = 1e6
 # Events no larger than this are gathered.
 SMALL: Final = 4096
 
@@ -69,6 +72,19 @@ class ClientDriver:
         """Shake hands over a link; raises what went wrong, and leaves nothing behind then."""
         raise NotImplementedError
 
+    def reopen(self, link: Link, timeout: float) -> Any:
+        """Shake hands over another link, after the last was lost. Raises as `open`, and may be tried again then."""
+        raise NotImplementedError
+
+    def restore(self, calls: Sequence[Begin]) -> Any:
+        """Make many calls on a new link; returns all their answers. A step."""
+
+        def begin(done: Done) -> None:
+            Restoring(calls, done).go_on()
+            self._watch()
+
+        return self.ask(begin, _FOREVER_S)
+
     def ask(self, begin: Callable[[Done], int | None], timeout: float) -> Any:
         """Begin something, and wait for what its `Done` is called with; `begin` returns the number of a request."""
         raise NotImplementedError
@@ -85,9 +101,27 @@ class ClientDriver:
         """Ask the server, and wait for the answer. A step."""
         return self.ask(lambda done: self.core.call(message, time.monotonic(), timeout, done), timeout)
 
-    def listen(self, message: Listen, listener: object, timeout: float) -> Any:
-        """Ask for events, and wait until the server has that. A step."""
-        return self.ask(lambda done: self.core.listen(message, listener, time.monotonic(), timeout, done), timeout)
+    def call_on(self, number: int, message: Call, timeout: float) -> Any:
+        """The same, if the link is still the one of that number: else what is said anew has been said. A step."""
+
+        def begin(done: Done) -> int:
+            self._check_link(number)
+            return self.core.call(message, time.monotonic(), timeout, done)
+
+        return self.ask(begin, timeout)
+
+    def listen(self, message: Listen, listener: object, timeout: float, *, link: int) -> Any:
+        """Ask for events on the link of that number, and wait until the server has that. A step."""
+
+        def begin(done: Done) -> None:
+            self._check_link(link)
+            self.core.listen(message, listener, time.monotonic(), timeout, done)
+
+        return self.ask(begin, timeout)
+
+    def _check_link(self, number: int) -> None:
+        if self.core.links != number:
+            raise ConnectionLost("the link to the server was lost meanwhile")
 
     def last(self, sender: str, event: str, timeout: float) -> Any:
         """Ask for the last value of an event. A step."""
@@ -259,13 +293,50 @@ class ClientDriver:
             self._room_changed()
             self._shaken(self.core.error)
             asked = self.core.take_asked()
+            final = not self.core.away
+            if not final:
+                self._announce(self.core.take_news())
         self._complete()
         if asked:
             self._asked(asked)
+        self._hand_out()
         self._ended()
-        self._no_more()
+        if final:
+            self._no_more()
+
+    def give_up_opening(self) -> None:
+        """Whoever waits for a handshake is told that it is in vain."""
+        with self._lock:
+            if self._shaking:
+                self._shaken(Closed("this router has been closed"))
+
+    def tell_listeners(self, tell: Callable[[], object]) -> None:
+        """Call something where listeners are called, behind all that has arrived."""
+        with self._lock:
+            self._announce([Notice(tell)])
+        self._hand_out()
+
+    def restored(self) -> bool:
+        """All has been registered again; false if the link is lost once more."""
+        with self._lock:
+            if self.core.closed:
+                return False
+            self.core.restored(time.monotonic())
+            self._announce(self.core.take_news())
+            self._pump()
+            self._room_changed()
+        self._hand_out()
+        return True
 
     # Within
+
+    def _renew(self) -> None:
+        """Another link follows. The lock is held."""
+        if self._leaving:
+            raise Closed("this router has been closed")
+        self.core.renew(self.flushed)
+        self._gone = False
+        self._shaking = True
 
     def _begin(self, link: Link) -> None:
         self._link = link
@@ -277,7 +348,7 @@ class ClientDriver:
 
     def _leave(self, timeout: float) -> None:
         """Say that we go. The lock is held."""
-        if not self.core.closed:
+        if not self.core.closed or self.core.away:
             self._leaving = True
             self.core.leave()
             self._pump()
@@ -333,6 +404,10 @@ class ClientDriver:
         """Queue news to be handed out. The lock is held."""
         raise NotImplementedError
 
+    def _announce(self, news: list[News]) -> None:
+        """Queue news that nobody has read from the link. The lock is held."""
+        self._enter(news)
+
     def _hand_out(self) -> None:
         """News has been entered. The lock is not held."""
 
@@ -351,6 +426,7 @@ class ClientDriver:
     def forked(self) -> None:
         """In the child of a fork: the link is the parent's."""
         self.core.closed = True
+        self.core.away = False
         self.core.shut()
         self.core.error = Closed("this router belongs to the process that forked: make another here")
         link, self._link = self._link, None

@@ -53,6 +53,9 @@ class LocalRuntime:
     def random64(self) -> int:
         return secrets.randbits(64) or 1
 
+    def random(self) -> float:
+        return secrets.randbits(53) / (1 << 53)
+
     def submit(self, function: Callable[[], object], beyond: bool = False) -> None:
         if self._post is not None:
             self._post(function)

@@ -107,6 +107,25 @@ class LoopDriver(ClientDriver):
         self._pump()
         await self._opened
 
+    async def reopen(self, link: Link, timeout: float) -> None:
+        if self._link is not None:
+            await self._link.join(0)  # nothing of it may come among what comes of the next
+        try:
+            self._renew()
+            self._opened = self._loop.create_future()
+            self._begin(link)
+            self._pump()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._shake_hands()
+            except TimeoutError:
+                raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s") from None
+        except BaseException as error:
+            self.lost(error if isinstance(error, SigError) else ConnectionLost(str(error)))
+            link.finish(0)
+            raise
+        self._watch()
+
     async def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
         self._check_loop()
         future: asyncio.Future[object] = self._loop.create_future()
@@ -246,13 +265,16 @@ class LoopDriver(ClientDriver):
         """
         number = CLOSED
         quick, encode = codec.quick, codec.encode
-        gate, events, flush, call_soon = self._gate, self.core.outgoing.events, self._flush, self._loop.call_soon
+        gate, outgoing, flush, call_soon = self._gate, self.core.outgoing, self._flush, self._loop.call_soon
+        events = outgoing.events
         append = events.append
         small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
 
         def changed(route: int) -> None:
-            nonlocal number
+            nonlocal number, events, append
             number = route
+            events = outgoing.events  # on each link another list
+            append = events.append
 
         def trigger(data: object = None) -> None:
             route = number  # read once: it may change while we encode
@@ -299,6 +321,9 @@ class LoopDriver(ClientDriver):
     def _send(self, sender: str, event: str, payload: bytes) -> None:
         """An event that is large, or the first after there was no room."""
         check_payload(payload, self.core.max_frame_bytes)
+        if self.core.away:
+            self.core.keep(sender, event, payload, monotonic())
+            return
         limit = self._limits.send_outbox_bytes
         if self.core.outgoing.event_bytes > limit:
             raise Overloaded(

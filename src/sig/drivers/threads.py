@@ -166,6 +166,27 @@ class ThreadsDriver(ClientDriver):
             raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s")
         self._opened.result()
 
+    def reopen(self, link: Link, timeout: float) -> None:
+        before = self._link
+        if before is not None:
+            before.finish(0)  # nothing of it may come among what comes of the next
+            before.join(LINGER_S)
+        with self._lock:
+            self._renew()
+            self._opened = Answer()
+        try:
+            self._begin(link)
+            with self._lock:
+                self._pump()
+            self._shake_hands(timeout)
+        except BaseException as error:
+            self.lost(error if isinstance(error, SigError) else ConnectionLost(str(error)))
+            link.finish(0)
+            raise
+        with self._lock, self._arrived:
+            self._watch()
+            self._rouse()
+
     def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
         self._away()
         answer = Answer()
@@ -242,12 +263,14 @@ class ThreadsDriver(ClientDriver):
         """
         number = CLOSED
         quick, encode = codec.quick, codec.encode
-        tail, append = self._tail, self.core.outgoing.events.append
+        tail, outgoing = self._tail, self.core.outgoing
+        append = outgoing.events.append
         small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
 
         def changed(route: int) -> None:
-            nonlocal number
+            nonlocal number, append
             number = route
+            append = outgoing.events.append  # on each link another list's
 
         def trigger(data: object = None) -> None:
             route = number  # read once: it may change while we encode
@@ -301,6 +324,7 @@ class ThreadsDriver(ClientDriver):
             self.lost(Closed("this router has been closed"))  # nobody need wait until the other end has closed too
         if self._link is not None:
             self._link.join(timeout + 1)
+        self._tail.close()
         self._tail.join(timeout)
         self._deadlines.close(timeout)
         with self._arrived:
@@ -321,6 +345,9 @@ class ThreadsDriver(ClientDriver):
             self.core.outgoing.pack()
             if self.core.outgoing.room <= 0:
                 self._wait_for_room()
+            if self.core.away:
+                self.core.keep(sender, event, payload, monotonic())
+                return
             self.core.trigger(sender, event, payload)
             self._pump()
             self._open_gate()
@@ -362,12 +389,19 @@ class ThreadsDriver(ClientDriver):
             count = waiting // _NEWS_BYTES
             self.core.cut(Overloaded(f"the listeners do not keep up: {count} pieces of news wait for them"))
 
+    def _announce(self, news: list[News]) -> None:
+        super()._announce(news)
+        with self._arrived:
+            self._rouse()  # it may be reading, and nothing need come
+
     def _shaken(self, error: BaseException | None) -> None:
         self._opened.give(None, error)
 
     def _room_changed(self) -> None:
         if self.core.closed:
-            self._tail.close()
+            self._tail.gate = 0.0
+            if not self.core.away:
+                self._tail.close()
         if self._crowd:
             self._room.notify_all()
 

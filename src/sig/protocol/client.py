@@ -14,7 +14,7 @@ from typing import ClassVar, Final, NamedTuple, TypeAlias
 import msgspec
 
 from sig.codecs import Codec
-from sig.constants import Limits
+from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from sig.errors import (
     Closed,
     ConnectionLost,
@@ -30,6 +30,7 @@ from sig.errors import (
     to_wire,
 )
 from sig.messages import (
+    RETURNS,
     Auth,
     Call,
     Challenge,
@@ -83,11 +84,13 @@ from sig.protocol.frames import (
 )
 from sig.protocol.heartbeat import Rhythm, accepted
 from sig.protocol.login import Prover
+from sig.protocol.offline import Kept, Offline
 from sig.protocol.outbox import Counts
 from sig.protocol.outgoing import Outgoing
 from sig.protocol.parts import Abandoned, PartsIn, PartsOut
 from sig.protocol.past import Past, Pasts
 from sig.protocol.peer import Lane, Peer
+from sig.protocol.session import NOT_KEPT
 
 VERSION: Final = 1
 _DEFAULTS: Final = Limits()
@@ -144,6 +147,8 @@ class ListenerReady(NamedTuple):
 
     listener: object
     past: Past
+    since_us: int = 1
+    """When that was, by the server's clock."""
 
 
 # A struct, which costs a third of a tuple with names: there can be a hundred thousand in a second.
@@ -165,29 +170,69 @@ class RequestDropped(NamedTuple):
     corr: int | None
 
 
-News: TypeAlias = ListenerReady | RouteOpened | RouteClosed | EventsArrived | Presence | Lost
+class LinkLost(NamedTuple):
+    """What has come of the link that was lost is all that came of it. Its routes are no more."""
+
+
+class LinkBack(NamedTuple):
+    """There is another, to the same server or to one that knows nothing of what was."""
+
+    same: bool
+    """Whether the server has not been started since."""
+    kept: bool
+    """Whether it has held this client's registrations since."""
+
+
+class Restored(NamedTuple):
+    """All that was registered is registered again."""
+
+
+class Notice(NamedTuple):
+    """Nothing of the server's: to be called where listeners are, behind all that came before it."""
+
+    tell: Callable[[], object]
+
+
+_OfLinks: TypeAlias = LinkLost | LinkBack | Restored | Notice
+News: TypeAlias = _OfLinks | ListenerReady | RouteOpened | RouteClosed | EventsArrived | Presence | Lost
 # What others want of this client. It never waits behind events, nor behind listeners.
 Asked: TypeAlias = RequestArrived | RequestDropped
 
 
 class ClientCore(Peer):
-    """One link to a server, from its beginning to its end.
+    """One link to a server, from its beginning to its end, or one after the other.
 
     Args:
         limits: what it allows.
         codecs: for events, parameters and answers, by name; the preferred one first.
         name: for the server's logs and lists.
         prover: proves who this client is, where the server asks.
+        offline: takes what is triggered while there is no link; with it a link that is lost is not the end, and
+            another may follow, see `renew`.
     """
 
     other: ClassVar[str] = "the server"
 
     def __init__(
-        self, limits: Limits, codecs: Mapping[str, Codec], *, name: str = "", prover: Prover | None = None
+        self,
+        limits: Limits,
+        codecs: Mapping[str, Codec],
+        *,
+        name: str = "",
+        prover: Prover | None = None,
+        offline: Offline | None = None,
     ) -> None:
         super().__init__(limits, lanes=_LANES)
-        self.max_frame_bytes: int = limits.max_frame_bytes
-        self.error: SigError | None = None
+        self.offline: Offline | None = offline
+        self.away: bool = False
+        """Whether there is no link, or not all has been registered on it again."""
+        self.links: int = 1
+        """How many there have been, this one included."""
+        self._name = name
+        self._offered = codecs
+        self._packed_before = 0  # events that had gone into frames when this link began
+        self._abandoned = 0  # events that were accepted and never went into a frame
+        self._in_flight: int | None = 0  # of these, so many never arrived; `None`: nobody knows
         self.codecs: Mapping[str, Codec] = codecs
         """Those that both ends have, once the handshake is complete."""
         self.codec: Codec = next(iter(codecs.values()))
@@ -218,22 +263,22 @@ class ClientCore(Peer):
         self._beat_due: float | None = None
         self._left = False
         self._challenged = False
-        self._put(
-            pack(
-                Kind.HELLO,
-                encode_control(
-                    Hello(
-                        versions=[VERSION],
-                        codecs=list(codecs),
-                        name=name,
-                        heartbeat_s=_wish(limits.heartbeat_s, _DEFAULTS.heartbeat_s),
-                        heartbeat_timeout_s=_wish(limits.heartbeat_timeout_s, _DEFAULTS.heartbeat_timeout_s),
-                        max_frame_bytes=limits.max_frame_bytes,
-                        login=None if prover is None else prover.login,
-                    )
-                ),
-            )
+        self._greet(None)
+
+    def _greet(self, session: str | None) -> None:
+        limits = self.limits
+        hello = Hello(
+            versions=[VERSION],
+            codecs=list(self._offered),
+            name=self._name,
+            session=session,
+            heartbeat_s=_wish(limits.heartbeat_s, _DEFAULTS.heartbeat_s),
+            heartbeat_timeout_s=_wish(limits.heartbeat_timeout_s, _DEFAULTS.heartbeat_timeout_s),
+            features=[] if self.offline is None else [RETURNS],
+            max_frame_bytes=limits.max_frame_bytes,
+            login=None if self.prover is None else self.prover.login,
         )
+        self._put(pack(Kind.HELLO, encode_control(hello)))
 
     def answer(self, auth: Auth) -> None:
         """Answer the challenge."""
@@ -242,6 +287,11 @@ class ClientCore(Peer):
             self._put(pack(Kind.AUTH, encode_control(auth)))
 
     # What the application does
+
+    @property
+    def linked(self) -> bool:
+        """Whether it can be asked something."""
+        return self.opened and not self.closed and not self.away
 
     def call(self, message: Call, now: float, timeout: float, done: Done) -> int:
         """Ask the server for something; `done` gets the decoded answer, or the error. Returns the call's number."""
@@ -264,9 +314,12 @@ class ClientCore(Peer):
         def answered(value: object, error: BaseException | None) -> None:
             past = self._pasts.take(call)
             if error is None:
-                self._news.append(ListenerReady(listener, past))
+                self._news.append(ListenerReady(listener, past, value if isinstance(value, int) else 1))
             done(value, error)
 
+        if self.offline is not None and (message.event is None or message.event in (EVENT_CONNECT, EVENT_DISCONNECT)):
+            # Senders that come after this moment, and while the link is away, are news to it.
+            message = msgspec.structs.replace(message, when=True)
         call = self.call(message, now, timeout, answered)
         if message.initial:
             self._pasts.expect(call)
@@ -319,7 +372,8 @@ class ClientCore(Peer):
     @property
     def triggered(self) -> int:
         """Events accepted so far."""
-        return self.outgoing.packed + len(self.outgoing.events)
+        here = self.outgoing.packed + len(self.outgoing.events) + self._abandoned
+        return here if self.offline is None else here + len(self.offline) + self.offline.dropped
 
     def request(
         self,
@@ -477,8 +531,9 @@ class ClientCore(Peer):
             self._hasten(frame)
 
     def leave(self) -> None:
-        """Close in order: what waits is sent first."""
+        """Close in order: what waits is sent first. No other link follows."""
         self._left = True
+        self.away = False
         self.say_bye("closed")
 
     def disconnected(self, error: SigError) -> None:
@@ -489,10 +544,81 @@ class ClientCore(Peer):
         elif self.last_words:
             error = ConnectionLost(f"the server closed the link: {self.last_words}")
         self.error = self.error or error
+        if self.offline is not None and self.welcome is not None and not self._left:
+            self._go_away(self.offline)
         self.shut()
         self._asked += [RequestDropped(*asker) for asker in self._giving]
         self._control.fail_all(self._end())
         self.calls.fail_all(self._end("; whether the request was carried out is unknown"))
+
+    # Another link
+
+    def _go_away(self, offline: Offline) -> None:
+        """The link is lost, and another will follow. What has not left on it waits for that one."""
+        if self.away:
+            return  # it was lost before all was registered on it: nothing has been sent
+        self.away = True
+        self._in_flight = self.outgoing.packed - self._packed_before
+        waiting = self.outgoing.part()
+        names = {number: (route.sender, route.event or "") for number, route in self._routes.items()}
+        kept = [Kept(*names[number], payload) for number, payload in waiting if number in names]
+        self._abandoned += len(waiting) - len(kept)
+        offline.begin(self._now, kept)
+        self._news.append(LinkLost())
+
+    def renew(self, flushed: int) -> None:
+        """Begin on another link, as nobody that the server knows: all has to be registered again, then `restored`.
+
+        Args:
+            flushed: of the events that were triggered, so many are known to have been routed.
+        """
+        self._begin()
+        self.outgoing.clear()
+        for table in (self._routes, self._known, self._owned, self._request_routes, self._foreign, self._pasts.lanes):
+            table.clear()
+        self._beat_due = None
+        self.links += 1
+        if flushed >= self.outgoing.packed:
+            self._in_flight = 0
+        self._greet(None if self.welcome is None else self.welcome.session)
+
+    def keep(self, sender: str, event: str, payload: bytes, now: float) -> None:
+        """An event that is triggered while there is no link. Raises `ConnectionLost` where it is not accepted."""
+        if self.offline is None or (sender, event) not in self._outlets:
+            raise SenderNotConnected(sender)
+        self.offline.add(Kept(sender, event, payload), now, str(self.error or "the link to the server is lost"))
+
+    def losses(self, now: float) -> dict[str, dict[str, int | None]]:
+        """Which events never came to the server, by sender and event, for `AddSender`; `None`: nobody knows how many.
+
+        Those that were under way can be told apart only where there is but one event they can be of.
+        """
+        told: dict[str, dict[str, int | None]] = {}
+        for (sender, event), count in ({} if self.offline is None else self.offline.losses(now)).items():
+            told.setdefault(sender, {})[event] = count
+        if self._in_flight != 0:
+            alone = len(self._outlets) == 1
+            for sender, event in self._outlets:
+                known = told.setdefault(sender, {})
+                before = known.get(event, 0)
+                known[event] = before + self._in_flight if alone and before is not None and self._in_flight else None
+        return told
+
+    def restored(self, now: float) -> None:
+        """All has been registered again: what was triggered meanwhile leaves now, and then what comes."""
+        assert self.offline is not None  # else no other link follows
+        self.away = False
+        self._in_flight = 0
+        self.offline.settle()
+        for sender, event, payload in self.offline.take(now):
+            number = self._owned.get((sender, event))
+            if number is None:
+                self._abandoned += 1  # the name was lost, and its owner told
+            else:
+                self.outgoing.events.append((number, payload))
+        for what, changed in self._outlets.items():
+            changed(self._owned.get(what, CLOSED))
+        self._news.append(Restored())
 
     def shut(self) -> None:
         """Let no outlet send any more, nor hold back in silence."""
@@ -575,14 +701,18 @@ class ClientCore(Peer):
 
     def _discard(self) -> None:
         super()._discard()
+        if self.offline is None or self._left:
+            self._abandoned += len(self.outgoing.part())  # lost with the rest
         self.outgoing.clear()
 
     def _welcomed(self, welcome: Welcome) -> None:
-        agreed = {name: self.codecs[name] for name in welcome.codecs if name in self.codecs}
+        agreed = {name: self._offered[name] for name in welcome.codecs if name in self._offered}
         if welcome.version != VERSION or not agreed:
             raise RemoteProtocolError(
                 f"the server chose version {welcome.version} and {welcome.codecs}, which were not offered"
             )
+        if self.welcome is not None:
+            self._welcomed_again(self.welcome, welcome, next(iter(agreed.values())))
         self.welcome = welcome
         self.codecs = agreed
         self.codec = self.outgoing.codec = next(iter(agreed.values()))
@@ -594,6 +724,20 @@ class ClientCore(Peer):
         self._reader.max_frame_bytes = self.limits.max_frame_bytes
         self.outgoing.max_frame_bytes = self.max_frame_bytes
         self.outgoing.credit = welcome.window_bytes
+
+    def _welcomed_again(self, before: Welcome, welcome: Welcome, codec: Codec) -> None:
+        if codec is not self.codec:
+            raise RemoteProtocolError(
+                f"the server prefers the codec {codec.name!r} now, and what was triggered is in {self.codec.name!r}: "
+                "connect anew, or give the server that codec"
+            )
+        same = welcome.epoch == before.epoch
+        if self._in_flight and welcome.events is not None and same:
+            self._in_flight = max(0, self._in_flight - welcome.events)
+        elif self._in_flight:
+            self._in_flight = None
+        self._packed_before = self.outgoing.packed
+        self._news.append(LinkBack(same, same and welcome.fresh == NOT_KEPT))
 
     def _result(self, frame: Frame) -> None:
         if frame.flags & RESULT_ERR:
@@ -613,7 +757,7 @@ class ClientCore(Peer):
         self._known[route.sender] = self._known.get(route.sender, 0) + 1
         if route.owner and route.listener is None:
             self._owned[route.sender, route.event] = frame.route
-            if (changed := self._outlets.get((route.sender, route.event or ""))) is not None:
+            if not self.away and (changed := self._outlets.get((route.sender, route.event or ""))) is not None:
                 changed(frame.route)
         if route.event is None:
             self._request_routes[_key(route)] = frame.route
@@ -668,6 +812,7 @@ class ClientCore(Peer):
             self._denied[route.sender, route.event] = interest.reason
         elif current:
             self._denied.pop((route.sender, route.event), None)
+        current = current and not self.away
         if current and (changed := self._outlets.get((route.sender, route.event))) is not None:
             changed(frame.route if heard else CLOSED if interest.state == "denied" else UNHEARD)
         if interest.state == "grouped":

@@ -167,10 +167,17 @@ class Waiting:
 class LinkSubscription:
     """What a connection listens to, under the number it chose."""
 
-    __slots__ = ("connection", "event", "initial", "line", "member", "sender", "serial")
+    __slots__ = ("again", "connection", "event", "initial", "line", "member", "sender", "serial", "when")
 
     def __init__(
-        self, connection: Connection, sender: str | None, event: str | None, serial: int, initial: bool = False
+        self,
+        connection: Connection,
+        sender: str | None,
+        event: str | None,
+        serial: int,
+        initial: bool = False,
+        when: bool = False,
+        again: bool = False,
     ) -> None:
         self.connection: Connection = connection
         self.sender: str | None = sender
@@ -180,6 +187,8 @@ class LinkSubscription:
         # Of one that is given events by itself, see `lanes`.
         self.line: Line | None = None
         self.member: Member | None = None
+        self.when: bool = when
+        self.again: bool = again
 
 
 class Connection(Peer):
@@ -206,12 +215,14 @@ class Connection(Peer):
         "identity",
         "known",
         "known_as",
+        "lineage",
         "login",
         "name",
         "number",
         "outbox",
         "removed",
         "retained",
+        "returns",
         "server",
         "session",
         "streams",
@@ -233,6 +244,10 @@ class Connection(Peer):
         """Its token, which tells its client from others when that comes back on another link."""
         self.known_as: str | None = None
         """Who the carrier says it is, as a policy writes it."""
+        self.lineage: object = object()
+        """The same for all links of one client that comes back."""
+        self.returns: bool = False
+        """Whether it comes back when its link is lost."""
         self.trusted: bool = False
         """Whether it is the server's own router."""
         self.identity: Identity | None = None

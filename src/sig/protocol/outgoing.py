@@ -21,8 +21,8 @@ class Outgoing:
     """The ordered outbox of a client.
 
     `events` holds `(route, payload)` pairs that no frame holds yet. It may be appended to from any thread without a
-    lock: what has been appended when `pack` is called is ahead of what is put afterwards. All else is under the lock
-    of whoever owns this.
+    lock: what has been appended when `pack` is called is ahead of what is put afterwards. After `part` it is another
+    list. All else is under the lock of whoever owns this.
     """
 
     def __init__(self, codec: Codec, max_frame_bytes: int, window_bytes: int) -> None:
@@ -100,9 +100,12 @@ class Outgoing:
             size += length
         return taken
 
+    def part(self) -> list[tuple[int, bytes]]:
+        """Take the events that no frame holds yet. From here on they are gathered in another list."""
+        events, self.events = self.events, []
+        return events
+
     def clear(self) -> None:
-        """Forget what waits. The count of events stays."""
-        self.packed += len(self.events)
-        self.events.clear()
+        """Forget the frames that wait."""
         self._frames.clear()
         self.event_bytes = self.other_bytes = 0

@@ -71,6 +71,17 @@ class Peer:
         """
         self._lanes = lanes
         self.limits: Limits = limits
+        self.bytes_in: int = 0
+        self.bytes_out: int = 0
+        self.frames_in: int = 0
+        self.frames_out: int = 0
+        """Frames handed out, but for PING, PONG, CREDIT and a last word."""
+        self._heard = self._said = 0  # `bytes_in` and `bytes_out` when the last period of the heartbeat began
+        self._begin(number)
+
+    def _begin(self, number: int = 0) -> None:
+        """A new link: what is of one alone."""
+        limits = self.limits
         self.opened: bool = False
         """Whether the handshake is complete."""
         self.closed: bool = False
@@ -83,15 +94,9 @@ class Peer:
         """What the other end said when it ended the link, fit for a line of a log."""
         self.max_frame_bytes: int = limits.max_frame_bytes
         """The largest body the other end takes."""
-        self.bytes_in: int = 0
-        self.bytes_out: int = 0
-        self.frames_in: int = 0
-        self.frames_out: int = 0
-        """Frames handed out, but for PING, PONG, CREDIT and a last word."""
         self.rhythm: Rhythm | None = own_rhythm(limits)
         """Of the heartbeat; `None`: there is none."""
-        self._quiet = 0  # how many periods have gone by since anything has come
-        self._heard = self._said = 0  # `bytes_in` and `bytes_out` when the last began
+        self._quiet = 0  # how many of its periods have gone by since anything has come
         self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True, peer=number)
         # What leaves before all that waits in order: the preface, PONGs and the last word; then REPLYs.
         self._first = bytearray(PREFACE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sig.constants import EVENT_CONNECT
+from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.errors import Overloaded
 from sig.messages import Last, Presence, RouteGone, encode_control
 from sig.messages import Route as RouteMessage
@@ -115,7 +115,7 @@ class Retained:
         self._tell(connection, route, said.lane)
         return True
 
-    def tell(self, connection: Connection, number: int, sender: str | None, event: str | None) -> None:
+    def tell(self, connection: Connection, number: int, sender: str | None, event: str | None, again: bool) -> None:
         """Tell all that is there, as a part of the answer to the `listen` of that number.
 
         Raises `Overloaded`, and tells nothing, where it is too much to say at once.
@@ -123,7 +123,7 @@ class Retained:
         found: list[_Said] = []
         for held in self._server.all_held():
             if matches(sender, held.name):
-                found += self._of(connection, held, event, number)
+                found += self._of(connection, held, event, number, again)
         limit = self._server.limits.link_control_bytes // 2
         size = sum(len(said.frame) for said in found) + connection.outbox.other_bytes
         if size > limit:
@@ -136,11 +136,13 @@ class Retained:
             if said.route is not None:
                 self._tell(connection, said.route, said.lane)
 
-    def _of(self, connection: Connection, held: Held, event: str | None, call: int) -> Iterator[_Said]:
+    def _of(self, connection: Connection, held: Held, event: str | None, call: int, again: bool) -> Iterator[_Said]:
         """What is there of one sender."""
         allowed, identity = self._server.allowed, connection.identity
         first = self._server._senders[held.name] is held
-        if first and matches(event, EVENT_CONNECT) and allowed(identity, "listen", held.name, EVENT_CONNECT):
+        # Who hears only of those who leave is told who is there when it comes back: then it knows who is not any more.
+        asked = matches(event, EVENT_CONNECT) or (again and matches(event, EVENT_DISCONNECT))
+        if first and asked and allowed(identity, "listen", held.name, EVENT_CONNECT):
             yield _Said(self._presence(connection, held, call))
         for route in held.routes:
             if not matches(event, route.event) or not _has_past(route):

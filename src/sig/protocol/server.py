@@ -35,6 +35,7 @@ from sig.errors import (
 from sig.index import Bucket, Index
 from sig.messages import (
     NO_SCHEMA,
+    RETURNS,
     AddSender,
     Clients,
     Close,
@@ -58,15 +59,18 @@ from sig.messages import (
 from sig.messages import Route as RouteMessage
 from sig.messages import Stats as StatsMessage
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
+from sig.protocol.absences import Absences
 from sig.protocol.access import Access, Reception, Refusal, name_of
 from sig.protocol.admin import Admin
 from sig.protocol.audit import Audit
 from sig.protocol.bodies import (
+    Lost,
     Reply,
     Unit,
     find_asker,
     find_method,
     find_request,
+    pack_lost,
     pack_peer_gone,
     pack_reply,
     unpack_cancel,
@@ -85,7 +89,7 @@ from sig.protocol.peer import Lane
 from sig.protocol.replicas import Replicas, on_route
 from sig.protocol.retained import Retained
 from sig.protocol.rights import Rights
-from sig.protocol.session import NOT_KEPT
+from sig.protocol.session import NOT_KEPT, UNKNOWN
 from sig.protocol.statistics import Statistics
 from sig.protocol.streams import Streams
 from sig.security.credentials import Credential
@@ -96,6 +100,10 @@ VERSION: Final = 1
 # What makes an audience: the codec that it is sent, who hears it, and who shares it out.
 _Hearing: TypeAlias = tuple[Codec, tuple[Connection, ...], Lines]
 _LARGEST_NUMBER: Final = 0xFFFF_FFFF
+# Of more nobody has counted.
+_MOST_LOST: Final = 1 << 48
+# A ROUTE takes no more, nearly always.
+_A_ROUTE: Final = bytes(1024)
 
 
 class ServerCore:
@@ -163,6 +171,7 @@ class ServerCore:
         self.shares: Lanes = Lanes(self)
         self._streams: Streams = Streams(self)
         self.replicas: Replicas = Replicas(self)
+        self.absences: Absences = Absences(self, limits.presence_grace_s)
         self._statistics = Statistics(self)
         self._admin = Admin(self)
         self._reception = Reception(self)
@@ -278,6 +287,7 @@ class ServerCore:
         for connection in leaving:
             for held in list(connection.held.values()):
                 self._release(held, "shutdown", parting=True)
+        self.absences.close()
         pause = 1 / self.limits.max_accepts_per_s
         for place, connection in enumerate(leaving):
             connection.say_bye("shutdown", "the server is closing", round(self.limits.retry_after_s + place * pause, 3))
@@ -295,6 +305,8 @@ class ServerCore:
             due = self.shares.due
         if self.access.due != inf:
             due = min(due, self.access.due - self._wall_offset)
+        if (returned := self.absences.due) is not None:
+            due = min(due, returned)
         return None if due == inf else due
 
     def handle_timeout(self, now: float) -> None:
@@ -310,6 +322,7 @@ class ServerCore:
                 connection.remove("your token or password has expired: log in with a new one")
         while self._waiting and (first := next(iter(self._waiting))).deadline <= now:
             self._answer(first)  # an owner that answers nothing must not keep others from listening
+        self.absences.handle_timeout(now)
         if self._rounds.due <= now:
             for connection in self._rounds.take(now):
                 if not connection.closed:
@@ -347,24 +360,20 @@ class ServerCore:
             del self.ended[connection]
             self._entrance.leave(connection)
             self._rounds.leave(connection)
-            self._sessions.pop(connection.session, None)
             self.access.left(connection)
             self.vanished += connection.vanished
             if connection.error is not None and not connection.opened:
                 self.refused += 1
             elif connection.error is not None and not connection.vanished:
                 self.cut += 1
-            for subscription in connection.subscriptions.values():
-                self._ignore(subscription, reason="lost_link")
-            connection.subscriptions.clear()
-            for route in connection.known:
-                route.known_by.pop(connection, None)
-            connection.known.clear()
             if connection.window_bytes:
                 self.windows.give_back(connection.window_bytes)
                 connection.window_bytes = 0
-            for held in list(connection.held.values()):
-                self._release(held, self._reason(connection))
+            if self.absences.keeps(connection) and not self._closing:
+                self.absences.leave(connection, self._now)
+            else:
+                self._give_up(connection)
+                self.absences.end(connection.lineage)
             self.replicas.forget(connection)
             gone = pack_peer_gone(connection.number)
             for owner in connection.called:
@@ -375,6 +384,18 @@ class ServerCore:
             connection.called.clear()
             connection.asked_by.clear()
             self._relieve()
+
+    def _give_up(self, connection: Connection) -> None:
+        """What it listened to and held is no more."""
+        self._sessions.pop(connection.session, None)
+        for subscription in connection.subscriptions.values():
+            self._ignore(subscription, reason="lost_link")
+        connection.subscriptions.clear()
+        for route in connection.known:
+            route.known_by.pop(connection, None)
+        connection.known.clear()
+        for held in list(connection.held.values()):
+            self._release(held, self._reason(connection))
 
     def _reason(self, connection: Connection) -> str:
         """Why its senders leave, for whoever listens to that."""
@@ -415,8 +436,8 @@ class ServerCore:
     def welcome(self, connection: Connection, hello: Hello) -> None:
         """It is known who that is: let it in."""
         self._entrance.leave(connection)
-        if hello.session is not None:
-            self._replace(hello.session, connection)
+        connection.returns = RETURNS in hello.features
+        events = None if hello.session is None else self._replace(hello.session, connection)
         connection.session = f"{self._random64():016x}{self._random64():016x}"
         self._sessions[connection.session] = connection
         connection.agree({name: self.codecs[name] for name in hello.codecs if name in self.codecs})
@@ -441,18 +462,25 @@ class ServerCore:
             window_bytes=connection.window_bytes,
             heartbeat_s=0.0 if rhythm is None else rhythm.heartbeat_s,
             heartbeat_timeout_s=0.0 if rhythm is None else rhythm.timeout_s,
-            fresh=None if hello.session is None else NOT_KEPT,
+            fresh=None if hello.session is None else UNKNOWN if events is None else NOT_KEPT,
+            events=events,
             identity=name_of(connection.identity),
         )
         # Not `put`: it still comes under the limit that holds before login, and not under the client's own.
         connection._put(pack(Kind.WELCOME, encode_control(welcome)))
 
-    def _replace(self, session: str, connection: Connection) -> None:
-        """A client is back before its old link is known to be down: what that holds must not be in the client's way."""
+    def _replace(self, session: str, connection: Connection) -> int | None:
+        """A client is back before its old link is known to be down: what that holds must not be in the client's way.
+
+        Returns how many events have come on that; `None` if it is not known.
+        """
         old = self._sessions.get(session)
-        if old is not None and old.identity is not None and old.identity.same_as(connection.identity):
-            old.cut(ConnectionLost("its client has come back on another link"))
-            self._settle()
+        if old is None or old.identity is None or not old.identity.same_as(connection.identity):
+            return None
+        old.cut(ConnectionLost("its client has come back on another link"))
+        self._settle()
+        connection.lineage = old.lineage
+        return old.events_in
 
     def _refusal(self, hello: Hello) -> str | None:
         """Why we cannot talk, and which side must do what; `None` if we can."""
@@ -553,7 +581,7 @@ class ServerCore:
         except SigError as error:
             listen.connection.refuse(listen.call, error)
         else:
-            listen.connection.result(listen.call, None)
+            listen.connection.result(listen.call, self._time_us() if listen.subscription.when else None)
             self.shares.begin(listen.subscription)
 
     def _tell_past(self, listen: Waiting) -> None:
@@ -561,7 +589,7 @@ class ServerCore:
         subscription, connection = listen.subscription, listen.connection
         if subscription.initial and connection.subscriptions.get(listen.id) is subscription:
             try:
-                self.retained.tell(connection, listen.call, subscription.sender, subscription.event)
+                self.retained.tell(connection, listen.call, subscription.sender, subscription.event, subscription.again)
             except SigError:
                 del connection.subscriptions[listen.id]
                 self._ignore(subscription)
@@ -625,6 +653,12 @@ class ServerCore:
             raise InvalidArgument(f"sender {name!r} cannot retain {foreign[0]!r}: it is not among its events")
         self.rights.check(connection, "own", name, "", "register")
         first = self._senders.get(name)
+        if first is not None and first.owner.closed:
+            if self.absences.adopt(connection, first, call):
+                self._tell_lost(first, call.lost)
+                return first.incarnation
+            self._release(first, self._reason(first.owner))  # whoever comes first: often a program started again
+            first = None
         if first is not None and (name in connection.held or not (first.shared and call.shared)):
             raise SenderAlreadyConnected(name)
         if len(connection.held) >= self.limits.max_names:
@@ -652,7 +686,24 @@ class ServerCore:
         if first is None:
             self._senders[name] = held
             self._tell_presence(held, EVENT_CONNECT, {})
+        self._tell_lost(held, call.lost)
         return held.incarnation
+
+    def _tell_lost(self, held: Held, lost: Mapping[str, int | None]) -> None:
+        """Tell listeners of events that never came: of so many, or of nobody knows how many."""
+        for route in held.routes:
+            count = lost.get(route.event, 0)
+            if count == 0:
+                continue
+            receivers = self.audience(route).connections
+            if count is None or count > _MOST_LOST:
+                frame = pack_lost(Lost(route.id, None, "lost_link"))
+                for receiver in receivers:
+                    receiver.put(frame)
+            else:
+                for receiver in receivers:
+                    receiver.lose(((route.id, count),), "lost_link")
+                route.next_seq += count
 
     def _check_size(self, connection: Connection, held: Held) -> None:
         """What one client declares, everybody else is told."""
@@ -697,6 +748,7 @@ class ServerCore:
         """A sender leaves; `parting`: its client is about to be told more than that."""
         if held.shared:
             self.replicas.leave(held, reason)
+        self.absences.dismiss(held)
         others = self.replicas.of(held.name)
         if others:
             self._senders[held.name] = others[0]
@@ -758,7 +810,9 @@ class ServerCore:
             raise Overloaded(f"a client may have {self.limits.max_subscriptions} subscriptions: use a pattern")
         if self._index.count >= self.limits.max_subscriptions_total:
             raise Overloaded(f"this server has its {self.limits.max_subscriptions_total} subscriptions")
-        subscription = LinkSubscription(connection, call.sender, call.event, next(self._serials), call.initial)
+        subscription = LinkSubscription(
+            connection, call.sender, call.event, next(self._serials), call.initial, call.when, call.again
+        )
         self.shares.join(subscription, call)
         connection.subscriptions[call.id] = subscription
         waiting = Waiting(subscription, call.id, number, self._now + self.limits.interest_timeout_s)
@@ -766,10 +820,11 @@ class ServerCore:
             self._audience_changed(route)
             if route.denied or not self.allowed(connection.identity, "listen", route.sender, route.event):
                 continue
-            if route.held.schema is not None:
-                self._introduce(connection, route)  # before it listens it shall know what will come
+            # Before it listens it shall know what will come; and if it was away, what it has missed.
+            if route.held.schema is not None or (call.again and connection.has_room_for(_A_ROUTE)):
+                self._introduce(connection, route)
             if subscription.line is not None:
-                if route.unheard or not route.grouped:
+                if (route.unheard or not route.grouped) and not route.held.owner.closed:
                     self._tell_interest(route, "grouped")
             elif route.unheard:
                 self._tell_interest(route, "some")
@@ -877,6 +932,9 @@ class ServerCore:
         `pooled`: it is in the requester's codec, who does not know which of several is asked.
         """
         owner = route.held.owner
+        if owner.closed and owner.returns:
+            self.absences.ask(connection, route, data, self._now)
+            return
         if owner.codec.name not in connection.codecs or (pooled and owner.codec.name != connection.codec.name):
             data = self.bridge.request(Frame.of(data), connection.codec, owner.codec).data
         if len(data) - HEADER.size > owner.max_frame_bytes:
@@ -942,7 +1000,7 @@ class ServerCore:
             self._refuse_request(requester, corr, number, error)
 
     def _cancel(self, connection: Connection, frame: Frame) -> None:
-        corr = unpack_cancel(frame).corr
+        corr = unpack_cancel(frame).corr  # which tells whether it is well formed
         if connection.streams:
             self._streams.close(connection, corr)
         pool = self.replicas.pools.get(frame.route)
@@ -953,6 +1011,8 @@ class ServerCore:
                 held.owner.put_asked(on_route(frame.data, held.requests_route.id))
             return
         route = self._routes.get(frame.route)
+        if route is not None and route.held.owner.closed:
+            self.absences.cancel(connection, route, corr)
         if route is not None and not route.event and route.held.owner in connection.called:
             # Where it does not get through, the handler works for nothing; its answer finds nobody.
             route.held.owner.put_asked(frame.data)

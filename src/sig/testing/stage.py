@@ -99,7 +99,11 @@ class Stage:
         return self._place(self._ends.serve, "blocking" if self._face == "mixed" else self._face, options)
 
     def connect(self, *, apart: bool = False, **options: Any) -> Place:
-        """Another client. `apart` on a loop of its own, where it is on one at all."""
+        """Another client. `apart` on a loop of its own, where it is on one at all.
+
+        A link that is lost is not tried again, unless `reconnect=True` is among the options.
+        """
+        options.setdefault("reconnect", False)
         face = ("asyncio", "blocking")[self._clients % 2] if self._face == "mixed" else self._face
         self._clients += 1
         server = self.places[0].router

@@ -1,0 +1,164 @@
+"""Clients whose link was lost a moment ago: what they held is kept for a while, in case they come back.
+
+Sans-I/O: no socket, no thread, no clock; `now` is passed in. Within the grace their senders do not leave, and are found
+by whoever comes back with the same names; requests to them wait. Their listeners count as listeners: so that an owner
+goes on to send, and they can be told how much they have missed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from sig.errors import ConnectionLost, Overloaded, SenderNotConnected, SigError
+from sig.messages import AddSender, RouteGone, encode_control
+from sig.protocol.bodies import find_asker, find_request, pack_request
+from sig.protocol.connection import Connection, Held, Route
+from sig.protocol.frames import Kind, pack
+
+if TYPE_CHECKING:
+    from sig.protocol.server import ServerCore
+
+
+class _Asked(NamedTuple):
+    """A request that waits for the owner of a name to come back."""
+
+    requester: Connection
+    data: bytes
+    since: float
+
+
+class Absences:
+    """Those of one server."""
+
+    def __init__(self, server: ServerCore, grace_s: float) -> None:
+        self._server = server
+        self._grace_s = grace_s
+        self._until: dict[Connection, float] = {}  # in order of their ends
+        self._asked: dict[Held, list[_Asked]] = {}
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    @property
+    def due(self) -> float | None:
+        """When `handle_timeout` has something to do."""
+        return next(iter(self._until.values()), None)
+
+    def keeps(self, connection: Connection) -> bool:
+        """Whether that client, whose link has ended, may come back to what it had."""
+        lost = connection.error is None or isinstance(connection.error, ConnectionLost)
+        return connection.returns and lost and connection.farewell is None and not connection.removed
+
+    def leave(self, connection: Connection, now: float) -> None:
+        """The link is lost, and what it held stays. Who has asked its senders something is told that it is lost."""
+        self._until[connection] = now + self._grace_s
+        for number, subscription in list(connection.subscriptions.items()):
+            if subscription.line is not None:  # what it would be given by itself is for others
+                del connection.subscriptions[number]
+                self._server._ignore(subscription, reason="lost_link")
+        for held in connection.held.values():
+            server, asked = self._server, held.requests_route
+            gone = pack(Kind.ROUTE_GONE, encode_control(RouteGone("lost")), route=asked.id)
+            for other in asked.known_by:
+                del other.known[asked]
+                other.put(gone)
+            del server._routes[asked.id]
+            held.requests_route = server._make_route(held, "")
+            for route in held.routes:
+                route.unheard, route.unseen = False, 0
+                server._go_on(route)
+        if len(self._until) > self._server.limits.max_connections:
+            self._give_up(next(iter(self._until)))
+
+    def find(self, connection: Connection, held: Held) -> bool:
+        """Whether that name is held by the same client, on a link that was lost."""
+        return held.owner in self._until and held.owner.lineage is connection.lineage
+
+    def adopt(self, connection: Connection, held: Held, call: AddSender) -> bool:
+        """Let a client that is back have its sender again, as if it had not been away; false if that is another now."""
+        old, server = held.owner, self._server
+        events, requests = list(dict.fromkeys(call.events)), call.requests
+        retained = {route.event for route in held.routes if route.retains}
+        if (
+            events != held.events
+            or (None if requests is None else list(dict.fromkeys(requests))) != held.requests
+            or set(call.retain) != retained
+            or encode_control({"schema": call.schema}) != encode_control({"schema": held.schema})
+            or old.codec.name != connection.codec.name
+        ):
+            return False
+        del old.held[held.name]
+        if not old.held:
+            server.windows.leave()
+        if not connection.held:
+            server.windows.enter()
+        held.owner = connection
+        connection.held[held.name] = held
+        connection.retained = connection.retained or old.retained
+        for route in held.routes:
+            old.heard.pop(route.id, None)
+            server._audience_changed(route)
+            server._introduce(connection, route)
+            server.rights.tell(route)
+        server._introduce(connection, held.requests_route)
+        connection.give_credit()
+        for asked in self._asked.pop(held, ()):
+            self._ask(held.requests_route, asked)
+        return True
+
+    def ask(self, requester: Connection, route: Route, data: bytes, now: float) -> None:
+        """A request to a sender whose client is away: it waits."""
+        waiting = self._asked.setdefault(route.held, [])
+        if len(waiting) >= self._server.limits.requests_in:
+            raise Overloaded(f"sender {route.sender!r} is away, and {len(waiting)} requests wait for it already")
+        waiting.append(_Asked(requester, data, now))
+
+    def cancel(self, requester: Connection, route: Route, corr: int) -> None:
+        """Nobody waits any more for the answer to that one."""
+        waiting = self._asked.get(route.held)
+        if waiting is not None:
+            waiting[:] = [a for a in waiting if a.requester is not requester or _corr(a.data) != corr]
+
+    def dismiss(self, held: Held) -> None:
+        """That sender leaves: whoever asks it is told."""
+        for requester, data, _ in self._asked.pop(held, ()):
+            error = SenderNotConnected(held.name)
+            self._server._refuse_request(requester, _corr(data), held.requests_route.id, error)
+
+    def handle_timeout(self, now: float) -> None:
+        """Time has passed: those who have not come back have left."""
+        while self._until and (first := next(iter(self._until.items())))[1] <= now:
+            self._give_up(first[0])
+
+    def end(self, line: object) -> None:
+        """A client has left for good: nothing waits for it."""
+        for connection in [each for each in self._until if each.lineage is line]:
+            self._give_up(connection)
+
+    def close(self) -> None:
+        """Nobody comes back any more."""
+        for connection in list(self._until):
+            self._give_up(connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        del self._until[connection]
+        self._server._give_up(connection)
+
+    def _ask(self, route: Route, asked: _Asked) -> None:
+        server = self._server
+        request = find_request(asked.data, 0, len(asked.data))
+        left_ms = request.remaining_ms - int((server._now - asked.since) * 1000)
+        if asked.requester.closed or left_ms <= 0:
+            return  # nobody waits any more
+        try:
+            server._pass_request(
+                asked.requester, route, pack_request(replace(request, remaining_ms=left_ms), route=route.id)
+            )
+        except SigError as error:
+            server._refuse_request(asked.requester, request.corr, route.id, error)
+
+
+def _corr(data: bytes) -> int:
+    return find_asker(data, 0, len(data))[1]

@@ -1,0 +1,102 @@
+"""What is triggered while a client has no link: kept for the next one, or dropped and counted, or refused.
+
+Sans-I/O: no socket, no thread, no clock; `now` is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from sig.errors import ConnectionLost
+
+POLICIES: Final = ("buffer", "drop", "raise")
+
+
+class Kept(NamedTuple):
+    """An event that waits for a link."""
+
+    sender: str
+    event: str
+    payload: bytes
+
+
+class Offline:
+    """Events that were triggered since the link was lost.
+
+    Args:
+        policy: `buffer` keeps them, `drop` counts them, `raise` refuses them.
+        limit_bytes: so much is kept; then `add` refuses.
+        kept_s: for so long after the loss; what is older is dropped, and what comes later refused.
+    """
+
+    def __init__(self, policy: str, limit_bytes: int, kept_s: float) -> None:
+        self.dropped: int = 0
+        """Events that nobody will ever get, over the whole life of this."""
+        self._policy = policy
+        self._limit_bytes = limit_bytes
+        self._kept_s = kept_s
+        self._until = 0.0
+        self._kept: list[Kept] = []
+        self._bytes = 0
+        self._lost: dict[tuple[str, str], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def begin(self, now: float, waiting: Iterable[Kept]) -> None:
+        """The link is lost, and these have not left on it. Time counts from here on."""
+        self._until = now + self._kept_s
+        for kept in waiting:
+            if self._policy == "buffer" and self._bytes + len(kept.payload) <= self._limit_bytes:
+                self._keep(kept)
+            else:
+                self._drop(kept)
+
+    def add(self, kept: Kept, now: float, why: str) -> None:
+        """One more. Raises `ConnectionLost` where it is not accepted: `why` says what has become of the link."""
+        if self._policy == "drop":
+            self._drop(kept)
+            return
+        reason = ""
+        if self._policy == "raise":
+            reason = "offline='raise'"
+        elif now >= self._until:
+            self._expire()
+            reason = f"it has been away for more than {self._kept_s:g} s (offline_s)"
+        elif self._bytes + len(kept.payload) > self._limit_bytes:
+            reason = f"{self._bytes} bytes of events wait already (offline_bytes={self._limit_bytes})"
+        if reason:
+            raise ConnectionLost(f"event {kept.event!r} of {kept.sender!r} was not accepted: {why}, and {reason}")
+        self._keep(kept)
+
+    def take(self, now: float) -> list[Kept]:
+        """What is to be sent now that there is a link, in order."""
+        if now >= self._until:
+            self._expire()
+        kept, self._kept, self._bytes = self._kept, [], 0
+        return kept
+
+    def losses(self, now: float) -> dict[tuple[str, str], int]:
+        """How many events of which sender and event were dropped since the last `settle`."""
+        if now >= self._until:
+            self._expire()
+        return dict(self._lost)
+
+    def settle(self) -> None:
+        """The losses have been told."""
+        self._lost.clear()
+
+    def _keep(self, kept: Kept) -> None:
+        self._kept.append(kept)
+        self._bytes += len(kept.payload)
+
+    def _drop(self, kept: Kept) -> None:
+        self.dropped += 1
+        what = kept.sender, kept.event
+        self._lost[what] = self._lost.get(what, 0) + 1
+
+    def _expire(self) -> None:
+        kept, self._kept, self._bytes = self._kept, [], 0
+        for one in kept:
+            self._drop(one)

@@ -1,0 +1,241 @@
+"""Bringing a lost link back: when it is tried, and what is registered again on the new one.
+
+Written once for both faces, as steps: in the blocking face a thread of its own walks them, in the awaited one a task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from sig.carriers.base import ClientCarrier
+from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
+from sig.drivers.client import ClientDriver
+from sig.drivers.links import Link
+from sig.errors import ConnectionLost, Overloaded, SenderAlreadyConnected, SigError
+from sig.info import info_of
+from sig.linked import introduction, wish
+from sig.log import logger
+from sig.messages import RemoveSender
+from sig.names import matches
+from sig.protocol.calls import Done
+from sig.protocol.retry import Retry
+from sig.sender import Owned
+from sig.steps import Steps
+from sig.subscription import Subscription
+
+if TYPE_CHECKING:
+    from sig.roles import Connecting
+
+# A link that lived so long was a good one: after it the next attempt comes as soon as after the first.
+SETTLED_S: Final = 10.0
+
+
+class Returning:
+    """What one client does while its link is away. `lock` of the router guards what may change.
+
+    Args:
+        carriers: where to try, the preferred first.
+        random: evenly from 0 up to 1.
+    """
+
+    def __init__(self, router: Connecting, carriers: list[ClientCarrier], random: Callable[[], float]) -> None:
+        limits = router.limits
+        self.away: bool = False
+        """Whether the link is lost, and not everything is registered again."""
+        self.told: str = ""
+        """Why, and what is done about it."""
+        self._router = router
+        self._name = type(router).__name__
+        self._retry = Retry(
+            carriers,
+            random,
+            first_s=limits.reconnect_first_s,
+            longest_s=limits.reconnect_longest_s,
+            settled_s=SETTLED_S,
+        )
+        self._running = False
+        self._stop = router._runtime.flag()
+        self._bell = router._runtime.flag()  # whoever waits for the next attempt is to look up
+
+    @property
+    def carrier(self) -> ClientCarrier:
+        """Where the next attempt goes, or the last one went."""
+        return self._retry.address
+
+    def opened(self) -> None:
+        """The link is up."""
+        self._retry.opened(time.monotonic())
+
+    def missed(self, error: BaseException, retry_after_s: float | None = None) -> float:
+        """An attempt has failed, or its link is lost; returns how many seconds to wait. For logs, says so."""
+        pause = self._retry.failed(time.monotonic(), retry_after_s)
+        self.told = f"{error}; it is tried again"
+        logger.warning(f"{self._name}: {error}; {self.carrier} is tried in {pause:.2g} s")
+        return pause
+
+    def begin(self, driver: ClientDriver) -> None:
+        """The link is lost. On any thread, with the router's lock held; may be called again."""
+        self.away = True
+        self._router._up.clear()
+        self._bell.set()
+        if not (self._running or self._stop.is_set()):
+            self._running = True
+            self._router._aside(self._bring_back(driver))
+
+    def stop(self, timeout: float) -> Steps[None]:
+        """Try no more."""
+        with self._router._lock:
+            self._stop.set()
+        self._bell.set()
+        yield partial(self._router._end_aside, timeout)
+
+    # Within
+
+    def _bring_back(self, driver: ClientDriver) -> Steps[None]:
+        while not self._stop.is_set():
+            yield from self._reconnect(driver)
+            yield from self._claim_again(driver)
+            with self._router._lock:
+                if not driver.core.away or self._stop.is_set():
+                    self._running = False  # from here on the next loss begins another
+                    return
+
+    def _reconnect(self, driver: ClientDriver) -> Steps[None]:
+        """Until the link is up, and all is registered on it."""
+        pause = self.missed(driver.core.error or ConnectionLost("the link was lost"), _asked(driver))
+        while not self._stop.is_set():
+            self._bell.clear()
+            if not self._stop.is_set():
+                yield partial(self._bell.wait, pause)
+            if self._stop.is_set():
+                return
+            try:
+                link: Link = yield partial(self._router._open_link, self.carrier)
+                if self._stop.is_set():
+                    yield partial(link.join, 0)
+                    return
+                yield partial(driver.reopen, link, self._router.limits.handshake_timeout_s)
+                yield from self._register(driver)
+            except Exception as error:  # carriers may be the user's
+                pause = self.missed(error, _asked(driver))
+            else:
+                self.opened()
+                logger.warning(f"{self._name}: connected to {self.carrier} again")
+                return
+
+    def _register(self, driver: ClientDriver) -> Steps[None]:
+        """Tell the new link of all listeners and senders, those included that come meanwhile."""
+        router = self._router
+        listening: dict[int, bool] = {}
+        claimed: dict[str, Owned] = {}
+        while True:
+            with router._lock:
+                subscriptions = [s for s in router._subscriptions.values() if s.serial not in listening]
+                senders = [s for s in router._senders.values() if claimed.get(s.name) is not s]
+                if not subscriptions and not senders:
+                    self.away = False  # whoever registers from here on asks the server himself
+                    break
+            listening |= dict.fromkeys((s.serial for s in subscriptions), True)
+            claimed |= {sender.name: sender for sender in senders}
+            losses = driver.core.losses(time.monotonic())
+            calls = [partial(self._listen, driver, s, _asks_for_presence(s)) for s in subscriptions]
+            calls += [partial(self._claim, driver, s, losses.get(s.name)) for s in senders]
+            answers = yield partial(driver.restore, calls)
+            again: list[Subscription] = []
+            for subscription, (_, error) in zip(subscriptions, answers[: len(subscriptions)], strict=True):
+                if isinstance(error, Overloaded) and _asks_for_presence(subscription):
+                    again.append(subscription)  # there is too much to be told at once
+                elif error is not None:
+                    self._refused(subscription, error)
+            if again:
+                answered = yield partial(driver.restore, [partial(self._listen, driver, s, False) for s in again])
+                for subscription, (_, error) in zip(again, answered, strict=True):
+                    if error is not None:
+                        self._refused(subscription, error)
+            for sender, (incarnation, error) in zip(senders, answers[len(subscriptions) :], strict=True):
+                self._answered(driver, sender, incarnation, error)
+        if not driver.restored():
+            with router._lock:
+                self.away = True
+            raise driver.core.error or ConnectionLost("the link was lost again")
+
+    def _listen(self, driver: ClientDriver, subscription: Subscription, initial: bool, done: Done) -> None:
+        if subscription.closed:
+            done(None, None)
+            return
+        message = replace(wish(subscription), initial=initial, again=True)
+        timeout = self._router.limits.request_timeout_s
+        driver.core.listen(message, subscription, time.monotonic(), timeout, done)
+
+    def _claim(self, driver: ClientDriver, sender: Owned, lost: dict[str, int | None] | None, done: Done) -> None:
+        call = introduction(sender, lost or {})
+        driver.core.call(call, time.monotonic(), self._router.limits.request_timeout_s, done)
+
+    def _answered(self, driver: ClientDriver, sender: Owned, incarnation: object, error: BaseException | None) -> None:
+        router = self._router
+        if error is None:
+            if router._senders.get(sender.name) is sender:
+                router._claimed(sender, incarnation)
+            else:
+                driver.tell(RemoveSender(sender.name))  # it left meanwhile
+        elif isinstance(error, SenderAlreadyConnected):
+            logger.warning(f"the name {sender.name!r} was taken while the link was away; it is tried again")
+            driver.tell_listeners(partial(router._tell_name_lost, sender))
+        elif isinstance(error, ConnectionLost):
+            raise error
+        else:
+            router._forget(sender)
+            sentence = f"sender {sender.name!r} could not be registered again: {error}"
+            logger.error(sentence)
+            router._tell_error(error, sender, info_of(sender.name, ""))
+
+    def _refused(self, subscription: Subscription, error: BaseException) -> None:
+        if isinstance(error, ConnectionLost):
+            raise error
+        logger.error(f"{subscription!r} could not be registered again: {error}")
+        subscription.close()
+        self._router._tell_error(error, subscription.callback, info_of(subscription.sender or "", ""))
+
+    def _claim_again(self, driver: ClientDriver) -> Steps[None]:
+        """As long as names are another's, ask for them now and then."""
+        router = self._router
+        pause = router.limits.reconnect_first_s
+        while not self._stop.is_set() and not driver.core.away:
+            with router._lock:
+                lost = [sender for sender in router._senders.values() if not sender._held]
+                link = driver.core.links
+            if not lost:
+                return
+            self._bell.clear()
+            if not (self._stop.is_set() or driver.core.away):
+                yield partial(self._bell.wait, pause)
+            pause = min(2 * pause, router.limits.reconnect_longest_s)
+            for sender in lost:
+                if self._stop.is_set() or driver.core.away or router._senders.get(sender.name) is not sender:
+                    continue
+                try:
+                    told = yield partial(driver.call_on, link, introduction(sender), router.limits.request_timeout_s)
+                except SenderAlreadyConnected:
+                    continue
+                except SigError as error:
+                    if not driver.core.away:
+                        logger.warning(f"sender {sender.name!r} could not be registered again: {error}")
+                    continue
+                self._answered(driver, sender, told, None)
+
+
+def _asks_for_presence(subscription: Subscription) -> bool:
+    """Whether it has to be told what is there: it asked for that, or hears of senders that come and go."""
+    event = subscription.event
+    return subscription.options.initial or matches(event, EVENT_CONNECT) or matches(event, EVENT_DISCONNECT)
+
+
+def _asked(driver: ClientDriver) -> float | None:
+    """When to come back, as the server has asked."""
+    farewell = driver.core.farewell
+    return None if farewell is None else farewell.retry_after_s

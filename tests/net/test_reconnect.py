@@ -1,0 +1,426 @@
+"""A client whose link is lost comes back, with all that it had registered, and says what was missed. Both faces."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from net.places import place
+from net.proxy import Proxy
+
+import sig
+import sig.aio
+
+LIMIT_S = 30
+QUICK: dict[str, Any] = {"reconnect_first_s": 0.01, "reconnect_longest_s": 0.05}
+
+
+class Heard:
+    """What a listener got, in order, and its gaps."""
+
+    def __init__(self) -> None:
+        self.all: list[object] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, info: sig.Info, data: object) -> None:
+        self._add(data if not info.event.startswith("#") else (info.event, info.sender))
+
+    def gap(self, info: sig.Info, gap: sig.Gap) -> None:
+        self._add(gap)
+
+    def _add(self, what: object) -> None:
+        with self._changed:
+            self.all.append(what)
+            self._changed.notify_all()
+
+    def wait(self, what: object) -> list[object]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: what in self.all, LIMIT_S), f"{what} is not in {self.all}"
+            return list(self.all)
+
+
+@contextmanager
+def proxied(url: str) -> Iterator[Proxy]:
+    proxy = Proxy(url)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+@pytest.fixture
+def server() -> Iterator[sig.ServerRouter]:
+    with sig.serve("tcp://127.0.0.1:0") as router:
+        yield router
+
+
+@pytest.fixture
+def proxy(server: sig.ServerRouter) -> Iterator[Proxy]:
+    with proxied(server.urls[0]) as made:
+        yield made
+
+
+def states(client: sig.ClientRouter) -> Heard:
+    heard = Heard()
+    client.on_state = heard._add
+    return heard
+
+
+def test_a_listener_hears_on_and_is_told_exactly_what_it_missed(server: sig.ServerRouter, proxy: Proxy) -> None:
+    sender = server.add_sender("s", ["e"])
+    heard = Heard()
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        client.listen(heard, "s", "e", on_gap=heard.gap)
+        server.listen(lambda info, data: None, "s", "e")  # so that it is sent at all
+        sender.trigger("e", 1)
+        heard.wait(1)
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        assert client.state == "away"
+        for number in (2, 3, 4):
+            sender.trigger("e", number)
+        server.flush()
+        proxy.accept()
+        assert client.wait_connected(LIMIT_S)
+        sender.trigger("e", 5)
+        assert heard.wait(5) == [1, sig.Gap(3, "lost_link"), 5]
+        assert told.wait("connected") == ["away", "connected"]
+
+
+def test_where_nothing_was_missed_nobody_is_told(server: sig.ServerRouter, proxy: Proxy) -> None:
+    sender = server.add_sender("s", ["e"])
+    heard = Heard()
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        client.listen(heard, "s", "e", on_gap=heard.gap)
+        for number in range(5):
+            sender.trigger("e", number)
+            heard.wait(number)
+            told.all.clear()
+            proxy.cut()
+            told.wait("connected")
+        sender.trigger("e", 5)
+        assert heard.wait(5) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_sender_answers_again_and_sends_what_was_triggered_meanwhile(server: sig.ServerRouter, proxy: Proxy) -> None:
+    heard = Heard()
+    server.listen(heard, "s", "e")
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        sender = client.add_sender("s", ["e"], {"double": lambda params: 2 * params})
+        sender.trigger("e", 1)
+        heard.wait(1)
+        client.flush()
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        assert not sender.connected
+        sender.trigger("e", 2)
+        sender.trigger("e", 3)
+        with pytest.raises(sig.ConnectionLost, match="2 events not delivered"):
+            client.flush()
+        proxy.accept()
+        told.wait("connected")
+        assert sender.connected
+        sender.trigger("e", 4)
+        assert heard.wait(4) == [1, 2, 3, 4]
+        assert server.request("s", "double", 21) == 42
+        client.flush()
+
+
+def test_away_listeners_and_senders_register_at_once_and_others_ask_in_vain(
+    server: sig.ServerRouter, proxy: Proxy
+) -> None:
+    with sig.connect(proxy.url, **QUICK) as client:
+        told, heard, there = states(client), Heard(), Heard()
+        closed = client.listen(there, "other", "e")
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        client.listen(heard, "here", "e")
+        closed.close()
+        sender = client.add_sender("there", "e")
+        sender.trigger("e", "kept")
+        with pytest.raises(sig.ConnectionLost):
+            client.request("here", "m")
+        with pytest.raises(sig.ConnectionLost):
+            client.senders()
+        assert not client.wait_connected(0)
+        server.listen(there, "there", "e")
+        proxy.accept()
+        assert client.wait_connected(LIMIT_S)
+        server.add_sender("here", "e").trigger("e", 1)
+        heard.wait(1)
+        assert there.wait("kept") == ["kept"]
+
+
+@pytest.mark.parametrize("policy", ["buffer", "drop", "raise"])
+def test_what_is_triggered_away(server: sig.ServerRouter, proxy: Proxy, policy: str) -> None:
+    heard = Heard()
+    server.listen(heard, "s", "e", on_gap=heard.gap)
+    with sig.connect(proxy.url, offline=policy, offline_bytes=10, **QUICK) as client:
+        told = states(client)
+        sender = client.add_sender("s", "e")
+        client.flush()
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        accepted = [*_triggered(sender, 100_000), *_triggered(sender, 200_000)]  # six bytes each
+        proxy.accept()
+        told.wait("connected")
+        sender.trigger("e", 1)
+        expected: dict[str, tuple[list[int], list[object]]] = {
+            "buffer": ([100_000], [100_000, 1]),
+            "drop": ([100_000, 200_000], [sig.Gap(2, "lost_link"), 1]),
+            "raise": ([], [1]),
+        }
+        assert (accepted, heard.wait(1)) == expected[policy]
+
+
+def test_presence_goes_on_to_alternate(server: sig.ServerRouter, proxy: Proxy) -> None:
+    stays = server.add_sender("stays", "e")
+    leaves = server.add_sender("leaves", "e")
+    changes = server.add_sender("changes", "e")
+    heard, late = Heard(), Heard()
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        client.listen(heard, None, "#connect", initial=True)
+        client.listen(heard, None, "#disconnect")
+        client.listen(late, None, "#connect")
+        assert sorted(map(str, heard.all)) == sorted(str(("#connect", n)) for n in ("stays", "leaves", "changes"))
+        heard.all.clear()
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        leaves.remove()
+        changes.remove()
+        server.add_sender("changes", "e")
+        server.add_sender("comes", "e")
+        proxy.accept()
+        told.wait("connected")
+        assert stays.connected
+        assert sorted(map(str, heard.all)) == [
+            "('#connect', 'changes')",
+            "('#connect', 'comes')",
+            "('#disconnect', 'changes')",
+            "('#disconnect', 'leaves')",
+        ]
+        assert sorted(map(str, late.all)) == ["('#connect', 'changes')", "('#connect', 'comes')"]
+        server.add_sender("leaves", "e")
+        heard.wait(("#connect", "leaves"))
+
+
+def test_a_name_that_was_taken_is_told_and_asked_for_again(server: sig.ServerRouter, proxy: Proxy) -> None:
+    with sig.connect(proxy.url, **QUICK) as client:
+        told, lost = states(client), Heard()
+        client.on_name_lost = lambda sender: lost._add(sender.name)
+        sender = client.add_sender("s", "e")
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        taken = _claimed(server, "s")
+        proxy.accept()
+        lost.wait("s")
+        assert client.wait_connected(LIMIT_S)
+        assert not sender.connected
+        with pytest.raises(sig.SenderNotConnected):
+            sender.trigger("e", 1)
+        heard = Heard()
+        taken.remove()
+        server.listen(heard, "s", "e")
+        _becomes(lambda: sender.connected)
+        sender.trigger("e", 2)
+        heard.wait(2)
+
+
+def test_a_server_that_is_killed_and_started_again_finds_its_clients_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"tcp://127.0.0.1:{port}"
+    first = _process(url)
+    client = sig.connect(url, **QUICK)
+    other = sig.connect(url, **QUICK)
+    try:
+        heard, back = Heard(), Heard()
+        client.listen(heard, "s", "e", on_gap=heard.gap)
+        sender = other.add_sender("s", "e")
+        other.on_connected = lambda: back._add("other")
+        client.on_connected = lambda: back._add("client")
+        sender.trigger("e", 1)
+        heard.wait(1)
+        other.flush()
+        first.send_signal(signal.SIGKILL)
+        first.wait(LIMIT_S)
+        second = _process(url)
+        try:
+            back.wait("client")
+            back.wait("other")
+            sender.trigger("e", 2)
+            assert heard.wait(2) == [1, sig.Gap(None, "server_restart"), 2]
+        finally:
+            client.close()
+            other.close()
+            second.kill()
+            second.wait(LIMIT_S)
+    finally:
+        client.close()
+        other.close()
+        first.kill()
+
+
+def test_several_addresses_are_tried_in_turn() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        nobody = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    first, second = sig.serve("tcp://127.0.0.1:0"), sig.serve("tcp://127.0.0.1:0")
+    with sig.connect([nobody, first.urls[0], second.urls[0]], retry_after_s=1, **QUICK) as client:
+        told, heard = states(client), Heard()
+        client.listen(heard, "s", "e")
+        client.senders()
+        where = first if len(first.stats().links) > 1 else second
+        assert where is first
+        first.close()
+        told.wait("connected")
+        second.add_sender("s", "e").trigger("e", 1)
+        heard.wait(1)
+    second.close()
+
+
+def test_who_does_not_want_to_come_back_stays_away(server: sig.ServerRouter, proxy: Proxy) -> None:
+    with sig.connect(proxy.url, reconnect=False) as client:
+        told = states(client)
+        proxy.cut()
+        told.wait("away")
+        with pytest.raises(sig.ConnectionLost):
+            client.wait(LIMIT_S)
+
+
+def test_closing_while_away_wakes_everybody(server: sig.ServerRouter, proxy: Proxy) -> None:
+    client = sig.connect(proxy.url, reconnect_first_s=1000, reconnect_longest_s=1000)
+    told = states(client)
+    sender = client.add_sender("s", "e")
+    proxy.refuse()
+    proxy.cut()
+    told.wait("away")
+    client.close()
+    assert client.state == "closed"
+    assert told.all == ["away", "closed"]
+    with pytest.raises((sig.Closed, sig.SenderNotConnected)):
+        sender.trigger("e", 1)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix", "tls", "ws", "wss", "local"])
+@pytest.mark.parametrize("face", ["blocking", "asyncio"])
+def test_every_carrier_and_both_faces(kind: str, face: str) -> None:
+    if kind == "local":
+        _round("local://reconnecting", {}, {}, face)
+        return
+    with place(kind) as where:
+        _round(where.url, where.server, where.client, face)
+
+
+def _round(url: str, serve: dict[str, Any], connect: dict[str, Any], face: str) -> None:
+    first = sig.serve(url, **serve)
+    url = first.urls[0]
+    if face == "blocking":
+        heard = Heard()
+        with sig.connect(url, **QUICK, **connect) as client:
+            told = states(client)
+            client.listen(heard, "s", "e")
+            sender = client.add_sender("c", "e", {"m": lambda params: params})
+            first.close()
+            told.wait("away")
+            with sig.serve(url, **serve) as second:
+                told.wait("connected")
+                second.add_sender("s", "e").trigger("e", 1)
+                heard.wait(1)
+                assert sender.connected
+                assert second.request("c", "m", 7) == 7
+        return
+
+    async def main() -> None:
+        heard: asyncio.Queue[object] = asyncio.Queue()
+        async with sig.aio.connect(url, **QUICK, **connect) as client:
+            told: asyncio.Queue[str] = asyncio.Queue()
+            client.on_state = told.put_nowait
+            await client.listen(lambda info, data: heard.put_nowait(data), "s", "e")
+            sender = await client.add_sender("c", "e", {"m": lambda params: params})
+            await asyncio.to_thread(first.close)
+            assert await asyncio.wait_for(told.get(), LIMIT_S) == "away"
+            sender.trigger("e", "kept")
+            second = await asyncio.to_thread(lambda: sig.serve(url, **serve))
+            try:
+                assert await asyncio.wait_for(told.get(), LIMIT_S) == "connected"
+                await asyncio.to_thread(lambda: second.add_sender("s", "e").trigger("e", 1))
+                assert await asyncio.wait_for(heard.get(), LIMIT_S) == 1
+                assert sender.connected
+                assert await asyncio.to_thread(lambda: second.request("c", "m", 7)) == 7
+                await client.flush()
+            finally:
+                await asyncio.to_thread(second.close)
+
+    asyncio.run(main())
+
+
+def test_standard_input_and_output_cannot_be_opened_twice() -> None:
+    with pytest.raises(sig.InvalidArgument, match="cannot be opened a second time"):
+        sig.connect("stdio:", command=[sys.executable, "-c", ""], reconnect=True)
+
+
+def test_what_offline_may_be() -> None:
+    with pytest.raises(sig.InvalidArgument, match="offline='later' is unknown: choose one of buffer, drop, raise"):
+        sig.connect("tcp://127.0.0.1:1", offline="later")
+    with pytest.raises(sig.InvalidArgument, match="at least one address"):
+        sig.connect([])
+
+
+def _triggered(sender: sig.Sender, number: int) -> list[int]:
+    """The number, if it was accepted."""
+    try:
+        sender.trigger("e", number)
+    except sig.ConnectionLost:
+        return []
+    return [number]
+
+
+def _process(url: str) -> subprocess.Popen[str]:
+    text = "import sig, sys\nwith sig.serve(sys.argv[1]) as server:\n    print('up', flush=True)\n    server.wait()\n"
+    process = subprocess.Popen([sys.executable, "-c", text, url], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "up\n"
+    return process
+
+
+def _claimed(server: sig.ServerRouter, name: str) -> sig.Sender:
+    """The name, once whoever held it has left."""
+    made: list[sig.Sender] = []
+
+    def claimed() -> bool:
+        try:
+            made.append(server.add_sender(name, "e"))
+        except sig.SenderAlreadyConnected:
+            return False
+        return True
+
+    _becomes(claimed)
+    return made[0]
+
+
+def _becomes(true: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(LIMIT_S * 100):
+        if true():
+            return
+        pause.wait(0.01)
+    pytest.fail("it never came true")

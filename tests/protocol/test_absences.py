@@ -1,0 +1,315 @@
+"""A client that is back within the grace was never away for others; one that is not has left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from protocol.pairs import Answer, End, World
+
+from sig.constants import Limits
+from sig.errors import ConnectionLost, Overloaded, SenderAlreadyConnected, SenderNotConnected
+from sig.messages import (
+    RETURNS,
+    AddSender,
+    Hello,
+    OpenRequests,
+    Presence,
+    RemoveSender,
+    Schema,
+    encode_control,
+)
+from sig.protocol.bodies import Cancel, Lost, pack_cancel
+from sig.protocol.client import RequestDropped
+from sig.protocol.frames import Kind, pack
+from sig.protocol.offline import Offline
+
+GRACE_S = 5
+
+
+def away() -> Offline:
+    return Offline("buffer", 1000, 30)
+
+
+def owner(world: World, **options: Any) -> End:
+    end = world.client(offline=away(), **options)
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
+    end.core.outlet("s", "e", lambda route: None)
+    return end
+
+
+def presence(end: End) -> list[str]:
+    return [news.event for news in end.news if isinstance(news, Presence)]
+
+
+def lost(end: End) -> list[Lost]:
+    return [news for news in end.news if isinstance(news, Lost)]
+
+
+def back(world: World, end: End, call: AddSender | None = None) -> object:
+    world.come_back(end)
+    return end.ask(call or AddSender("s", ["e", "f"], ["m"]))
+
+
+def test_who_is_back_in_time_was_never_away() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    before = other.ask(AddSender("t", ["e"]))
+    other.listen(1, "s")
+    world.lose(end)
+    world.advance(GRACE_S - 1)
+    assert list(world.server._senders) == ["s", "t"]
+    assert back(world, end) == world.server._senders["s"].incarnation != before
+    end.core.restored(world.now)
+    end.core.trigger("s", "e", b"1")
+    world.settle()
+    assert [value for _, value in other.heard()] == [1]
+    world.advance(2 * GRACE_S)
+    assert presence(other) == []
+
+
+def test_who_is_not_back_in_time_has_left() -> None:
+    world = World(presence_grace_s=4)
+    end, other = owner(world), world.client()
+    other.listen(1, "s")
+    world.lose(end)
+    assert world.due == world.now + 4
+    world.advance(4)
+    assert presence(other) == ["#disconnect"]
+    assert len(world.server.absences) == 0
+    world.come_back(end)
+    assert end.core.welcome is not None
+    assert end.core.welcome.fresh == "unknown"
+    end.add("s", "e")
+    assert presence(other) == ["#disconnect", "#connect"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        AddSender("s", ["e"], ["m"]),
+        AddSender("s", ["e", "f"], ["m", "n"]),
+        AddSender("s", ["e", "f"]),
+        AddSender("s", ["e", "f"], ["m"], retain=["e"]),
+        AddSender("s", ["e", "f"], ["m"], schema=Schema()),
+    ],
+)
+def test_who_is_back_with_another_sender_of_that_name_has_left_and_come(call: AddSender) -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    other.listen(1, "s")
+    world.lose(end)
+    back(world, end, call)
+    assert presence(other) == ["#disconnect", "#connect"]
+
+
+def test_nobody_else_gets_the_name_meanwhile_and_who_left_in_order_has_left() -> None:
+    world = World()
+    end, other = owner(world), world.client(offline=away())
+    world.lose(end)
+    with pytest.raises(SenderAlreadyConnected):
+        other.add("s", "e")
+    world.come_back(end)
+    end.add("s", "e", "f")
+    end.core.leave()
+    world.settle()
+    assert len(world.server.absences) == 0
+    other.add("s", "e")
+
+
+def test_a_client_that_does_not_come_back_has_left_at_once() -> None:
+    world = World()
+    end, other = world.client(), world.client()
+    end.add("s", "e")
+    other.listen(1, "s")
+    world.lose(end)
+    assert presence(other) == ["#disconnect"]
+
+
+def test_requests_wait_for_who_is_away_and_those_under_way_are_lost() -> None:
+    world = World()
+    end, other, gone = owner(world), world.client(), world.client()
+    under_way, _ = other.request("s", "m", b"1")
+    world.settle()
+    assert len(end.asked()) == 1
+    world.lose(end)
+    assert isinstance(under_way.error, ConnectionLost)
+    end.news.clear()
+    late, _ = other.request("s", "m", b"2")
+    short, _ = other.request("s", "m", b"3", timeout=1)
+    cancelled, give_up = other.request("s", "m", b"4")
+    foreign, _ = gone.request("s", "m", b"5")
+    world.settle()
+    give_up()
+    world.lose(gone)
+    world.advance(2)
+    assert short.error is not None
+    back(world, end)
+    (asked,) = end.asked()
+    assert asked.request.payload == b"2"
+    assert asked.request.remaining_ms <= 28_000
+    end.core.reply(asked, b"22", None)
+    world.settle()
+    assert late.ok == b"22"
+    assert not cancelled.times
+    assert isinstance(foreign.error, ConnectionLost)
+    assert not any(isinstance(news, RequestDropped) and news.corr is None for news in end.news)
+
+
+def test_requests_to_who_does_not_come_back_are_refused() -> None:
+    world = World(requests_in=1)
+    end, other = owner(world), world.client()
+    world.lose(end)
+    answer, _ = other.request("s", "m")
+    second, _ = other.request("s", "m")
+    world.settle()
+    assert isinstance(second.error, Overloaded)
+    world.advance(GRACE_S)
+    assert isinstance(answer.error, SenderNotConnected)
+
+
+def test_a_request_that_who_is_back_cannot_take_is_refused() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    world.lose(end)
+    answer, _ = other.request("s", "m", b'"%s"' % (b"x" * 5000))
+    world.settle()
+    end.core.limits = Limits(max_frame_bytes=4096)
+    back(world, end)
+    assert answer.error is not None
+    assert "send it in parts" in str(answer.error)
+
+
+def test_a_listener_that_is_away_is_still_a_listener_and_counts_what_it_missed() -> None:
+    world = World()
+    end, other = world.client(offline=away()), world.client()
+    other.add("s", "e")
+    heard: list[int] = []
+    other.core.outlet("s", "e", heard.append)
+    end.listen(1, "s", "e")
+    other.core.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    for _ in range(3):
+        other.core.trigger("s", "e", b"2")
+        world.settle()
+    assert heard == []  # nobody has told the owner that it speaks to nobody
+    world.come_back(end)
+    end.news.clear()
+    end.listen(1, "s", "e")
+    (route,) = [news.route for news in end.news if hasattr(news, "route") and hasattr(news.route, "next_seq")]
+    assert route.next_seq == 5
+    end.core.restored(world.now)
+    world.advance(GRACE_S)
+    other.core.trigger("s", "e", b"3")
+    world.settle()
+    assert [value for _, value in end.heard()] == [3]
+
+
+def test_listening_does_not_wait_for_an_owner_that_is_away() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    end.core.trigger("s", "e", b"1")
+    world.settle()  # nobody hears it: the owner is told to send nothing
+    world.lose(end)
+    other.listen(1, "s", "e")  # and is answered
+    back(world, end)
+    end.core.restored(world.now)
+    end.core.trigger("s", "e", b"2")
+    world.settle()
+    assert [value for _, value in other.heard()] == [2]
+
+
+def test_what_never_came_is_told_to_whoever_listens() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    other.listen(1, "s")
+    world.lose(end)
+    back(world, end, AddSender("s", ["e", "f"], ["m"], lost={"e": 3, "f": None, "g": 1}))
+    assert [(news.missed, news.reason) for news in lost(other)] == [(3, "lost_link"), (None, "lost_link")]
+    end.core.outlet("s", "e", lambda route: None)
+    world.lose(end)
+    back(world, end, AddSender("s", ["e", "f"], ["m"], lost={"e": 1 << 60}))
+    assert lost(other)[-1].missed is None
+
+
+def test_two_losses_in_a_row_are_one_absence() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    other.listen(1, "s")
+    world.lose(end)
+    world.come_back(end)  # and lost again before anything was said
+    world.lose(end)
+    back(world, end)
+    world.advance(2 * GRACE_S)
+    assert presence(other) == []
+
+
+def test_what_is_not_wanted_any_more_can_be_given_up() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    end.add("t", "e")
+    other.listen(1, None, "#disconnect")
+    world.lose(end)
+    back(world, end)
+    world.advance(GRACE_S)
+    assert [news.sender for news in other.news if isinstance(news, Presence)] == ["t"]
+    assert end.ask(RemoveSender("s"))
+
+
+def test_a_server_that_closes_waits_for_nobody() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    other.listen(1, "s")
+    world.lose(end)
+    world.server.close()
+    world.settle()
+    assert len(world.server.absences) == 0
+    assert presence(other) == ["#disconnect"]
+
+
+def test_no_more_are_kept_than_there_may_be_connections() -> None:
+    world = World(max_connections=3)
+    for number in range(4):
+        end = world.client(offline=away())
+        end.add(f"s{number}", "e")
+        world.lose(end)
+    assert len(world.server.absences) == 3
+    assert list(world.server._senders) == ["s1", "s2", "s3"]
+
+
+def test_who_was_cut_for_a_mistake_is_not_waited_for() -> None:
+    world = World()
+    raw = world.raw()
+    raw.connection.returns = True
+    raw.send(b"\xff" * 12)
+    assert raw.connection.closed
+    assert len(world.server.absences) == 0
+    assert Hello([1], ["json"], features=[RETURNS]).features == ["returns"]
+    assert Answer().times == 0
+
+
+def test_of_two_senders_each_is_found_by_itself() -> None:
+    world = World()
+    end = owner(world)
+    end.add("t", "e")
+    world.lose(end)
+    back(world, end)
+    end.add("t", "e")
+    assert list(end.connection.held) == ["s", "t"]
+
+
+def test_giving_up_what_was_asked_before_the_link_was_lost_is_no_matter() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    raw = world.raw()
+    raw.send(pack(Kind.CALL, encode_control(OpenRequests("s")), route=1))
+    world.lose(end)
+    number = world.server._senders["s"].requests_route.id
+    raw.send(pack_cancel(Cancel(0, 5), route=number))
+    assert not raw.connection.closed
+    other.request("s", "m")
+    world.settle()
+    raw.send(pack_cancel(Cancel(0, 5), route=number))
+    back(world, end)
+    assert len(end.asked()) == 1

@@ -13,6 +13,7 @@ from sig.messages import (
     RETURNS,
     AddSender,
     Hello,
+    Listen,
     OpenRequests,
     Presence,
     RemoveSender,
@@ -196,7 +197,8 @@ def test_a_listener_that_is_away_is_still_a_listener_and_counts_what_it_missed()
     assert heard == []  # nobody has told the owner that it speaks to nobody
     world.come_back(end)
     end.news.clear()
-    end.listen(1, "s", "e")
+    end.core.listen(Listen(1, "s", "e", again=True), "listener", world.now, 30, Answer())
+    world.settle()
     (route,) = [news.route for news in end.news if hasattr(news, "route") and hasattr(news.route, "next_seq")]
     assert route.next_seq == 5
     end.core.restored(world.now)

@@ -18,7 +18,7 @@ def set_target(params):
     freezer.trigger("target", target)
 
 
-with sig.connect(url) as client:
+with sig.connect(url, reconnect=False) as client:
     freezer = client.add_sender("freezer", events=["target"], requests=[read, set_target])
     print("at your service", flush=True)
     try:

@@ -616,7 +616,9 @@ def introduction(sender: Owned, lost: dict[str, int | None] | None = None) -> Ad
     """What to tell a server of a sender; of one that was there before, how many of its events never came."""
     retain = [signal.event for signal in sender._signals.values() if signal.retains]
     schema = _encoded_schema(sender)
-    return AddSender(sender.name, list(sender._signals), sender._handlers.names, schema, retain, lost or {})
+    return AddSender(
+        sender.name, list(sender._signals), sender._handlers.names, schema, retain, sender._shared, lost or {}
+    )
 
 
 def _encoded_schema(sender: Owned) -> Schema | None:

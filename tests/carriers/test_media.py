@@ -191,7 +191,7 @@ def test_what_a_medium_raises_ends_its_link_alone(
     with sig.serve(carrier) as server, sig.connect(QueueClient(carrier)) as well:
         lost = threading.Event()
         ill = QueueClient(carrier, Breaks)
-        with sig.connect(ill) as client:
+        with sig.connect(ill, reconnect=False) as client:
             client.on_disconnected = lost.set
             broken.set()
             with pytest.raises(sig.ConnectionLost, match=told):

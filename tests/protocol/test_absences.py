@@ -104,14 +104,24 @@ def test_who_is_back_with_another_sender_of_that_name_has_left_and_come(call: Ad
     assert presence(other) == ["#disconnect", "#connect"]
 
 
-def test_nobody_else_gets_the_name_meanwhile_and_who_left_in_order_has_left() -> None:
+def test_whoever_comes_first_has_the_name() -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    other.listen(1, "s")
+    world.lose(end)
+    other.add("s", "e")  # a program that was started again has no token
+    assert presence(other) == ["#disconnect", "#connect"]
+    world.come_back(end)
+    with pytest.raises(SenderAlreadyConnected):
+        end.add("s", "e", "f")
+
+
+def test_who_left_in_order_has_left() -> None:
     world = World()
     end, other = owner(world), world.client(offline=away())
     world.lose(end)
-    with pytest.raises(SenderAlreadyConnected):
-        other.add("s", "e")
     world.come_back(end)
-    end.add("s", "e", "f")
+    end.add("t", "e")
     end.core.leave()
     world.settle()
     assert len(world.server.absences) == 0

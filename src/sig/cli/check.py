@@ -47,7 +47,7 @@ def check(contract: Path, /, *, json: Json = False, codec: Codec = "json", url: 
         a file, as `sig schema` prints it
     """
     wanted = _read(contract)
-    with sig.connect(url, codec=codec, name="sig check") as router:
+    with sig.connect(url, codec=codec, reconnect=False, name="sig check") as router:
         found = list(differences(wanted, router.senders()))
     _show(Output(json), found)
     return errors.FAILED if found else errors.ANSWERED

@@ -34,7 +34,7 @@ token --revoke): that ends its links, too.
 
 def clients(*, json: Json = False, url: Url = None) -> int:
     """List who is connected to a server, as whom, and from where."""
-    with sig.connect(url, name="sig clients") as router:
+    with sig.connect(url, reconnect=False, name="sig clients") as router:
         rows = router.clients()
     output = Output(json)
     if output.json:
@@ -64,7 +64,7 @@ def kick(
     who
         the number of a client, or the name of an identity
     """
-    with sig.connect(url, name="sig kick") as router:
+    with sig.connect(url, reconnect=False, name="sig kick") as router:
         found = router.kick(int(who) if who.isdecimal() else who, reason)
     print(found)
     return errors.ANSWERED if found else errors.FAILED

@@ -46,7 +46,9 @@ def health(
     found: dict[str, object] = {"url": url, "healthy": False}
     code = errors.ANSWERED
     try:
-        with sig.connect(url, codec=codec, name="sig health", timeout=timeout, handshake_timeout_s=timeout) as router:
+        with sig.connect(
+            url, codec=codec, reconnect=False, name="sig health", timeout=timeout, handshake_timeout_s=timeout
+        ) as router:
             router.flush(timeout)
             found["healthy"] = True
             found["answer_s"] = round(time.monotonic() - begun, 6)

@@ -56,7 +56,7 @@ def listen(
         name or pattern; all events without it
     """
     deadline = None if seconds is None else time.monotonic() + seconds
-    with sig.connect(url, codec=codec, name="sig listen") as router, until_signal() as stopped:
+    with sig.connect(url, codec=codec, reconnect=False, name="sig listen") as router, until_signal() as stopped:
         screen = _Screen(Output(json), count, meta, stopped)
         router.on_disconnected = stopped.set
         router.listen(screen.show, sender, event, meta=meta, on_gap=_tell_gap)

@@ -54,7 +54,7 @@ def request(
     if all and stream:
         raise sig.InvalidArgument("--all and --stream do not go together: stream from one sender at a time")
     found, output = values.given(params), Output(json)
-    with sig.connect(url, codec=codec, name="sig request") as router:
+    with sig.connect(url, codec=codec, reconnect=False, name="sig request") as router:
         if all:
             codes = [code for value in found for code in _ask_all(router, sender, method, value, timeout, output)]
             return next(filter(None, codes), errors.ANSWERED)

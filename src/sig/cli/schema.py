@@ -56,7 +56,7 @@ def schema(
     pattern
         a name or pattern; everybody without it
     """
-    with sig.connect(url, codec=codec, name="sig schema") as router:
+    with sig.connect(url, codec=codec, reconnect=False, name="sig schema") as router:
         document = told(router.senders(pattern))
     shown: object = _asyncapi(document) if asyncapi else document
     if json or sys.stdout.isatty():

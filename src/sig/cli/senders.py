@@ -23,6 +23,6 @@ def senders(pattern: str | None = None, /, *, json: Json = False, codec: Codec =
     pattern
         a name or pattern; everybody without it
     """
-    with sig.connect(url, codec=codec, name="sig senders") as router:
+    with sig.connect(url, codec=codec, reconnect=False, name="sig senders") as router:
         Output(json).senders(router.senders(pattern))
     return errors.ANSWERED

@@ -43,7 +43,7 @@ def stats(
     url: Url = None,
 ) -> int:
     """Tell what a server has done so far, and for whom something waits."""
-    with sig.connect(url, codec=codec, name="sig stats") as router:
+    with sig.connect(url, codec=codec, reconnect=False, name="sig stats") as router:
         output = Output(json)
         if not watch:
             show(output, router.stats(rows))

@@ -28,7 +28,10 @@ def trigger(sender: str, event: str, /, *data: Words, codec: Codec = "json", url
         the event's name
     """
     found = values.given(data)
-    with sig.connect(url, codec=codec, name="sig trigger") as router, router.add_sender(sender, event) as held:
+    with (
+        sig.connect(url, codec=codec, reconnect=False, name="sig trigger") as router,
+        router.add_sender(sender, event) as held,
+    ):
         signal = held.signal(event)
         for value in found:
             signal.trigger(value)

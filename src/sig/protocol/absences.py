@@ -54,12 +54,17 @@ class Absences:
     def leave(self, connection: Connection, now: float) -> None:
         """The link is lost, and what it held stays. Who has asked its senders something is told that it is lost."""
         self._until[connection] = now + self._grace_s
+        server = self._server
         for number, subscription in list(connection.subscriptions.items()):
             if subscription.line is not None:  # what it would be given by itself is for others
                 del connection.subscriptions[number]
-                self._server._ignore(subscription, reason="lost_link")
-        for held in connection.held.values():
-            server, asked = self._server, held.requests_route
+                server._ignore(subscription, reason="lost_link")
+        for held in list(connection.held.values()):
+            if held.shared:  # there may be others, who answer meanwhile
+                server._release(held, server._reason(connection))
+                continue
+            asked = held.requests_route
+            server._streams.forget(held)
             gone = pack(Kind.ROUTE_GONE, encode_control(RouteGone("lost")), route=asked.id)
             for other in asked.known_by:
                 del other.known[asked]
@@ -72,17 +77,18 @@ class Absences:
         if len(self._until) > self._server.limits.max_connections:
             self._give_up(next(iter(self._until)))
 
-    def find(self, connection: Connection, held: Held) -> bool:
-        """Whether that name is held by the same client, on a link that was lost."""
-        return held.owner in self._until and held.owner.lineage is connection.lineage
-
     def adopt(self, connection: Connection, held: Held, call: AddSender) -> bool:
-        """Let a client that is back have its sender again, as if it had not been away; false if that is another now."""
+        """Let a client that is back have its sender again, as if it had not been away.
+
+        False if it is another's, or has become another sender.
+        """
         old, server = held.owner, self._server
         events, requests = list(dict.fromkeys(call.events)), call.requests
         retained = {route.event for route in held.routes if route.retains}
         if (
-            events != held.events
+            old.lineage is not connection.lineage
+            or call.shared
+            or events != held.events
             or (None if requests is None else list(dict.fromkeys(requests))) != held.requests
             or set(call.retain) != retained
             or encode_control({"schema": call.schema}) != encode_control({"schema": held.schema})

@@ -576,6 +576,8 @@ class ClientCore(Peer):
         self.outgoing.clear()
         for table in (self._routes, self._known, self._owned, self._request_routes, self._foreign, self._pasts.lanes):
             table.clear()
+        self._giving.clear()
+        self._denied.clear()
         self._beat_due = None
         self.links += 1
         if flushed >= self.outgoing.packed:

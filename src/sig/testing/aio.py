@@ -51,7 +51,7 @@ async def pair(
 ) -> AsyncIterator[tuple[ServerRouter, ClientRouter]]:
     """As `sig.testing.pair`: `async with sig.testing.aio.pair() as (server, client): ...`."""
     async with serve(url or fresh_url(), **options) as server:
-        client = await connect(faulty(server.urls[0], faults), **options)
+        client = await connect(faulty(server.urls[0], faults), **{"reconnect": False, **options})
         try:
             yield server, client
         finally:

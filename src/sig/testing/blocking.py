@@ -70,7 +70,7 @@ def pair(
     or limits. With `faults`, the link breaks as they tell.
     """
     with serve(url or fresh_url(), **options) as server:
-        client = connect(faulty(server.urls[0], faults), **options)
+        client = connect(faulty(server.urls[0], faults), **{"reconnect": False, **options})
         try:
             yield server, client
         finally:

@@ -223,6 +223,8 @@ class ClientCore(Peer):
         offline: Offline | None = None,
     ) -> None:
         super().__init__(limits, lanes=_LANES)
+        self.max_frame_bytes: int = limits.max_frame_bytes
+        self.error: SigError | None = None
         self.offline: Offline | None = offline
         self.away: bool = False
         """Whether there is no link, or not all has been registered on it again."""

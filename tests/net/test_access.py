@@ -109,7 +109,7 @@ def test_the_environment_may_say_who_one_is(store: Credentials, monkeypatch: pyt
 def test_an_asyncio_server_asks_too(store: Credentials) -> None:
     async def main() -> None:
         async with sig.aio.serve("tcp://127.0.0.1:0", auth=store, acl=Policy([allow("alice", "admin")])) as server:
-            async with sig.aio.connect(server.urls[0], auth=token(7)) as alice:
+            async with sig.aio.connect(server.urls[0], auth=token(7), reconnect=False) as alice:
                 assert [row.identity for row in await alice.clients()] == ["alice"]
                 with pytest.raises(sig.Denied, match="you may not register sender 's': no rule allows it"):
                     await alice.add_sender("s", "e")
@@ -286,7 +286,7 @@ def test_a_policy_that_is_not_right_starts_no_server(text: bytes, tmp_path: Path
 
 
 def test_a_policy_without_rules_says_that_it_denies_everything(caplog: pytest.LogCaptureFixture) -> None:
-    with sig.serve("tcp://127.0.0.1:0", acl=Policy()) as server, sig.connect(server.urls[0]) as client:
+    with sig.serve("tcp://127.0.0.1:0", acl=Policy()) as server, sig.connect(server.urls[0], reconnect=False) as client:
         assert "everything is denied to everybody" in caplog.text
         for verb in (lambda: client.add_sender("s", "e"), lambda: client.listen(print), client.stats, client.clients):
             with pytest.raises(sig.Denied, match="no rule allows it"):
@@ -304,7 +304,10 @@ def test_files_are_followed_and_what_is_wrong_changes_nothing(
     path.write_text(POLICY)
     with sig.serve("tcp://127.0.0.1:0", auth=store, acl=path) as server:
         url = server.urls[0]
-        with sig.connect(url, auth=token(7)) as alice, sig.connect(url, auth=Password("bob", PASSWORD)) as bob:
+        with (
+            sig.connect(url, auth=token(7), reconnect=False) as alice,
+            sig.connect(url, auth=Password("bob", PASSWORD), reconnect=False) as bob,
+        ):
             sender = alice.add_sender("s", "e")
             path.write_text(POLICY.replace("own", "owm"))
             becomes(lambda: "did you mean 'own'?; what held before still holds" in caplog.text)
@@ -350,7 +353,10 @@ def test_another_policy_holds_from_one_moment_to_the_next(tmp_path: Path) -> Non
 def test_what_expires_ends_its_links(tmp_path: Path) -> None:
     store = Credentials(tmp_path / "t.toml")
     store.save([credential(7, "alice", expires=int(time.time()) + 2.0)])
-    with sig.serve("tcp://127.0.0.1:0", auth=store) as server, sig.connect(server.urls[0], auth=token(7)) as client:
+    with (
+        sig.serve("tcp://127.0.0.1:0", auth=store) as server,
+        sig.connect(server.urls[0], auth=token(7), reconnect=False) as client,
+    ):
         with pytest.raises(sig.ConnectionLost, match="has expired"):
             client.wait(LIMIT_S)
         with pytest.raises(sig.Denied, match="has expired"):

@@ -46,7 +46,7 @@ def server() -> Iterator[sig.ServerRouter]:
 
 @pytest.fixture
 def owner(server: sig.ServerRouter) -> Iterator[sig.ClientRouter]:
-    with sig.connect(server.urls[0]) as client:
+    with sig.connect(server.urls[0], reconnect=False) as client:
         yield client
 
 

@@ -49,7 +49,11 @@ def run(quick: bool, seed: int) -> Outcome:
     failures: list[str] = []
     counts = {"heard_by_victims": 0, "acknowledged": 0, "heard_of_victims": 0}
     begun = time.monotonic()
-    with server() as child, sig.connect(child.url, name="steady") as steady, sig.connect(child.url) as client:
+    with (
+        server() as child,
+        sig.connect(child.url, name="steady") as steady,
+        sig.connect(child.url, reconnect=False) as client,
+    ):
         witness = Witness(client)
         stop = threading.Event()
         sender = steady.add_sender("steady", "e")

@@ -13,14 +13,14 @@ import sig
 
 def listen(url: str) -> None:
     """Tell each number that is heard."""
-    client = sig.connect(url)
+    client = sig.connect(url, reconnect=False)
     client.listen(lambda info, data: print(data, flush=True), "steady", "e")
     threading.Event().wait()
 
 
 def trigger(url: str, cycle: int) -> None:
     """Tell each number that the server has certainly routed."""
-    client = sig.connect(url)
+    client = sig.connect(url, reconnect=False)
     sender = client.add_sender("victim", "e")
     number = 0
     while True:

@@ -139,7 +139,7 @@ def test_people_get_tables_of_what_is_in_a_file(
 
 
 def test_clients_are_listed_and_sent_away(here: Here, url: str) -> None:
-    with sig.connect(url, name="hall 2") as client:
+    with sig.connect(url, name="hall 2", reconnect=False) as client:
         rows = [json.loads(line) for line in here("clients").out.splitlines()]
         (row,) = [row for row in rows if row["name"] == "hall 2"]
         assert (row["identity"], row["source"]) == ("anonymous", "none")
@@ -161,7 +161,7 @@ def test_a_server_goes_by_the_files_and_follows_them(
         assert here("senders", "--url", url).code == 5
         monkeypatch.setenv("SIG_TOKEN", token)
         assert [json.loads(line)["identity"] for line in here("clients", "--url", url).out.splitlines()] == ["root"]
-        with sig.connect(url, auth=Password("bob", "pw")) as bob:
+        with sig.connect(url, auth=Password("bob", "pw"), reconnect=False) as bob:
             bob.add_sender("lab/oven", "done")
             with pytest.raises(sig.Denied, match="no rule allows it"):
                 bob.add_sender("hall/oven", "done")

@@ -18,8 +18,8 @@ def test_the_second_link_is_sound():
     faults = Faults(sent=Fault(cut_at=10))
     with sig.serve("tcp://127.0.0.1:0") as server:
         with pytest.raises(sig.ConnectFailed):
-            sig.connect(faults.upon(server.urls[0]))
-        with sig.connect(faults.upon(server.urls[0])) as client:
+            sig.connect(faults.upon(server.urls[0]), reconnect=False)
+        with sig.connect(faults.upon(server.urls[0]), reconnect=False) as client:
             assert client.senders() == []
 
 

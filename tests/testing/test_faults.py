@@ -101,8 +101,8 @@ def test_the_links_after_it_are_sound() -> None:
     faults = Faults(sent=Fault(cut_at=10))
     with sig.serve("tcp://127.0.0.1:0") as server:
         with pytest.raises(sig.ConnectFailed):
-            sig.connect(faults.upon(server.urls[0]))
-        with sig.connect(faults.upon(server.urls[0])) as client:
+            sig.connect(faults.upon(server.urls[0]), reconnect=False)
+        with sig.connect(faults.upon(server.urls[0]), reconnect=False) as client:
             assert client.senders() == []
     assert faults.opened == 2
 
@@ -110,11 +110,11 @@ def test_the_links_after_it_are_sound() -> None:
 def test_a_half_that_is_closed_leaves_the_other_open() -> None:
     with sig.serve("tcp://127.0.0.1:0") as server:
         whole = Faults()
-        with sig.connect(whole.upon(server.urls[0])) as client:
+        with sig.connect(whole.upon(server.urls[0]), reconnect=False) as client:
             client.senders()
             size = whole.bytes_sent
         ending = Faults(sent=Fault(end_at=size))
-        client = sig.connect(ending.upon(server.urls[0]))
+        client = sig.connect(ending.upon(server.urls[0]), reconnect=False)
         client.senders()
         assert gone(server)  # it has read the end, and closes the other half
         client.close()
@@ -183,7 +183,7 @@ def session(
             # Certificates and the like are the carrier's.
             waits = ("request_timeout_s", "flush_timeout_s", "handshake_timeout_s", "close_timeout_s")
             limits = dict.fromkeys(waits, limit_s)
-            return sig.connect(faults.upon(url, **options), **limits)  # type: ignore[arg-type]
+            return sig.connect(faults.upon(url, **options), **({"reconnect": False} | limits))  # type: ignore[arg-type]
 
     try:
         with ends.connect(api, server) as client:  # type: ignore[attr-defined]

@@ -151,14 +151,18 @@ class Linked(Hub):
             driver = self._driver
             if driver is None or not self._joined or self._closing:
                 return
-            if self._returning is not None:
-                self._returning.begin(driver)
+            returning = self._returning
+            if returning is not None and driver.core.sent_away:
+                returning.give_up()
+                returning = None
+            if returning is not None:
+                returning.begin(driver)
             else:
                 self._lost = str(driver.core.error)
             for sender in self._senders.values():
                 sender._held = False
             subscriptions = list(self._subscriptions.values())
-        if self._returning is not None:
+        if returning is not None:
             return
         logger.warning(f"{type(self).__name__}: {self._lost}")
         self._stopped.set()

@@ -87,6 +87,13 @@ class Returning:
             self._running = True
             self._router._aside(self._bring_back(driver))
 
+    def give_up(self) -> None:
+        """The server wants none of this client any more. With the router's lock held."""
+        self.away = False
+        self._stop.set()
+        self._bell.set()
+        self._router._up.set()  # whoever waits for it to be connected need not
+
     def stop(self, timeout: float) -> Steps[None]:
         """Try no more."""
         with self._router._lock:
@@ -122,6 +129,8 @@ class Returning:
                 yield partial(driver.reopen, link, self._router.limits.handshake_timeout_s)
                 yield from self._register(driver)
             except Exception as error:  # carriers may be the user's
+                if self._stop.is_set():
+                    return
                 pause = self.missed(error, _asked(driver))
             else:
                 self.opened()

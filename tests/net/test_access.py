@@ -7,11 +7,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from net.places import place
+from net.proxy import Proxy
 from protocol.who import PASSWORD, by_password, credential, token
 
 import sig
@@ -66,6 +68,14 @@ def who(client: Any) -> str:
     return str(welcome.identity)
 
 
+def refused(url: str, auth: str) -> bool:
+    try:
+        sig.connect(url, auth=auth).close()
+    except sig.Denied:
+        return True
+    return False
+
+
 def becomes(what: Callable[[], object]) -> None:
     """Wait until that is so."""
     deadline = time.monotonic() + LIMIT_S
@@ -109,7 +119,7 @@ def test_the_environment_may_say_who_one_is(store: Credentials, monkeypatch: pyt
 def test_an_asyncio_server_asks_too(store: Credentials) -> None:
     async def main() -> None:
         async with sig.aio.serve("tcp://127.0.0.1:0", auth=store, acl=Policy([allow("alice", "admin")])) as server:
-            async with sig.aio.connect(server.urls[0], auth=token(7), reconnect=False) as alice:
+            async with sig.aio.connect(server.urls[0], auth=token(7)) as alice:
                 assert [row.identity for row in await alice.clients()] == ["alice"]
                 with pytest.raises(sig.Denied, match="you may not register sender 's': no rule allows it"):
                     await alice.add_sender("s", "e")
@@ -355,12 +365,37 @@ def test_what_expires_ends_its_links(tmp_path: Path) -> None:
     store.save([credential(7, "alice", expires=int(time.time()) + 2.0)])
     with (
         sig.serve("tcp://127.0.0.1:0", auth=store) as server,
-        sig.connect(server.urls[0], auth=token(7), reconnect=False) as client,
+        sig.connect(server.urls[0], auth=token(7)) as client,
     ):
         with pytest.raises(sig.ConnectionLost, match="has expired"):
             client.wait(LIMIT_S)
+        assert not client.wait_connected(LIMIT_S)  # and it does not try again
         with pytest.raises(sig.Denied, match="has expired"):
             sig.connect(server.urls[0], auth=token(7))
+
+
+def test_who_comes_back_proves_again_who_he_is_and_once_refused_does_not_try_again(tmp_path: Path) -> None:
+    store = Credentials(tmp_path / "t.toml")
+    store.save([credential(7, "alice")])
+    with sig.serve("tcp://127.0.0.1:0", auth=store) as server, closing(Proxy(server.urls[0])) as proxy:
+        heard: list[str] = []
+        with sig.connect(proxy.url, auth=token(7), reconnect_first_s=0.01) as client:
+            client.on_state = heard.append
+            proxy.cut()
+            becomes(lambda: heard == ["away", "connected"])
+            assert client.senders() == []
+            proxy.refuse()
+            proxy.cut()
+            becomes(lambda: heard[2:] == ["away"])
+            store.save([credential(8, "bob")])
+            becomes(lambda: refused(server.urls[0], token(7)))
+            proxy.accept()
+            with pytest.raises(sig.ConnectionLost, match="does not know that token"):
+                client.wait(LIMIT_S)
+            assert not client.wait_connected(LIMIT_S)
+            with pytest.raises(sig.ConnectionLost, match="does not know that token"):
+                client.senders()
+        assert heard == ["away", "connected", "away", "closed"]
 
 
 @pytest.fixture(autouse=True)

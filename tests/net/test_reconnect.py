@@ -424,3 +424,68 @@ def _becomes(true: Callable[[], bool]) -> None:
             return
         pause.wait(0.01)
     pytest.fail("it never came true")
+
+
+# -- what else is registered ---------------------------------------------------------------------
+
+
+def test_a_member_of_a_group_is_given_more_than_its_window_on_the_next_link(
+    server: sig.ServerRouter, proxy: Proxy
+) -> None:
+    """What it had not begun when the link was lost has been given to others, or is told as missed."""
+    sender = server.add_sender("s", ["e"])
+    begun, go_on = threading.Event(), threading.Event()
+    seen: list[object] = []
+    last = threading.Event()
+    missed: list[sig.Gap] = []
+
+    def work(info: sig.Info, data: object) -> None:
+        if data == 0:
+            begun.set()
+            assert go_on.wait(LIMIT_S)
+        seen.append(data)
+        if data == 99:
+            last.set()
+
+    with sig.connect(proxy.url, group_prefetch=4, **QUICK) as client:
+        told = states(client)
+        client.listen(work, "s", "e", group="g", on_gap=lambda info, gap: missed.append(gap))
+        for number in range(10):
+            sender.trigger("e", number)
+        assert begun.wait(LIMIT_S)
+        proxy.cut()
+        assert client.wait_connected(LIMIT_S)
+        go_on.set()
+        told.wait("connected")
+        for number in range(10, 100):
+            sender.trigger("e", number)
+        assert last.wait(LIMIT_S)
+    assert len(seen) == len(set(seen)), "an event was given twice"
+    assert len(seen) + sum(gap.missed or 0 for gap in missed) >= 100
+    assert set(range(10, 100)) <= set(seen)
+
+
+def test_a_listener_that_others_wait_for_goes_on_at_its_pace(server: sig.ServerRouter, proxy: Proxy) -> None:
+    heard = Heard()
+    sender = server.add_sender("s", ["e"])
+    with sig.connect(proxy.url, group_prefetch=4, **QUICK) as client:
+        told = states(client)
+        client.listen(heard, "s", "e", when_full="block")
+        for round in range(3):
+            for number in range(20):
+                sender.trigger("e", (round, number))
+            assert heard.wait([round, 19])[-20:] == [[round, number] for number in range(20)]
+            told.all.clear()
+            proxy.cut()
+            told.wait("connected")
+
+
+def test_one_of_those_who_share_a_name_is_one_of_them_again(server: sig.ServerRouter, proxy: Proxy) -> None:
+    server.add_sender("s", requests={"who": lambda params: "server"}, shared=True)
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        client.add_sender("s", requests={"who": lambda params: "client"}, shared=True)
+        assert {reply.value for reply in server.request_all("s", "who")} == {"server", "client"}
+        proxy.cut()
+        told.wait("connected")
+        assert {reply.value for reply in server.request_all("s", "who")} == {"server", "client"}

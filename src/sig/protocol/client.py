@@ -546,7 +546,9 @@ class ClientCore(Peer):
         elif self.last_words:
             error = ConnectionLost(f"the server closed the link: {self.last_words}")
         self.error = self.error or error
-        if self.offline is not None and self.welcome is not None and not self._left:
+        if self.sent_away:
+            self.away = False
+        elif self.offline is not None and self.welcome is not None and not self._left:
             self._go_away(self.offline)
         self.shut()
         self._asked += [RequestDropped(*asker) for asker in self._giving]
@@ -554,6 +556,12 @@ class ClientCore(Peer):
         self.calls.fail_all(self._end("; whether the request was carried out is unknown"))
 
     # Another link
+
+    @property
+    def sent_away(self) -> bool:
+        """Whether the server wants none of this client any more: it is no use to come back."""
+        farewell = self.farewell
+        return farewell is not None and farewell.code == Denied.wire_code and farewell.retry_after_s is None
 
     def _go_away(self, offline: Offline) -> None:
         """The link is lost, and another will follow. What has not left on it waits for that one."""
@@ -575,6 +583,8 @@ class ClientCore(Peer):
             flushed: of the events that were triggered, so many are known to have been routed.
         """
         self._begin()
+        self.challenge = None
+        self._challenged = False
         self.outgoing.clear()
         for table in (self._routes, self._known, self._owned, self._request_routes, self._foreign, self._pasts.lanes):
             table.clear()

@@ -1368,6 +1368,16 @@ def test_a_link_that_is_lost_before_all_was_registered_costs_nothing_more() -> N
     assert [type(news) for news in end.news if isinstance(news, LinkLost)] == [LinkLost]
 
 
+@pytest.mark.parametrize(("event", "when"), [(None, True), ("#connect", True), ("#disconnect", True), ("e", False)])
+def test_who_comes_back_asks_when_its_listening_to_presence_began(event: str | None, when: bool) -> None:
+    core = ClientCore(Limits(), as_codecs("json"), offline=Offline("buffer", 1000, 30))
+    core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)
+    said(core)
+    core.listen(Listen(1, "s", event), 1, 0.0, 1.0, lambda value, error: None)
+    (frame,) = said(core)
+    assert decode_control(Listen, frame.body).when is when
+
+
 def test_a_server_that_was_started_again_is_told_as_such() -> None:
     core = ClientCore(Limits(), as_codecs("json"), offline=Offline("buffer", 1000, 30))
     core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)

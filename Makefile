@@ -18,8 +18,8 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# So many checks run at once; what one says is shown when it is done.
-JOBS ?= 2
+# So many checks run at once, of which one mostly waits; what each says is shown when it is done.
+JOBS ?= 3
 
 .PHONY: test checks demo lint format types suite core-suite outer-suite conformance slow own-coverage docs versions bench clean
 

@@ -69,6 +69,26 @@ def test_who_is_back_in_time_was_never_away() -> None:
     assert presence(other) == []
 
 
+def test_what_is_given_to_one_of_several_does_not_wait_for_who_is_away() -> None:
+    """Its place in a group, and its part of a shared name, are for the others meanwhile."""
+    world = World()
+    end, other = world.client(offline=away()), world.client()
+    for each in (end, other):
+        each.ask(AddSender("s", ["e"], ["m"], shared=True))
+        each.ask(Listen(1, "t", "e", group="g", window=4))
+    source = world.client()
+    source.ask(AddSender("t", ["e"]))
+    source.core.outlet("t", "e", lambda route: None)
+    world.lose(end)
+    assert list(world.server._senders) == ["s", "t"]
+    for number in range(6):
+        source.core.trigger("t", "e", b"%d" % number)
+    world.settle()
+    assert [value for _, value in other.heard()] == [0, 1, 2, 3]  # all, as far as its window goes
+    world.advance(2 * GRACE_S)
+    assert presence(other) == []
+
+
 def test_who_is_not_back_in_time_has_left() -> None:
     world = World(presence_grace_s=4)
     end, other = owner(world), world.client()

@@ -227,6 +227,17 @@ def test_whoever_guesses_must_wait_and_the_log_gets_one_line(caplog: pytest.LogC
 # -- one's own authenticator ---------------------------------------------------------------------
 
 
+def test_where_nobody_watches_nothing_is_told() -> None:
+    world = World()
+    told: list[str] = []
+    access = world.server.access
+    access.audit = lambda what, more: told.append(what)
+    world.client()
+    access.audit = None
+    world.client()
+    assert told == ["connected"]
+
+
 def test_ones_own_authenticator_is_asked_and_says_who_it_is() -> None:
     begun: list[tuple[Connection, Login]] = []
     access, noted = make_access(own=lambda connection, login: begun.append((connection, login)))

@@ -615,6 +615,19 @@ def test_a_route_is_told_before_its_first_event_and_once() -> None:
     assert kinds.index(ListenerReady) < kinds.index(RouteOpened)
 
 
+def test_an_owner_is_told_once_that_there_is_a_group() -> None:
+    world = World()
+    end, one, two = world.client(), world.client(), world.client()
+    end.add("s", "e")
+    states: list[str] = []
+    end.core.outlet("s", "e", lambda route: None)
+    for member in (one, two):
+        before = end.core.frames_in
+        member.ask(Listen(1, "s", "e", group="g"))
+        states.append(f"{end.core.frames_in - before} told")
+    assert states == ["1 told", "0 told"]
+
+
 def test_a_closed_listener_hears_no_more() -> None:
     world = World()
     owner, a = world.client(), world.client()

@@ -10,6 +10,8 @@ from benchmarks.comparison.asking import TIMEOUT_S, Boom, Found, Hearing, enough
 from benchmarks.comparison.child import kill, killable, ready
 
 NAME = "sig"
+# So long a client that is lost may come back.
+GRACE_S = 5.0
 
 
 async def child(url: str) -> None:
@@ -45,9 +47,12 @@ async def probe(found: Found) -> None:
         found["cancelled"] = await hearing.heard()
 
         presence: list[str] = []
+        left = asyncio.Event()
 
         def note(info: sig.Info, data: dict[str, object]) -> None:
             presence.append(" ".join(str(word) for word in (info.event, data.get("reason")) if word))
+            if info.event == "#disconnect":
+                left.set()
 
         for event in ("#connect", "#disconnect"):
             await asker.listen(note, "mortal", event)
@@ -56,7 +61,8 @@ async def probe(found: Found) -> None:
             await asyncio.sleep(0.3)
             kill(mortal)
             found["gone"] = await told(pending)
-        await asker.flush()
+        async with asyncio.timeout(GRACE_S + TIMEOUT_S):
+            await left.wait()
         found["presence"] = "yes: " + ", ".join(presence)
 
         sender.trigger("e", 42)

@@ -62,7 +62,7 @@ from sig.requests import Trail, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
 from sig.stats import Stats, listener_stats
-from sig.steps import Steps, at_once
+from sig.steps import Steps, at_once, one
 from sig.subscription import Subscription
 from sig.taking import FromAfar
 
@@ -547,13 +547,27 @@ class Linked(Hub):
             raise
         finally:
             self._closed.set()
-            if self._returning is not None:
-                yield from self._returning.stop(left(deadline))
-            if driver is not None:
-                yield partial(driver.close, left(deadline))
-            if self._answers is not None:
-                yield partial(self._answers.close, left(deadline))
-            yield from self._end_server(deadline)
+            yield from self._end_each(deadline)
+
+    def _end_each(self, deadline: float) -> Steps[None]:
+        """All parts, one after the other; where the end of one is cancelled, nobody waits for the others."""
+        driver, returning, answers = self._driver, self._returning, self._answers
+        ends: list[Callable[[float], Steps[None]]] = []
+        if returning is not None:
+            ends.append(lambda until: returning.stop(left(until)))
+        if driver is not None:
+            ends.append(lambda until: one(partial(driver.close, left(until))))
+        if answers is not None:
+            ends.append(lambda until: one(partial(answers.close, left(until))))
+        ends.append(self._end_server)
+        failure: BaseException | None = None
+        for end in ends:
+            try:
+                yield from end(deadline)
+            except BaseException as error:
+                deadline, failure = 0.0, failure or error
+        if failure is not None:
+            raise failure
 
     def _dismiss_clients(self, deadline: float) -> Steps[None]:
         """What a server does before its own link ends."""

@@ -52,3 +52,8 @@ def at_once(value: T) -> Steps[T]:
     """A verb that need not wait."""
     yield from ()
     return value
+
+
+def one(wait: Callable[[], Any]) -> Steps[Any]:
+    """A verb that waits once."""
+    return (yield wait)

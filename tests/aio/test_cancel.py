@@ -15,6 +15,7 @@ from aio.leftovers import LIMIT_S, of_client, settled
 
 import sig
 import sig.aio
+from sig.aio.answers import LoopAnswers
 
 Verb = Callable[[Any], Awaitable[object]]
 
@@ -228,6 +229,39 @@ def test_closing_that_is_cancelled_closes_all_the_same(new_loop: NewLoop) -> Non
                 if not early:
                     return
             pytest.fail("it never ends by itself")
+
+    run(new_loop, main)
+
+
+def test_each_part_is_ended_where_the_end_of_another_is_cancelled(new_loop: NewLoop) -> None:
+    """Whatever turn that comes in: here in the very one in which the link is let go."""
+
+    async def main() -> None:
+        async with sig.aio.serve("tcp://127.0.0.1:0") as server:
+            client = await sig.aio.connect(server.urls[0])
+            await client.add_sender("c", requests={"wait": forever})
+            call = server.start_request("c", "wait")
+            await server.flush()
+            driver, answers = client._driver, client._answers
+            assert driver is not None
+            assert answers is not None
+            link = driver._link
+            assert link is not None
+            join, task = link.join, asyncio.ensure_future(asyncio.sleep(0))
+
+            async def cancelled(timeout: float) -> None:
+                task.cancel()
+                await join(timeout)
+
+            link.join = cancelled  # type: ignore[method-assign]  # the place where it is to be cancelled
+            await task
+            task = asyncio.ensure_future(client.close(0.5))
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, LIMIT_S)
+            assert isinstance(answers, LoopAnswers)
+            assert not answers._tasks
+            with pytest.raises(sig.ConnectionLost):
+                await call
 
     run(new_loop, main)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sig.steps import Steps, at_once, walk, walk_awaiting
+from sig.steps import Steps, at_once, one, walk, walk_awaiting
 
 
 def verb(log: list[object], ask: Callable[[], Any]) -> Steps[str]:
@@ -83,3 +83,9 @@ async def test_what_the_verb_does_not_catch_is_raised() -> None:
 async def test_a_verb_that_need_not_wait() -> None:
     assert walk(at_once(5)) == 5
     assert await walk_awaiting(at_once(5)) == 5
+
+
+def test_a_verb_may_be_one_wait() -> None:
+    assert walk(one(World(1).ask)) == 1
+    with pytest.raises(LookupError):
+        walk(one(World(LookupError()).ask))

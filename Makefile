@@ -18,10 +18,11 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# So many checks run at once, of which one mostly waits; what each says is shown when it is done.
-JOBS ?= 3
+# So many checks run at once, more than there are processors: two of them mostly wait. What each says is shown when it
+# is done.
+JOBS ?= 4
 
-.PHONY: test checks demo lint format types suite core-suite outer-suite conformance slow own-coverage docs versions bench clean
+.PHONY: test checks demo lint format types suite core-suite outer-suite programs-suite conformance slow own-coverage docs versions bench clean
 
 # First what is quick to tell; then the rest, the longest first.
 test: lint types
@@ -30,7 +31,7 @@ test: lint types
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 
-checks: outer-suite core-suite conformance versions own-coverage slow docs
+checks: programs-suite outer-suite core-suite conformance versions own-coverage slow docs
 
 demo: $(VENV)/.demo
 	$(BIN)/sig demo --seconds $(DEMO_SECONDS)
@@ -53,14 +54,18 @@ types: $(VENV)/.$(GROUP)
 # Each test is in one of these. Of the conformance suite, which does the same over each carrier, and of the slow ones,
 # which move millions of events, the coverage tells nothing and takes minutes.
 CORE := tests/unit tests/protocol tests/model
+PROGRAMS := tests/bench tests/cli tests/demo tests/docs tests/examples tests/testing tests/typing
 
-suite: core-suite outer-suite conformance slow
+suite: core-suite outer-suite programs-suite conformance slow
 
 core-suite: $(VENV)/.$(GROUP)
 	$(BIN)/coverage run -m pytest -q -m "not slow" $(CORE)
 
 outer-suite: $(VENV)/.$(GROUP)
-	$(BIN)/coverage run -m pytest -q -m "not slow" $(addprefix --ignore ,$(CORE) tests/conformance)
+	$(BIN)/coverage run -m pytest -q -m "not slow" $(addprefix --ignore ,$(CORE) $(PROGRAMS) tests/conformance)
+
+programs-suite: $(VENV)/.$(GROUP)
+	$(BIN)/coverage run -m pytest -q -m "not slow" $(PROGRAMS)
 
 conformance: $(VENV)/.$(GROUP)
 	$(BIN)/python -m pytest -q tests/conformance

@@ -74,7 +74,6 @@ class RoutePlan(Plan):
         self.listeners: list[Subscription] | None = None
         # The same until the next event, or the end of the batch: whoever has been called can still be found.
         self.counted: list[Subscription] = []
-        self._last_calls = self._calls
         self.mark_stale()
 
     def mark_stale(self) -> None:
@@ -87,7 +86,7 @@ class RoutePlan(Plan):
     def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
         retained = super().rebuild(subscriptions)
         self.listeners = self.counted = subscriptions
-        calls = self._last_calls = self._calls
+        calls = self._calls
         # One who listens alone is given what was decoded into the type as it is.
         alone = subscriptions[0].fitted if len(subscriptions) == len(calls) == 1 else None
         if alone is not None and calls[0] is subscriptions[0].call:

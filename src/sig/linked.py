@@ -134,13 +134,17 @@ class Linked(Hub):
         """Whether the link was lost and will be back: what is registered now is registered then."""
         return self._returning is not None and self._returning.away
 
+    def _check_here(self) -> None:
+        """Raises `ConnectionLost` while the link is away, with what is done about it."""
+        if self._returning is not None and self._returning.away:
+            raise ConnectionLost(self._returning.told)
+
     def _linked(self) -> ClientDriver:
         driver = self._driver
         if driver is not None and driver.core.linked and not self._closed.is_set():
             return driver  # neither lost nor left to a forked child: its core would be closed
         self._check_open()
-        if self._returning is not None and self._returning.away:
-            raise ConnectionLost(self._returning.told)
+        self._check_here()
         if driver is None or not driver.core.opened:
             raise ConnectionLost(f"this {type(self).__name__} is not connected yet: connect it first")
         return driver
@@ -485,8 +489,7 @@ class Linked(Hub):
             driver = self._linked()
         upto = driver.triggered
         try:
-            if self._away:
-                raise ConnectionLost(self._returning.told if self._returning is not None else "")
+            self._check_here()
             yield partial(driver.call, Flush(), self.limits.flush_timeout_s if timeout is None else timeout)
         except ConnectionLost as error:
             missing = upto - driver.flushed

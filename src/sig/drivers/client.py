@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from sig.codecs import Codec
 from sig.constants import Limits
 from sig.drivers.links import LINGER_S, Link
-from sig.errors import Closed, ConnectionLost, SigError
+from sig.errors import Closed, ConnectionLost, Overloaded, SigError
 from sig.messages import Call, Listen
 from sig.protocol.calls import Done
 from sig.protocol.client import Asked, ClientCore, News, Notice, Payloads, RequestArrived
@@ -414,6 +414,18 @@ class ClientDriver:
     def _shaken(self, error: BaseException | None) -> None:
         """The handshake is complete, or has failed, or so has the link later on. The lock is held."""
         raise NotImplementedError
+
+    def _unfinished(self, timeout: float) -> ConnectionLost:
+        """What is said to whoever has waited for a handshake in vain."""
+        return ConnectionLost(f"the server did not finish the handshake within {timeout:g} s")
+
+    def _no_room(self) -> Overloaded:
+        """What is said to whoever has waited for room in vain."""
+        size, timeout = self.core.outgoing.event_bytes, self._limits.send_timeout_s
+        return Overloaded(
+            f"the server has not taken {size} bytes of events within {timeout:g} s: "
+            "trigger less often, or raise send_timeout"
+        )
 
     def _room_changed(self) -> None:
         """There may be room for events again, or there will be none any more. The lock is held."""

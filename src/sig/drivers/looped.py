@@ -80,18 +80,21 @@ class LoopDriver(ClientDriver):
         try:
             self._begin(link)
             self._pump()
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._shake_hands()
-                self._watch()
-            except TimeoutError:
-                raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s") from None
+            await self._shake_hands(timeout)
+            self._watch()
         except BaseException:
             await self.close(0)
             raise
 
-    async def _shake_hands(self) -> None:
+    async def _shake_hands(self, timeout: float) -> None:
         """Wait until the handshake is complete; prove who we are, if the server asks."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._be_let_in()
+        except TimeoutError:
+            raise self._unfinished(timeout) from None
+
+    async def _be_let_in(self) -> None:
         await self._opened
         challenge, prover = self.core.challenge, self.core.prover
         if challenge is None or prover is None:
@@ -115,11 +118,7 @@ class LoopDriver(ClientDriver):
             self._opened = self._loop.create_future()
             self._begin(link)
             self._pump()
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._shake_hands()
-            except TimeoutError:
-                raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s") from None
+            await self._shake_hands(timeout)
         except BaseException as error:
             self.lost(error if isinstance(error, SigError) else ConnectionLost(str(error)))
             link.finish(0)
@@ -171,9 +170,8 @@ class LoopDriver(ClientDriver):
     async def room(self) -> None:
         """Wait until there is room for events, at most `send_timeout_s`. Raises `Overloaded`."""
         self._flush()
-        limit = self._limits.send_timeout_s
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(self._limits.send_timeout_s):
                 while not self.core.closed and self.core.outgoing.room <= 0:
                     future: asyncio.Future[None] = self._loop.create_future()
                     self._waiting.add(future)
@@ -182,11 +180,7 @@ class LoopDriver(ClientDriver):
                     finally:
                         self._waiting.discard(future)
         except TimeoutError:
-            size = self.core.outgoing.event_bytes
-            raise Overloaded(
-                f"the server has not taken {size} bytes of events within {limit:g} s: "
-                "trigger less often, or raise send_timeout"
-            ) from None
+            raise self._no_room() from None
 
     # What does not wait
 

@@ -163,7 +163,7 @@ class ThreadsDriver(ClientDriver):
 
     def _wait_opened(self, left: float, timeout: float) -> None:
         if not self._opened.wait(left):
-            raise ConnectionLost(f"the server did not finish the handshake within {timeout:g} s")
+            raise self._unfinished(timeout)
         self._opened.result()
 
     def reopen(self, link: Link, timeout: float) -> None:
@@ -369,10 +369,7 @@ class ThreadsDriver(ClientDriver):
         finally:
             self._crowd -= 1
         if not there:
-            raise Overloaded(
-                f"the server has not taken {outgoing.event_bytes} bytes of events within {timeout:g} s: "
-                "trigger less often, or raise send_timeout"
-            )
+            raise self._no_room()
 
     def _enter(self, news: list[News]) -> None:
         with self._arrived:

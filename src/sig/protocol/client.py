@@ -241,8 +241,6 @@ class ClientCore(Peer):
         """What its senders' payloads are in, and the answers of their handlers: the first of these."""
         self.welcome: Welcome | None = None
         self.prover: Prover | None = prover
-        self.challenge: Challenge | None = None
-        """What the server asks before it lets us in; to be given to `prover`, and its answer to `answer`."""
         self.calls: Calls[_What] = Calls(limits.requests_out, self._request_expired)
         # With what to say where no answer comes. Bounded by what the application does: each call blocks its caller.
         self._control: Calls[str] = Calls(0xFFFFFFFF, lambda _, call: ConnectionLost(call.what))
@@ -262,10 +260,15 @@ class ClientCore(Peer):
         self._opening: dict[Whom, int] = {}  # how many requests of a sender wait for its route, or behind one that does
         self._foreign: dict[int, Codec] = {}  # by those of these that are in another codec than `codec`
         self._now = 0.0
-        self._beat_due: float | None = None
         self._left = False
-        self._challenged = False
         self._greet(None)
+
+    def _begin(self, number: int = 0) -> None:
+        super()._begin(number)
+        self.challenge: Challenge | None = None
+        """What the server asks before it lets us in; to be given to `prover`, and its answer to `answer`."""
+        self._challenged = False
+        self._beat_due: float | None = None
 
     def _greet(self, session: str | None) -> None:
         limits = self.limits
@@ -583,14 +586,11 @@ class ClientCore(Peer):
             flushed: of the events that were triggered, so many are known to have been routed.
         """
         self._begin()
-        self.challenge = None
-        self._challenged = False
         self.outgoing.clear()
         for table in (self._routes, self._known, self._owned, self._request_routes, self._foreign, self._pasts.lanes):
             table.clear()
         self._giving.clear()
         self._denied.clear()
-        self._beat_due = None
         self.links += 1
         if flushed >= self.outgoing.packed:
             self._in_flight = 0

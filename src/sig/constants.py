@@ -5,12 +5,12 @@ Every limit is written once, here, with its unit in its name and its reason besi
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, fields
 from typing import Final
 
 from sig.errors import InvalidArgument
+from sig.spelling import meant
 
 VERSION: Final = "1.0.0.dev0"
 
@@ -176,8 +176,7 @@ class Limits:
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"the limits are {', '.join(known)}"
+                hint = meant(name, known) or f"the limits are {', '.join(known)}"
                 raise InvalidArgument(f"there is no option {name!r}; {hint}")
         # `_check` makes sure that what must be whole is whole.
         return cls(**options)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "sig"
 
 # The one table: layer -> modules of `sig`, as patterns. Every source file is in it, or in EXEMPT.
 LAYERS: dict[int, str] = {
-    0: "constants errors names log alias",
+    0: "constants errors names log alias spelling",
     1: "call callables contract gather hub index info iterators kinds mailbox marks pace parts requests router runtime "
     "schema sender signal slots stats steps streams subscription "
     "security.attempts security.credentials security.identity security.policy security.policyfile security.proof "

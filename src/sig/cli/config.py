@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -18,6 +17,7 @@ from sig.carriers.address import default_url
 from sig.constants import Limits
 from sig.errors import InvalidArgument
 from sig.security import Anonymous
+from sig.spelling import meant
 
 
 class TLSFiles(msgspec.Struct, kw_only=True, frozen=True):
@@ -131,14 +131,11 @@ def _check_keys(path: Path, text: str, table: str, found: Mapping[str, object], 
     for key in found:
         if key in known:
             continue
-        near = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
         elsewhere = next((name for name, keys in _TABLES.items() if key in keys), None)
         if elsewhere is not None:
             hint = f"it belongs into [{elsewhere}]" if elsewhere else "it belongs to the top, before all tables"
-        elif near:
-            hint = f"did you mean {near[0]!r}?"
         else:
-            hint = f"known are {', '.join(known)}"
+            hint = meant(key.replace("-", "_"), known) or f"known are {', '.join(known)}"
         where = f"{table}.{key}" if table else key
         raise InvalidArgument(f"{_place(path, text, where)}: there is no such key; {hint}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from itertools import islice, product
 from typing import Final, NamedTuple, TypeAlias
@@ -17,6 +16,7 @@ from sig.constants import EVENT_AUDIT, EVENT_CONNECT, EVENT_DISCONNECT, NAME_MAX
 from sig.errors import InvalidArgument
 from sig.names import NameTree, check_method, check_selector, matches
 from sig.security.identity import ANONYMOUS_NAME, Identity
+from sig.spelling import meant
 
 ACTIONS: Final = ("own", "trigger", "listen", "block", "request", "list", "admin")
 # Which of them are about a sender, and which about one of its events.
@@ -317,8 +317,8 @@ def shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """What may have been meant, as the end of a sentence."""
     words = list(known)
-    near = get_close_matches(word, words, n=1)
-    return f": did you mean {near[0]!r}?" if near else f": there are {', '.join(words)}" if words else ""
+    hint = meant(word, words) or (f"there are {', '.join(words)}" if words else "")
+    return f": {hint}" if hint else ""
 
 
 def _check_method(pattern: str) -> None:
@@ -346,8 +346,8 @@ def _check_who(who: str, groups: Mapping[str, object]) -> str:
     if who != EVERYBODY and "*" in who:
         return f"{who!r} is no name: '*' alone is everybody, and a group may be made of several"
     prefix, colon, _ = who.partition(":")
-    if colon and prefix + colon not in _PREFIXES and len(hint := nearest(prefix + colon, _PREFIXES)) and "mean" in hint:
-        return f"nobody is called {who!r}{hint}"
+    if colon and prefix + colon not in _PREFIXES and (hint := meant(prefix + colon, _PREFIXES)):
+        return f"nobody is called {who!r}: {hint}"
     return "" if who else "a name is empty: leave it out"
 
 

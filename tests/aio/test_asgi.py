@@ -27,6 +27,7 @@ from sig.aio.asgi import ASGIWire
 from sig.messages import Hello, encode_control
 from sig.protocol.frames import Frame, FrameReader, Kind, pack
 from sig.protocol.subprotocol import MESSAGE_BYTES
+from sig.testing.aio import settle
 
 pytestmark = pytest.mark.asyncio
 
@@ -90,8 +91,7 @@ async def test_clients_of_ours_come_by_the_application() -> None:
             page = await two.add_sender("page", events=["changed"], requests={"echo": lambda params: params})
             oven.trigger("changed", 1)
             page.trigger("changed", "ä" * 1000)
-            await two.flush()
-            await one.flush()
+            await settle(two, one)
             assert sorted(heard) == [("oven", 1), ("page", "ä" * 1000)]
             assert await one.request("oven", "double", 21) == 42
             assert await server.request("page", "echo", [1, {"x": None}]) == [1, {"x": None}]

@@ -13,6 +13,7 @@ import pytest
 from examples.programs import EXAMPLES, running
 
 import sig
+from sig.testing import settle
 
 from . import chromium
 
@@ -77,7 +78,7 @@ def test_a_page_hears_and_is_heard(page: Script, server: sig.ServerRouter) -> No
         page.trigger('clicked');
         await router.flush();
     """)
-    server.flush()
+    settle(server)
     assert heard == [("clicked", {"x": 1}), ("typed", "ö\n"), ("clicked", None)]
     assert page("await router.flush(); return heard;") == [
         ["lab/oven", "changed", {"celsius": 21.5, "text": "wärme\n☀"}]

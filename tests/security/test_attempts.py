@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from sig.security.attempts import FORGOTTEN_S, FREE, NAME_S, PLACE_S, REMEMBERED, Attempts, place_of
+from sig.security.attempts import FORGOTTEN_S, FREE, NAME_S, PLACE_S, REMEMBERED, Attempts
 
 
 def fail(attempts: Attempts, times: int, place: str = "here", name: str = "alice", now: float = 0.0) -> None:
@@ -61,20 +59,3 @@ def test_the_log_gets_one_line_a_minute() -> None:
     assert attempts.summary(59.0) is None
     assert attempts.summary(60.0) == "70 logins refused, the last from there"
     assert attempts.summary(200.0) is None
-
-
-@pytest.mark.parametrize(
-    ("address", "place"),
-    [
-        ("tcp://10.0.0.1:4711", "10.0.0.1"),
-        ("tls://[2001:db8:1:2:3:4:5:6]:4711", "2001:db8:1:2::/64"),
-        ("tcp://[fe80::1%eth0]:1", "fe80::/64"),
-        ("tcp://[::ffff:10.0.0.1]:1", "10.0.0.1"),
-        ("ws://localhost:8080/sig", "localhost"),
-        ("serial:///dev/ttyUSB0", "/dev/ttyUSB0"),
-        ("unix pid 4711", "unix"),
-        ("local", "local"),
-    ],
-)
-def test_a_place_is_what_does_not_change_with_each_link(address: str, place: str) -> None:
-    assert place_of(address) == place

@@ -16,8 +16,8 @@ LAYERS: dict[int, str] = {
     0: "constants errors names log alias spelling",
     1: "call callables contract gather hub index info iterators kinds mailbox marks pace parts requests router runtime "
     "schema sender signal slots stats steps streams subscription "
-    "security.attempts security.credentials security.identity security.policy security.policyfile security.proof "
-    "security.secret",
+    "security.attempts security.credentials security.identity security.places security.policy security.policyfile "
+    "security.proof security.secret",
     2: "messages codecs decoding",
     3: "protocol.*",
     4: "drivers.*",

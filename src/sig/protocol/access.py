@@ -16,9 +16,10 @@ from sig.errors import RemoteProtocolError
 from sig.log import logger
 from sig.messages import Auth, Challenge, Hello, decode_control, encode_control, in_a_line
 from sig.protocol.frames import Frame, Kind, pack
-from sig.security.attempts import Attempts, place_of
+from sig.security.attempts import Attempts
 from sig.security.credentials import USUAL, Credential
 from sig.security.identity import ANONYMOUS, INSIDE, Identity, Login
+from sig.security.places import place_of
 from sig.security.policy import Decision, Policy
 from sig.security.proof import NONCE_BYTES, SALT_BYTES, holds, transcript
 from sig.security.secret import Secret

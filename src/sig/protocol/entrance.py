@@ -6,14 +6,12 @@ one that was let in is a stranger until its handshake is complete, and strangers
 
 from __future__ import annotations
 
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from sig.constants import Limits
+from sig.security.places import other_machine
 
 T = TypeVar("T")
-
-# Addresses of these are of the machine they come from, and one machine has many of them.
-_WITH_HOSTS: Final = ("tcp://", "tls://", "ws://", "wss://")
 
 
 class Entrance(Generic[T]):
@@ -52,7 +50,7 @@ class Entrance(Generic[T]):
     def enter(self, stranger: T, address: str) -> tuple[T, str] | None:
         """One has come in; returns who has to go for it, if anybody has, and what to tell it."""
         self.pending[stranger] = None
-        source = self._source_of[stranger] = source_of(address)
+        source = self._source_of[stranger] = other_machine(address)
         theirs = self._sources.setdefault(source, {})
         theirs[stranger] = None
         most = self._limits.max_pending_per_source
@@ -74,11 +72,3 @@ class Entrance(Generic[T]):
             del theirs[stranger]
             if not theirs:
                 del self._sources[source]
-
-
-def source_of(address: str) -> str:
-    """The other machine that an address is of; empty for this one, and for what is no machine."""
-    if not address.startswith(_WITH_HOSTS):
-        return ""
-    host = address.partition("://")[2].rpartition(":")[0]
-    return "" if host == "[::1]" or host.startswith(("127.", "[::ffff:127.")) else host

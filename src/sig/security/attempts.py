@@ -5,7 +5,6 @@ No clock: `now` is passed in. Memory is bounded; where there are too many to rem
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 # Failures that cost nothing: everybody mistypes.
@@ -22,7 +21,7 @@ SUMMARY_S: Final = 60.0
 
 
 class Attempts:
-    """Failures by place (an address without its port) and by name."""
+    """Failures by place (`places.place_of` an address) and by name."""
 
     def __init__(self) -> None:
         self._failed: dict[str, tuple[int, float]] = {}  # how often, and when last; in the order of that
@@ -63,25 +62,6 @@ class Attempts:
         if times <= FREE:
             return 0.0
         return max(0.0, last + min(longest, 2.0 ** min(times - FREE - 1, 10)) - now)
-
-
-def place_of(address: str) -> str:
-    """Where somebody is, without what changes with each link: the port, the process, and the end of an IPv6 address."""
-    if address.startswith("unix"):
-        return "unix"
-    _, scheme, rest = address.partition("://")
-    if not scheme:
-        return address
-    place = rest.partition("/")[0]
-    if not place:
-        return rest  # a path
-    host = place.rpartition(":")[0].strip("[]")
-    try:
-        address6 = IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    # Whoever has one address of IPv6 has all of its /64.
-    return str(IPv6Network((address6, 64), strict=False)) if address6.ipv4_mapped is None else str(address6.ipv4_mapped)
 
 
 def _place(place: str) -> str:

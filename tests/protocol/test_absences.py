@@ -69,6 +69,22 @@ def test_who_is_back_in_time_was_never_away() -> None:
     assert presence(other) == []
 
 
+def test_who_listens_to_its_own_sender_can_trigger_when_it_is_back() -> None:
+    """It is told of the route when it listens again, and once more when the sender is its own again."""
+    world = World()
+    end = owner(world)
+    end.listen(1, "s")
+    world.lose(end)
+    world.come_back(end)
+    end.ask(Listen(1, "s", None, again=True))
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
+    end.core.restored(world.now)
+    for value in (b"1", b"2"):
+        end.core.trigger("s", "e", value)
+    world.settle()
+    assert [value for _, value in end.heard()] == [1, 2]
+
+
 def test_what_is_given_to_one_of_several_does_not_wait_for_who_is_away() -> None:
     """Its place in a group, and its part of a shared name, are for the others meanwhile."""
     world = World()

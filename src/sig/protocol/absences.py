@@ -106,6 +106,9 @@ class Absences:
         for route in held.routes:
             old.heard.pop(route.id, None)
             server._audience_changed(route)
+            # Who listens to its own has been told of it already, as of another's: then it would never know where to
+            # send its events.
+            route.known_by.pop(connection, None)
             server._introduce(connection, route)
             server.rights.tell(route)
         server._introduce(connection, held.requests_route)

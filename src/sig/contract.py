@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import aclosing
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,6 +20,7 @@ from .callables import found_at_run_time, is_async, is_generator
 from .errors import Denied, InvalidArgument
 from .info import Info, info_of
 from .kinds import is_kind, schema_of
+from .promises import in_parts
 from .schema import difference
 from .signal import Signal
 
@@ -109,6 +111,10 @@ class Asked(NamedTuple):
     params: Any
     """The type as which its parameters travel: an object of them by name, or null."""
     result: Any
+    parts: Any = None
+    """The type of the parts, if the answer comes in parts; then the result is what stands behind them."""
+    awaited: bool = False
+    """Whether the parts are awaited."""
 
 
 class Terms(NamedTuple):
@@ -160,8 +166,6 @@ def _event(part: type, name: str, said: object) -> tuple[type[EventOf[Any]], Any
 
 def _asked(part: type, name: str, function: FunctionType) -> Asked:
     where = f"{part.__qualname__}.{name}"
-    if is_generator(function):
-        raise InvalidArgument(f"{where} is a generator, and a request of a contract has one answer: return it")
     signature = inspect.signature(function)
     _, *parameters = signature.parameters.values()
     fields: list[Any] = []
@@ -181,10 +185,18 @@ def _asked(part: type, name: str, function: FunctionType) -> Asked:
     if fields:
         params = msgspec.defstruct("Parameters", fields, kw_only=True, forbid_unknown_fields=True)
         params = params | None if all(len(field) == 3 for field in fields) else params
-    for kind, what in ((params, "parameters"), (result, "answer")):
-        if kind is not Any and not is_kind(kind):
+    parts, awaited = None, inspect.isasyncgenfunction(function)
+    said_of_parts = in_parts(result, generator=is_generator(function))
+    if said_of_parts is not None:
+        if is_async(function):
+            raise InvalidArgument(f"{where} is awaited for parts that are awaited: write it with def, or with a yield")
+        parts, result, awaited = said_of_parts
+    elif is_generator(function):
+        parts, result = Any, Any
+    for kind, what in ((params, "parameters"), (result, "answer"), (parts, "parts of the answer")):
+        if kind is not Any and kind is not None and not is_kind(kind):
             raise InvalidArgument(f"the {what} of {where} have types without a form in JSON: name others")
-    return Asked(signature, params, result)
+    return Asked(signature, params, result, parts, awaited)
 
 
 def _not_found(where: str, error: Exception) -> InvalidArgument:
@@ -220,8 +232,23 @@ def _handler(method: Callable[..., Any], asked: Asked) -> Callable[..., object]:
     def answer(params: Any) -> Any:
         return method(**given(params))
 
+    def give(params: Any) -> Generator[Any, None, Any]:
+        return (yield from method(**given(params)))
+
+    async def give_later(params: Any) -> AsyncIterator[Any]:
+        async with aclosing(method(**given(params))) as parts:
+            async for part in parts:
+                yield part
+
     handler: Any = answer_later if is_async(method) else answer
-    handler.__annotations__ = {"params": asked.params, "return": asked.result}
+    result: Any = asked.result
+    if asked.parts is not None:
+        # An owner may be of the other face than the contract.
+        awaited = inspect.isasyncgenfunction(method) or (asked.awaited and not inspect.isgeneratorfunction(method))
+        handler = give_later if awaited else give
+        gives: Any = AsyncGenerator if awaited else Generator
+        result = gives[asked.parts, None] if awaited else gives[asked.parts, None, result]
+    handler.__annotations__ = {"params": asked.params, "return": result}
     handler.__module__, handler.__qualname__ = method.__module__, method.__qualname__
     return cast("Callable[..., object]", handler)
 
@@ -255,14 +282,21 @@ def proxy(view: View, contract: type[C], timeout: float | None) -> C:
     return cast("C", made)
 
 
+_COMPARED: Final = (
+    ("params", "takes other parameters than"),
+    ("result", "answers with other data than"),
+    ("parts", "answers with other parts than"),
+)
+
+
 def _compare(view: Any, contract: type[Contract]) -> bool:
     """Tell, once, which requests of the sender are other than the contract says; false if that is not known yet."""
     told: object = view._router._requests_told(view.name)
     for name, asked in terms_of(contract).requests.items():
         there = told.get(name) if isinstance(told, Mapping) else None  # as the peer says
-        for what, verb in (("params", "takes other parameters than"), ("result", "answers with other data than")):
+        for what, verb in _COMPARED:
             kind = getattr(asked, what)
-            if kind is Any or not isinstance(there, Mapping):
+            if kind is None or kind is Any or not isinstance(there, Mapping):
                 continue
             here, theirs = schema_of(kind), there.get(what)
             differs = difference(here, theirs) if what == "params" else difference(theirs, here)
@@ -285,7 +319,12 @@ def _asking(name: str, asked: Asked) -> Callable[..., object]:
         _, *given = asked.signature.bind(self, *arguments, **named).arguments.items()
         params = None if asked.params is type(None) else dict(given)
         wanted = None if asked.result is Any else asked.result
-        return self.sender.request(name, params, type=wanted, timeout=self._sig_timeout)
+        if asked.parts is None:
+            return self.sender.request(name, params, type=wanted, timeout=self._sig_timeout)
+        part = None if asked.parts is Any else asked.parts
+        stream = self.sender.stream(name, params, type=part, idle=self._sig_timeout)
+        stream._result_type = wanted
+        return stream
 
     ask.__name__ = ask.__qualname__ = name
     ask.__signature__ = asked.signature  # type: ignore[attr-defined]  # what `help` shows

@@ -19,14 +19,13 @@ from .errors import (
     LoopDetected,
     MethodNotFound,
     RequestCancelled,
-    RequestFailed,
     RequestsNotSupported,
     RequestTimeout,
     SigError,
     WouldDeadlock,
 )
-from .kinds import exact, fit, kind_said, shown
 from .names import check_method
+from .promises import UNTYPED, Failed, Kinds, kept, kinds_said
 from .runtime import FOREVER, Dropping, Expired, Runtime
 from .slots import End, Slots
 from .steps import Steps
@@ -37,18 +36,6 @@ _DEFAULTS: Final = Limits()
 Requests: TypeAlias = (
     Mapping[str, Callable[..., object]] | Mapping[str | None, Callable[..., object]] | Iterable[Callable[..., object]]
 )
-
-
-class Kinds(NamedTuple):
-    """The types that a handler's annotations ask for; `None` for any."""
-
-    params: Any = None
-    result: Any = None
-
-
-_UNTYPED: Final = Kinds()
-
-Failed: TypeAlias = Callable[[Callable[..., object], str, Exception], object]
 
 
 class Trail(msgspec.Struct, frozen=True):
@@ -240,53 +227,13 @@ class Handlers:
                     f"handler {describe(function)} is `async def` and no loop runs here: "
                     "register it inside one, or give loop="
                 )
-        # Of a generator, what it is said to return is the generator.
-        result = None if parts else kind_said(function, None)
-        kinds = Kinds(kind_said(function, 1 if name is None else 0), result)
-        if kinds == _UNTYPED:
+        kinds = kinds_said(function, 1 if name is None else 0)
+        if kinds == UNTYPED:
             call = function
         else:
             self.kinds[name] = kinds
-            call = self._typed(name, function, kinds, waits and not parts)
+            call = kept(function, name, kinds, waits and not parts, self._failed)
         self._table[name] = Handler(function, call, waits, name is None, parts)
-
-    def _typed(self, name: str | None, function: Callable[..., Any], kinds: Kinds, waits: bool) -> Callable[..., Any]:
-        """The handler between what makes its parameters fit, and what looks at its answer."""
-        wanted, promised = exact(kinds.params), exact(kinds.result)
-
-        def taken(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-            *before, params = arguments
-            if kinds.params is None or type(params) is wanted:
-                return arguments
-            try:
-                return (*before, fit(params, kinds.params))
-            except msgspec.ValidationError as error:
-                method = name or before[0]
-                sentence = f"request {method!r} takes {shown(kinds.params)}: {error}"
-                raise RequestFailed(sentence, code="invalid_params") from None
-
-        def given(answer: Any, arguments: tuple[Any, ...]) -> Any:
-            if kinds.result is None or type(answer) is promised:
-                return answer
-            try:
-                return fit(answer, kinds.result)
-            except msgspec.ValidationError as error:
-                method = name or arguments[0]
-                wrong = TypeError(
-                    f"handler {describe(function)} of request {method!r} says that it answers with "
-                    f"{shown(kinds.result)}: {error}"
-                )
-                if self._failed is not None:
-                    self._failed(function, method, wrong)
-                raise wrong from None
-
-        async def answer_later(*arguments: Any) -> Any:
-            return given(await function(*taken(arguments)), arguments)
-
-        def answer(*arguments: Any) -> Any:
-            return given(function(*taken(arguments)), arguments)
-
-        return answer_later if waits else answer
 
     def __bool__(self) -> bool:
         return bool(self._table)

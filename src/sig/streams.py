@@ -55,6 +55,8 @@ class Taking:
         self._source = source
         self._sender, self._method = asked
         self._type = type
+        self._result: Any = None
+        self._result_type: Any = None  # a contract says that too
         self._idle, self._timeout, self._deadline = times
         self._ready: deque[object] = deque()  # parts that have come
 
@@ -68,7 +70,7 @@ class Taking:
             raise InvalidArgument(
                 f"the answer of {self._sender!r} to {self._method!r} has not come to its end: take all its parts first"
             )
-        return self._source.result
+        return self._result
 
     def _next(self) -> Steps[object]:
         """The next part, or `END`. Whatever it raises is the end too."""
@@ -78,10 +80,12 @@ class Taking:
                     return END
                 some = yield from self._more()
                 if some is None:
-                    self._over = self._complete = True
+                    self._over = True
+                    self._result = self._converted(self._source.result, self._result_type)
+                    self._complete = True
                     return END
                 self._ready.extend(some)
-            return self._converted(self._ready.popleft())
+            return self._converted(self._ready.popleft(), self._type)
         except BaseException:
             yield from self._closing()
             raise
@@ -95,8 +99,8 @@ class Taking:
             raise RequestTimeout(self._sender, self._method, limit) from None
         return some
 
-    def _converted(self, part: object) -> object:
-        return part if self._type is None else converted(part, self._type, self._sender, self._method)
+    def _converted(self, value: object, type: Any) -> object:
+        return value if type is None else converted(value, type, self._sender, self._method)
 
     def _closing(self) -> Steps[None]:
         if self._over:
@@ -131,7 +135,7 @@ class Stream(Taking):
             return self._ready.popleft()
         part = walk(self._next())
         if part is END:
-            raise StopIteration
+            raise StopIteration(self._result)  # what `yield from` is worth
         return part
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,21 @@ def test_what_is_not_kept_is_told(here: Here, server: sig.ServerRouter, contract
         assert differences(here, contract) == [("lab/probe", "request convert", "is not offered")]
     server.add_sender("lab/probe", ["read", "noise"], {None: lambda method, params: None})
     assert differences(here, contract) == []
+
+
+def test_parts_of_answers_are_compared_too(here: Here, server: sig.ServerRouter, tmp_path: Path) -> None:
+    def rows(params: object) -> Iterator[int]:
+        yield 1
+
+    def words(params: object) -> Iterator[str]:
+        yield "one"
+
+    path = tmp_path / "contract.json"
+    with server.add_sender("table", requests={"rows": rows}):
+        path.write_text(here("schema").out)
+        assert differences(here, path) == []
+    server.add_sender("table", requests={"rows": words})
+    assert differences(here, path) == [("table", "request rows", "parts of the answer: $ is a string, not an integer")]
 
 
 def test_a_name_may_be_a_pattern(here: Here, server: sig.ServerRouter, tmp_path: Path) -> None:

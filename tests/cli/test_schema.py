@@ -104,6 +104,22 @@ def test_an_asyncapi_document_says_who_sends_and_who_replies(server: sig.ServerR
     assert all(at(document, reference) is not None for reference in references(document))
 
 
+def rows(params: int) -> Iterator[Reading]:
+    yield from ()
+
+
+def test_parts_of_answers_are_told_too(here: Here, server: sig.ServerRouter, url: str) -> None:
+    server.add_sender("table", requests=[rows])
+    requests = json.loads(here("schema").out)["senders"]["table"]["requests"]
+    assert requests["rows"]["parts"]["$ref"] == "#/$defs/Reading"
+    document = json.loads(command("schema", "--asyncapi", url=url).stdout)
+    messages = document["channels"]["table.rows"]["messages"]
+    assert list(messages) == ["params", "parts", "result"]
+    assert at(document, messages["parts"]["payload"]["$ref"])["title"] == "Reading"
+    reply = document["operations"]["table.rows"]["reply"]["messages"]
+    assert [at(document, one["$ref"])["name"] for one in reply] == ["rows.parts", "rows.result"]
+
+
 def test_definitions_of_one_name_are_told_apart_by_what_they_say() -> None:
     def node(**values: Any) -> dict[str, Any]:
         properties = {**values, "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import aclosing, closing
 
 import msgspec
 import pytest
@@ -37,6 +38,28 @@ class Awaited(sig.aio.Contract):
     async def set_target(self, celsius: float) -> float:
         self.changed.trigger(Reading(celsius))
         return celsius
+
+
+class Scanner(sig.Contract):
+    def scan(self, steps: int) -> Generator[Reading, None, Reading]:
+        for step in range(steps):
+            yield Reading(step)
+        return Reading(-1)
+
+
+class PlainScanner(sig.Contract):
+    """The same, without a word of the result."""
+
+    def scan(self, steps: int) -> Iterator[Reading]:
+        raise NotImplementedError
+
+
+class AwaitedScanner(sig.aio.Contract):
+    """The same, for callers and owners in asyncio; parts that are awaited have no result."""
+
+    async def scan(self, steps: int) -> AsyncGenerator[Reading, None]:
+        for step in range(steps):
+            yield Reading(step)
 
 
 @pytest.fixture
@@ -108,3 +131,41 @@ async def test_both_faces_understand_each_other(server: sig.ServerRouter) -> Non
             assert [(await events.get(LIMIT_S)).data for _ in range(3)] == [Reading(1), Reading(2), Reading(3)]
             assert proxy.sender.connected
         assert [row.name for row in await client.senders()] == ["blocking"]
+
+
+def test_answers_in_parts_go_between_owners_and_callers_of_both_faces(server: sig.ServerRouter) -> None:
+    wanted = [Reading(0), Reading(1)]
+
+    async def main() -> None:
+        async with sig.aio.connect("local://contracts") as client:
+            await client.add_sender("awaited", AwaitedScanner())
+            for name in ("plain", "awaited"):
+                scan = client.sender(name).typed(AwaitedScanner).scan(2)
+                assert [part async for part in scan] == wanted
+                async with aclosing(client.sender(name).typed(AwaitedScanner).scan(2)) as left:
+                    assert await anext(left) == Reading(0)
+            with sig.connect("local://contracts") as caller:
+                plain = caller.sender("awaited").typed(PlainScanner)
+                assert await asyncio.to_thread(lambda: list(plain.scan(2))) == wanted
+                proxy = caller.sender("plain").typed(Scanner)
+                with closing(proxy.scan(2)) as parts:
+                    assert await asyncio.to_thread(next, parts) == Reading(0)
+
+    with sig.connect("local://contracts") as owner:
+        owner.add_sender("plain", Scanner())
+        asyncio.run(main())
+
+
+def test_a_result_of_another_type_ends_the_stream_behind_its_parts(server: sig.ServerRouter) -> None:
+    def scan(params: object) -> Iterator[dict[str, float]]:
+        yield {"celsius": 1}
+        return {"kelvin": 1}
+
+    server.add_sender("odd", requests=[scan])
+    with sig.connect("local://contracts") as caller:
+        parts = caller.sender("odd").typed(Scanner).scan(1)
+        assert next(parts) == Reading(1)
+        with pytest.raises(sig.InvalidData, match="'odd' answered 'scan' with other data: Object missing required"):
+            next(parts)
+        with pytest.raises(StopIteration):
+            next(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -36,12 +36,20 @@ SCHEMA: dict[str, Any] = {
             },
         }
     },
-    "requests": {"raise_by": {"params": {"type": "number"}, "result": {"type": "number"}}},
+    "requests": {
+        "raise_by": {"params": {"type": "number"}, "result": {"type": "number"}},
+        "steps": {"params": {"type": "integer"}, "result": {"type": "string"}, "parts": {"type": "integer"}},
+    },
 }
 
 
 def raise_by(params: float) -> float:
     return params + 1
+
+
+def steps(params: int) -> Generator[int, None, str]:
+    yield from range(params)
+    return "done"
 
 
 @pytest.fixture
@@ -77,13 +85,13 @@ def test_schemas_are_seen_wherever_one_looks(server: sig.ServerRouter, router: s
     seen: list[object] = []
     router.listen(lambda info, data: seen.append(data), None, "#connect")
     with sig.connect("local://types") as other:
-        sender = other.add_sender("thermo", {"changed": Reading, "plain": None}, [raise_by])
+        sender = other.add_sender("thermo", {"changed": Reading, "plain": None}, [raise_by, steps])
         other.add_sender("untyped", "e")
         for each in (router, other, server):
             assert {row.name: row.schema for row in each.senders()} == {"thermo": SCHEMA, "untyped": None}
         sender.trigger("changed", Reading(21))
         Told(router).settled()
-    assert seen[0] == {"events": ["changed", "plain"], "requests": ["raise_by"], "schema": SCHEMA}
+    assert seen[0] == {"events": ["changed", "plain"], "requests": ["raise_by", "steps"], "schema": SCHEMA}
     assert seen[1] == {"events": ["e"], "requests": None}
 
 
@@ -162,3 +170,21 @@ def test_parameters_that_do_not_fit_are_refused_as_such(router: sig.Router) -> N
             router.request("thermo", "raise_by", "five")
     assert type(refused.value) is sig.RequestFailed
     assert refused.value.code == "invalid_params"
+
+
+def test_a_part_that_is_not_as_its_handler_says_is_told_to_its_owner(router: sig.Router) -> None:
+    def give(params: list[object]) -> Iterator[int]:
+        yield from params  # type: ignore[misc]  # perhaps
+
+    with sig.connect("local://types") as other:
+        told = Told(other)
+        other.add_sender("table", requests={"rows": give})
+        parts = router.stream("table", "rows", [1, "two", 3])
+        assert next(parts) == 1
+        with pytest.raises(
+            sig.RemoteError, match="says that it gives parts of int: Expected `int`, got `str`"
+        ) as error:
+            next(parts)
+        assert error.value.type == "TypeError"
+        [sentence] = told.settled()
+        assert sentence.startswith("rows: handler ")

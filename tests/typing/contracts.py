@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Any, assert_type
 
@@ -21,6 +22,23 @@ class Thermostat(sig.Contract):
 
     def set_target(self, celsius: float) -> float:
         return celsius
+
+
+class Scanner(sig.Contract):
+    def scan(self, steps: int) -> Iterator[Reading]:
+        for step in range(steps):
+            yield Reading(step)
+
+    def measure(self) -> Generator[float, None, Reading]:
+        raise NotImplementedError
+
+
+class AwaitedScanner(sig.aio.Contract):
+    async def scan(self, steps: int) -> AsyncIterator[Reading]:
+        yield Reading(steps)
+
+    def measure(self) -> AsyncGenerator[float, None]:
+        raise NotImplementedError
 
 
 class Awaited(sig.aio.Contract):
@@ -69,6 +87,34 @@ def blocking(client: sig.ClientRouter) -> None:
     assert_type(sender, sig.Sender)
     client.add_sender("mixed", Thermostat(), [len])  # wrong: call-overload
     client.sender("lab/thermostat").typed(Reading)  # wrong: type-var
+
+
+def blocking_parts(client: sig.ClientRouter) -> Reading:
+    scanner = client.sender("lab/scanner").typed(Scanner)
+    for part in scanner.scan(3):
+        assert_type(part, Reading)
+    scanner.scan("three")  # wrong: arg-type
+    with closing(scanner.measure()) as parts:
+        assert_type(next(parts), float)
+        print(next(parts).celsius)  # wrong: attr-defined
+
+    def whole() -> Generator[float, None, Reading]:
+        result = yield from scanner.measure()
+        assert_type(result, Reading)
+        return result
+
+    for number in whole():
+        assert_type(number, float)
+    return scanner.scan(3)  # wrong: return-value
+
+
+async def awaited_parts(client: sig.aio.ClientRouter) -> None:
+    scanner = client.sender("lab/scanner").typed(AwaitedScanner)
+    async for part in scanner.scan(3):
+        assert_type(part, Reading)
+    await scanner.scan(3)  # wrong: misc
+    async with aclosing(scanner.measure()) as parts:
+        assert_type(await anext(parts), float)
 
 
 async def awaited(client: sig.aio.ClientRouter) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -135,8 +136,12 @@ def own(self: object, value: Own) -> None: ...
 def gives_own(self: object) -> Own: ...
 
 
-def parts(self: object) -> Iterator[int]:
-    yield 1
+def own_parts(self: object) -> Iterator[Own]:
+    yield Own()
+
+
+async def awaited_twice(self: object) -> AsyncIterator[int]:
+    raise NotImplementedError
 
 
 def unknown(self: object, value: Decimal) -> None: ...
@@ -148,7 +153,8 @@ def unknown(self: object, value: Decimal) -> None: ...
         ({"m": many}, r"parameter \*values: 'int' of Broken\.m has no name to travel by"),
         ({"m": own}, r"the parameters of Broken\.m have types without a form in JSON"),
         ({"m": gives_own}, r"the answer of Broken\.m have types without|the answer of Broken\.m has"),
-        ({"m": parts}, r"Broken\.m is a generator"),
+        ({"m": own_parts}, r"the parts of the answer of Broken\.m have types without a form in JSON"),
+        ({"m": awaited_twice}, r"Broken\.m is awaited for parts that are awaited: write it with def, or with a yield"),
         ({"m": unknown}, r"the types of Broken\.m cannot be found at run time \(name 'Decimal' is not defined\)"),
         ({"__annotations__": {"e": "sig.EventOf[Decimal]"}}, r"the types of Broken\.e cannot be found at run time"),
         ({"sender": lambda self: None}, r"Broken\.sender has a name that contracts have already"),
@@ -357,3 +363,119 @@ def test_nobody_is_told_of_what_is_not_known(router: sig.Router) -> None:
     router.add_sender("untyped", "changed", {"set_target": lambda params: "x"})
     assert router.sender("untyped").typed(Colder).set_target(5) == "x"
     assert told == []
+
+
+# -- answers in parts ----------------------------------------------------------------------------
+
+
+class Scanner(sig.Contract):
+    """What gives its answers in parts, said in every way there is."""
+
+    def scan(self, steps: int) -> Generator[Reading, None, Reading]:
+        raise NotImplementedError
+
+    def scan_later(self) -> AsyncIterator[int]:
+        raise NotImplementedError
+
+    def anything(self):  # type: ignore[no-untyped-def]  # no types, on purpose
+        yield from (1, "two")
+
+    def wrong(self) -> Iterator[int]:
+        yield "one"  # type: ignore[misc]  # the mistake in question
+
+
+class Slow(Scanner):
+    closed = False
+
+    def scan(self, steps: int) -> Generator[Reading, None, Reading]:
+        try:
+            for step in range(steps):
+                yield Reading(step)
+        finally:
+            self.closed = True
+        return Reading(-1)
+
+    async def scan_later(self) -> AsyncIterator[int]:
+        for value in (1, 2):
+            await asyncio.sleep(0)
+            yield value
+
+
+class Plain(Slow):
+    """One whose answers fit no contract but its own."""
+
+    def scan_later(self) -> Iterator[int]:  # type: ignore[override]  # not awaited, which callers need not know
+        yield from (3, 4)
+
+
+class OtherScanner(sig.Contract):
+    def scan(self, steps: int) -> Iterator[str]:
+        raise NotImplementedError
+
+
+def test_a_contract_says_what_parts_are() -> None:
+    said = {name: (asked.parts, asked.result, asked.awaited) for name, asked in terms_of(Scanner).requests.items()}
+    assert said == {
+        "scan": (Reading, Reading, False),
+        "scan_later": (int, Any, True),
+        "anything": (Any, Any, False),
+        "wrong": (int, Any, False),
+    }
+
+
+def test_a_proxy_streams_parts_and_result_of_their_types(router: sig.Router) -> None:
+    owner = router.add_sender("scanner", Plain())
+    proxy = router.sender("scanner").typed(Scanner)
+    stream: Any = proxy.scan(2)
+    assert list(stream) == [Reading(0), Reading(1)]
+    assert stream.result == Reading(-1)
+    assert list(proxy.anything()) == [1, "two"]
+    assert list(proxy.scan_later()) == [3, 4]  # type: ignore[call-overload]  # of the blocking face
+    owner.closed = False
+    with contextlib.closing(proxy.scan(2)) as scan:
+        next(scan)
+    assert owner.closed
+    with pytest.raises(sig.RequestFailed, match="takes Parameters: Expected `int`, got `str`"):
+        next(proxy.scan("many"))  # type: ignore[arg-type]  # the mistake in question
+    with pytest.raises(TypeError, match="says that it gives parts of int: Expected `int`, got `str`"):
+        next(proxy.wrong())
+
+
+def test_what_is_awaited_by_its_owner_is_not_by_callers_of_this_face(router: sig.Router) -> None:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        router.add_sender("scanner", Slow(), loop=loop)
+        assert list(router.sender("scanner").typed(Scanner).scan_later()) == [1, 2]  # type: ignore[call-overload]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_yield_from_a_proxy_is_worth_the_result(router: sig.Router) -> None:
+    router.add_sender("scanner", Plain())
+    proxy = router.sender("scanner").typed(Scanner)
+
+    def whole() -> Generator[Reading, None, Reading]:
+        return (yield from proxy.scan(1))
+
+    results: list[Reading] = []
+
+    def run() -> Iterator[Reading]:
+        results.append((yield from whole()))
+
+    assert list(run()) == [Reading(0)]
+    assert results == [Reading(-1)]
+
+
+def test_other_parts_are_told_to_whoever_has_another_contract(router: sig.Router) -> None:
+    told: list[str] = []
+    router.on_error = lambda failed: told.append(str(failed.error))
+    router.add_sender("scanner", Plain())
+    other = router.sender("scanner").typed(OtherScanner)
+    with pytest.raises(sig.InvalidData, match="'scanner' answered 'scan' with other data: Expected `str`"):
+        next(other.scan(1))
+    [sentence] = told
+    assert "request 'scan' of sender 'scanner' answers with other parts than OtherScanner.scan says:" in sentence

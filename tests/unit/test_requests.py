@@ -446,10 +446,10 @@ def stream(params: Level) -> Iterator[int]:
 def test_annotations_are_the_types_of_parameters_and_answers() -> None:
     found = handlers({"rise": rise, "read": read, "promise": promise, "stream": stream, None: any_level})
     assert found.kinds == {
-        "rise": (Level, Level),
-        "promise": (None, int),
-        "stream": (Level, None),
-        None: (Level, str),
+        "rise": (Level, Level, None),
+        "promise": (None, int, None),
+        "stream": (Level, None, int),
+        None: (Level, str, None),
     }
     assert found.table is not None
     assert found.table["rise"] is rise

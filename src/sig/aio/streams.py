@@ -31,6 +31,9 @@ class Stream(Taking):
         """Take no more: the handler is told, and closed where it gives its next part. Idempotent."""
         await walk_awaiting(self._closing())
 
+    # As asynchronous generators call it: for `contextlib.aclosing`.
+    aclose = close
+
     async def __aenter__(self) -> Self:
         return self
 

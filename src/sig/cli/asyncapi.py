@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 Schema: TypeAlias = Mapping[str, Any]
-# By event; and by method, of `params` and `result`.
+# By event; and by method, of `params`, `result` and `parts`.
 Offered: TypeAlias = tuple[Mapping[str, Schema], Mapping[str, Mapping[str, Schema]]]
 
 _REFERENCE: Final = "#/$defs/"
@@ -25,9 +25,10 @@ def asyncapi(senders: Mapping[str, Offered]) -> dict[str, Any]:
             channel = channels.add(f"{sender}.{event}", _channel(sender, f"event {event!r}", messages))
             operations.add(f"{sender}.{event}", {"action": "send", "channel": _to("channels", channel)})
         for method, parts in requests.items():
-            messages = {what: shared.message(f"{method}.{what}", parts.get(what, {})) for what in ("params", "result")}
+            said = ("params", "parts", "result") if "parts" in parts else ("params", "result")
+            messages = {what: shared.message(f"{method}.{what}", parts.get(what, {})) for what in said}
             channel = channels.add(f"{sender}.{method}", _channel(sender, f"request {method!r}", messages))
-            operations.add(f"{sender}.{method}", _request(channel))
+            operations.add(f"{sender}.{method}", _request(channel, said))
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "What senders offer", "version": "1"},
@@ -42,14 +43,14 @@ def _channel(sender: str, what: str, messages: dict[str, Any]) -> dict[str, Any]
     return {"address": sender, "title": f"{what} of {sender!r}", "messages": messages}
 
 
-def _request(channel: str) -> dict[str, Any]:
+def _request(channel: str, said: tuple[str, ...]) -> dict[str, Any]:
     there = _to("channels", channel)
-    params, result = ([_to("channels", channel, "messages", what)] for what in ("params", "result"))
+    params, *answers = (_to("channels", channel, "messages", what) for what in said)
     return {
         "action": "receive",
         "channel": there,
-        "messages": params,
-        "reply": {"channel": there, "messages": result},
+        "messages": [params],
+        "reply": {"channel": there, "messages": answers},
     }
 
 

@@ -83,6 +83,8 @@ def _between(wanted: Offer, row: SenderInfo) -> Iterator[tuple[str, str]]:
             yield what, f"parameters: {differs}"
         if differs := difference(there.get("result"), parts.get("result")):
             yield what, f"answer: {differs}"
+        if differs := difference(there.get("parts"), parts.get("parts")):
+            yield what, f"parts of the answer: {differs}"
 
 
 def _read(path: Path) -> Document:

@@ -28,7 +28,7 @@ class Offer(msgspec.Struct, forbid_unknown_fields=True):
     """What one sender offers. A schema without a keyword takes everything."""
 
     events: dict[str, dict[str, Any]] = {}
-    # By method: the schemas of `params` and `result`, where they are told.
+    # By method: the schemas of `params`, `result` and `parts`, where they are told.
     requests: dict[str, dict[str, dict[str, Any]]] = {}
 
 

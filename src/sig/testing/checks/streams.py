@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
 import sig
 from sig.constants import STREAM_WINDOW_BYTES
 from sig.testing.place import LIMIT_S
-from sig.testing.stage import Stage, raises, same
+from sig.testing.stage import Stage, becomes, raises, same
 
 _MANY: Final = 400
 _SIZE: Final = 4000
@@ -41,6 +42,33 @@ def parts_come_in_order_with_the_result_behind_them(stage: Stage) -> None:
         stream = caller.stream("s", "plain", 5)
         same((list(stream), stream.result), ([], 5), "the answer of what gives no parts")
         raises(sig.InvalidArgument, caller.request, "s", "give")
+        sender.remove()
+
+
+def parts_are_of_the_types_that_are_said(stage: Stage) -> None:
+    """Parts fit what the handler's annotation says, and what the caller wants; one that does not ends its stream."""
+    server, client = stage.serve(), stage.connect()
+
+    def give(params: Any) -> Iterator[float]:
+        yield from params
+
+    async def give_later(params: Any) -> AsyncIterator[float]:
+        for value in params:
+            yield value
+
+    for owner, caller in ((server, client), (client, server), (stage.other(), client)):
+        sender = owner.add_sender("s", requests={"give": give, "later": give_later})
+        for method in ("give", "later"):
+            parts = list(caller.stream("s", method, [1, 2.5], type=str | float))
+            same(parts, [1.0, 2.5], f"the parts of {method}")
+            stream = caller.stream("s", method, [1, "two", 3])
+            same(next(stream), 1, "what comes before the wrong one")
+            raises(sig.RemoteError, next, stream)
+            becomes(partial(len, owner.errors), 1, "who answers for the handler has been told")
+            owner.errors.clear()
+            stream = caller.stream("s", method, [1, 2], type=str)
+            raises(sig.InvalidData, next, stream)
+            same(list(stream), [], "what comes behind the wrong one")
         sender.remove()
 
 

@@ -18,10 +18,10 @@ def set_target(params):
     freezer.trigger("target", target)
 
 
-with sig.connect(url, reconnect=False) as client:
+with sig.connect(url) as client:
     freezer = client.add_sender("freezer", events=["target"], requests=[read, set_target])
     print("at your service", flush=True)
     try:
         client.wait()
-    except (KeyboardInterrupt, sig.ConnectionLost) as reason:
-        print("end:", type(reason).__name__)
+    except KeyboardInterrupt:
+        print("bye")

@@ -494,8 +494,8 @@ class Linked(Hub):
         except ConnectionLost as error:
             missing = upto - driver.flushed
             if missing:
-                events = "1 event" if missing == 1 else f"{missing} events"
-                raise ConnectionLost(f"{events} not delivered: {error}") from error
+                events = "1 event was" if missing == 1 else f"{missing} events were"
+                raise ConnectionLost(f"{error}; whether {events} delivered is unknown") from error
             raise
         driver.flushed = max(driver.flushed, upto)
 

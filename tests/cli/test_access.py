@@ -146,7 +146,9 @@ def test_clients_are_listed_and_sent_away(here: Here, url: str) -> None:
         assert here("kick", str(row["client"]), "--reason", "enough").out == "1\n"
         with pytest.raises(sig.ConnectionLost, match="you have been sent away: enough"):
             client.wait(10)
-    assert here("kick", "nobody")[:2] == (1, "0\n")
+    done = here("kick", "nobody")
+    assert (done.code, done.out) == (1, "0\n")
+    assert "`sig clients` lists who is connected" in only_line(done.err)
 
 
 def test_a_server_goes_by_the_files_and_follows_them(

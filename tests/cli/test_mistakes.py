@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -28,9 +29,13 @@ def test_nobody_there_is_code_3() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nonsense"], "nonsense"),
-        (["lisen"], 'Did you mean "listen"?'),
-        (["request", "s"], "METHOD requires an argument; see sig request --help"),
+        (["nonsense"], "sig: there is no command 'nonsense'; see sig --help"),
+        (["lisen"], "sig: there is no command 'lisen': did you mean 'listen'? See sig --help"),
+        (["request", "s"], "sig: sig request needs METHOD; see sig request --help"),
+        (["listen", "--count"], "sig: --count needs a value; see sig listen --help"),
+        (["listen", "a", "b", "c", "d"], "does not take so many words: 'c d' is left over; see sig listen --help"),
+        (["listen", "--jsn"], "sig: there is no option '--jsn': did you mean '--json'? See sig listen --help"),
+        (["serve", "--max-conections=5"], "no option '--max-conections': did you mean '--max-connections'?"),
         (["senders", "--url", "nonsense"], "has no scheme"),
         (["senders", "--url", "smoke://signals"], "unknown scheme 'smoke'"),
         (["senders", "--no-such-option"], "no-such-option"),
@@ -77,6 +82,8 @@ def test_help_tells_commands_and_codes(here: Here, words: list[str]) -> None:
     assert [name for name in COMMANDS if name not in done.out] == []
     assert "sig listen 'lab/**'" in done.out
     assert "4  no answer in time" in done.out
+    table = [line for line in done.out.splitlines() if line.startswith("│")]
+    assert [line for line in table if line.startswith("│    ")] == []  # each is told in one line
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -84,6 +91,10 @@ def test_help_of_a_command_has_examples_and_fits_a_terminal(here: Here, name: st
     shown = here(name, "--help").out
     assert f"Examples:\n\n    {'eval' if name == 'completion' else 'sig'}" in shown
     assert [line for line in shown.splitlines() if len(line) > 80] == []
+    doc = inspect.getdoc(app[name].default_command) or ""
+    told = f"{doc.partition('Parameters')[0]}\n{app[name].help_epilogue}"
+    lines = {line.rstrip() for line in shown.splitlines()}
+    assert [line for line in told.splitlines() if line.rstrip() not in lines] == []  # none was broken in two
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -45,7 +45,7 @@ def test_one_object_when_piped(url: str) -> None:
 def test_people_see_tables(url: str) -> None:
     with busy(url, 3):
         seen = at_terminal("stats", url=url)
-    for text in ("4 clients", "1 sender with 1 event", "1 subscription;", "[red]hall", "lab/oven", "done", "receivers"):
+    for text in ("4 clients", "1 sender with 1 event", "1 subscription", "[red]hall", "lab/oven", "done", "receivers"):
         assert text in seen
     assert "/s" not in seen
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import sig
@@ -98,13 +100,29 @@ def test_the_tutorial_with_requests_and_presence() -> None:
                 ]
                 assert watch.line() == "freezer has come: ['target'] ['read', 'set_target']"
                 service.interrupt()
-                assert service.end() == "end: KeyboardInterrupt\n"
+                assert service.end() == "bye\n"
             assert watch.end() == "freezer has gone: closed\n"
+        server.interrupt()
+        assert server.end() == "bye\n"
+
+
+def test_the_service_of_the_tutorial_comes_back_by_itself(tmp_path: Path) -> None:
+    url = f"unix://{tmp_path}/sig.sock"  # which nobody else takes meanwhile
+    with running("tutorial/step4_server.py", url) as server:
+        assert server.line() == f"serving at {url}"
         with running("tutorial/step7_service.py", url) as service:
             assert service.line() == "at your service"
+            with sig.connect(url) as client:
+                client.request("freezer", "set_target", -25.0)
             server.interrupt()
             assert server.end() == "bye\n"
-            assert service.end() == "end: ConnectionLost\n"
+            with running("tutorial/step4_server.py", url) as again:
+                assert again.line() == f"serving at {url}"
+                with sig.connect(url) as client:
+                    assert client.sender("freezer").wait(50)
+                    assert client.request("freezer", "read") == {"target": -25.0}
+                service.interrupt()
+                assert service.end() == "bye\n"
 
 
 def test_a_client_in_another_language() -> None:

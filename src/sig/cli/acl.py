@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sig.cli import errors
 from sig.cli.options import Json
 from sig.cli.output import Output, as_json, printable
+from sig.cli.tables import of_texts
 from sig.errors import InvalidArgument
 from sig.security.files import load_policy
 from sig.security.identity import ANONYMOUS, Identity
@@ -21,8 +20,8 @@ from sig.security.policy import ACTIONS, Policy, Rule, nearest
 EXAMPLES = """Examples:
 
     sig acl check policy.toml                  is it right?
-    sig acl check policy.toml --identity alice --action request --sender lab/laser --method fire
-                                               may she? exit code 5 if not
+    sig acl check policy.toml --identity bob --action listen --sender lab/laser
+                                               may he? exit code 5 if not
     sig acl explain policy.toml --identity alice
                                                all rules that are about her
 
@@ -86,12 +85,14 @@ def _explain(output: Output, policy: Policy, who: Identity) -> None:
             print(as_json(_row(rule)), flush=True)
         return
     output.remark(f"{who.name} is {', '.join(subjects)}; what no rule allows is denied, and a rule that denies wins")
-    table = Table("", "rule", "actions", "senders", "events", "methods")
-    for rule in found:
-        cells = ("allow" if rule.allow else "deny", str(rule), *map(_some, (rule.actions, rule.senders)))
-        names = (_some(rule.events), _some(rule.methods))
-        table.add_row(*(Text(printable(cell), overflow="fold") for cell in (*cells, *names)))
-    Console(highlight=False).print(table if found else "no rule is about it")
+    rows = [_cells(rule) for rule in found]
+    shown = of_texts(("", "rule", "actions", "senders", "events", "methods"), rows)
+    Console(highlight=False).print(shown if found else "no rule is about it")
+
+
+def _cells(rule: Rule) -> list[str]:
+    names = map(_some, (rule.actions, rule.senders, rule.events, rule.methods))
+    return [printable(cell) for cell in ("allow" if rule.allow else "deny", str(rule), *names)]
 
 
 def _row(rule: Rule) -> dict[str, object]:

@@ -18,6 +18,7 @@ from sig.cli import (
     health,
     limits,
     listen,
+    mistakes,
     output,
     request,
     schema,
@@ -61,7 +62,7 @@ Exit codes:
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print a script that completes commands and options in your shell.
+    """Print a script that completes commands in your shell.
 
     Parameters
     ----------
@@ -74,9 +75,9 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
 _COMPLETION_EXAMPLES = """Examples:
 
-    eval "$(sig completion bash)"                               in ~/.bashrc
-    eval "$(sig completion zsh)"                                in ~/.zshrc, after compinit
-    sig completion fish > ~/.config/fish/completions/sig.fish   once
+    eval "$(sig completion bash)"                in ~/.bashrc
+    eval "$(sig completion zsh)"                 in ~/.zshrc, after compinit
+    sig completion fish > sig.fish               in ~/.config/fish/completions
 """
 
 # In the order in which one needs them.
@@ -111,8 +112,7 @@ def run(tokens: list[str]) -> int:
             code = app(tokens, exit_on_error=False, print_error=False)
         output.flush()
     except CycloptsError as error:
-        command = " ".join(("sig", *(error.command_chain or ())))
-        output.complain(f"{str(error).rstrip('.')}; see {command} --help")
+        output.complain(mistakes.sentence(error, (name for name in app if not name.startswith("-"))))
         return errors.USAGE
     except sig.SigError as error:
         output.complain(errors.sentence(error))

@@ -50,7 +50,7 @@ def certs(
     days: Annotated[int, Parameter(help="how long they last")] = _DAYS,
     json: Json = False,
 ) -> int:
-    """Make certificates for TLS: a development authority, and what it signs for a server and for clients.
+    """Make certificates for TLS: an authority, and what it signs.
 
     Parameters
     ----------

@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import sig
 from sig.cli import errors
 from sig.cli.options import Codec, Json, Url
 from sig.cli.output import Output, as_json, printable
 from sig.cli.schema import Document, Offer, told
+from sig.cli.tables import of_texts
 from sig.info import SenderInfo
 from sig.names import matches
 from sig.schema import difference
@@ -101,9 +100,7 @@ def _show(output: Output, found: Sequence[Difference]) -> None:
         for one in found:
             print(as_json(one._asdict()), flush=True)
     elif found:
-        table = Table("sender", "", "difference")
-        for one in found:
-            table.add_row(*(Text(printable(cell), overflow="fold") for cell in one))
-        Console(highlight=False).print(table)
+        rows = [[printable(cell) for cell in one] for one in found]
+        Console(highlight=False).print(of_texts(("sender", "", "difference"), rows))
     else:
         output.remark("nothing differs")

@@ -7,13 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import sig
 from sig.cli import errors
 from sig.cli.options import Json, Url
-from sig.cli.output import Output, as_json, printable
+from sig.cli.output import Output, as_json, complain, printable
+from sig.cli.tables import of_texts
 
 EXAMPLES = """Examples:
 
@@ -24,8 +23,8 @@ Where the server has a policy, this takes the right to admin.
 """
 KICK_EXAMPLES = """Examples:
 
-    sig kick 17                                the client of that number, see sig clients
-    sig kick alice --reason "too loud"         all links of that identity
+    sig kick 17                            the client of that number
+    sig kick alice --reason "too loud"     all links of that identity
 
 They may come back. To keep somebody out, take away what it logs in with (sig
 token --revoke): that ends its links, too.
@@ -41,13 +40,16 @@ def clients(*, json: Json = False, url: Url = None) -> int:
         for row in rows:
             print(as_json(row._asdict()), flush=True)
         return errors.ANSWERED
-    table = Table("client", "identity", "by", "name", "address", "expires", "senders", "listens")
-    for row in rows:
-        until = "" if row.expires is None else datetime.fromtimestamp(row.expires, UTC).isoformat(" ", "seconds")
-        cells = (str(row.client), row.identity, row.source, row.name, row.address, until, ", ".join(row.senders))
-        table.add_row(*(Text(printable(cell), overflow="fold") for cell in (*cells, str(row.subscriptions))))
-    Console(highlight=False).print(table)
+    heads = ("client", "identity", "by", "name", "address", "expires", "senders", "listens")
+    Console(highlight=False).print(of_texts(heads, [_cells(row) for row in rows]))
     return errors.ANSWERED
+
+
+def _cells(row: sig.ClientInfo) -> list[str]:
+    until = "" if row.expires is None else datetime.fromtimestamp(row.expires, UTC).isoformat(" ", "seconds")
+    by = "" if row.source == "none" else row.source
+    cells = (str(row.client), row.identity, by, row.name, row.address, until, ", ".join(row.senders))
+    return [*map(printable, cells), str(row.subscriptions)]
 
 
 def kick(
@@ -57,7 +59,9 @@ def kick(
     reason: Annotated[str, Parameter(show_default=False, help="what they are told")] = "",
     url: Url = None,
 ) -> int:
-    """Send a client away, or all of an identity; exit code 1 if there is none.
+    """Send a client away, or all of an identity.
+
+    It prints how many there were; where there was none the exit code is 1.
 
     Parameters
     ----------
@@ -67,4 +71,6 @@ def kick(
     with sig.connect(url, reconnect=False, name="sig kick") as router:
         found = router.kick(int(who) if who.isdecimal() else who, reason)
     print(found)
+    if not found:
+        complain(f"no client is {who!r}; `sig clients` lists who is connected, by number and as whom")
     return errors.ANSWERED if found else errors.FAILED

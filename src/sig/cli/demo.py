@@ -31,10 +31,10 @@ def demo(
     json: Json = False,
     url: Annotated[str, Parameter(help="where its own server listens; port 0 takes a free one")] = "tcp://127.0.0.1:0",
 ) -> int:
-    """See it run: a server, two sender processes with real data, and a listener that shows it all.
+    """See it run: a server, two senders, and a listener.
 
-    One process sends this machine's metrics, the other the changes in a folder. At half time the second is killed
-    and started again.
+    One process sends this machine's metrics, the other the changes in a folder. At
+    half time the second is killed and started again.
     """
     for name in ("psutil", "watchfiles"):
         if importlib.util.find_spec(name) is None:

@@ -15,9 +15,9 @@ from sig.cli.options import Codec
 
 EXAMPLES = """Examples:
 
-    sig health                                       of the server at $SIG_URL, or here
-    sig health tcp://127.0.0.1:3000 && echo fine     the exit code is 0 if it answers
-    sig health --timeout 1 --json                    one JSON object, whether it answers or not
+    sig health                                      of the server at $SIG_URL
+    sig health tcp://127.0.0.1:3000 && echo fine    exit code 0: it answers
+    sig health --timeout 1 --json                   one JSON object in any case
 """
 
 # The server's own router and this command are no clients, to whoever asks.
@@ -32,7 +32,7 @@ def health(
     json: Annotated[bool, Parameter(negative="", show_default=False, help="print one JSON object")] = False,
     codec: Codec = "json",
 ) -> int:
-    """Tell whether a server answers: one line, and exit code 0 if it does.
+    """Tell whether a server answers, in one line and an exit code.
 
     A server that is ending lets nobody in any more, so it does not.
 

@@ -18,7 +18,7 @@ from sig.cli.signals import until_signal
 EXAMPLES = """Examples:
 
     sig listen                                 everything
-    sig listen 'lab/**'                        all events of the senders below lab/
+    sig listen 'lab/**'                        events of senders below lab/
     sig listen lab/oven done --count 1         one event, then end
     sig listen '**' '#disconnect'              who leaves, and why
     sig listen 'lab/*' | jq .data              one JSON text a line when piped

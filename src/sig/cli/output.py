@@ -15,9 +15,9 @@ import msgspec
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from sig.cli.tables import of_texts
 from sig.info import Info, SenderInfo
 
 _in_colours: Final = JSONHighlighter()
@@ -103,12 +103,9 @@ class Output:
             for sender in senders:
                 _line(as_json(sender._asdict()))
             return
-        table = Table("sender", "events", "requests", "since", "address")
-        for sender in senders:
-            methods = ", ".join("(any)" if method is None else method for method in sender.requests or ())
-            cells = (sender.name, ", ".join(sender.events), methods, _date(sender.since), sender.address)
-            table.add_row(*(Text(printable(cell), overflow="fold") for cell in cells))
-        self._console.print(table if senders else "nobody is there", soft_wrap=not senders)
+        rows = [[*map(printable, _cells(sender))] for sender in senders]
+        shown = of_texts(("sender", "events", "requests", "since", "address"), rows)
+        self._console.print(shown if senders else "nobody is there", soft_wrap=not senders)
 
     def remark(self, text: str) -> None:
         """A word to the person at the terminal, which is no result."""
@@ -118,6 +115,11 @@ class Output:
 
 def _named(name: str, value: object) -> str:
     return as_json({name: msgspec.Raw(as_json(value).encode())})
+
+
+def _cells(sender: SenderInfo) -> list[str]:
+    methods = ", ".join("(any)" if method is None else method for method in sender.requests or ())
+    return [sender.name, ", ".join(sender.events), methods, _date(sender.since), sender.address]
 
 
 def _steps(part: object) -> tuple[float, float] | None:

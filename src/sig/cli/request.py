@@ -18,10 +18,10 @@ EXAMPLES = """Examples:
     sig request lab/laser read                            without parameters
     sig request lab/laser set_power mw=40                 {"mw": 40}
     sig request lab/laser set_power 40 --timeout 2        the number 40
-    sig request lab/laser read | jq .mw                   one line of JSON when piped
-    seq 10 | sig request lab/laser set_power -            a request for each line of JSON
-    sig request --all 'lab/*' read                        everybody who matches, at once
-    sig request --stream lab/computer primes below=1000   part by part, and how far it is
+    sig request lab/laser read | jq .mw                   one line of JSON
+    seq 10 | sig request lab/laser set_power -            one for each line
+    sig request --all 'lab/*' read                        all who match
+    sig request --stream lab/computer primes below=1000   part by part
 
 `sig senders` lists who answers which requests. The exit code tells what
 happened: `sig --help` lists them.

@@ -16,7 +16,7 @@ EXAMPLES = """Examples:
 
 
 def senders(pattern: str | None = None, /, *, json: Json = False, codec: Codec = "json", url: Url = None) -> int:
-    """List who is connected: events, requests, since when, from where.
+    """List who is there: events, requests, since when, from where.
 
     Parameters
     ----------

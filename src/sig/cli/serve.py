@@ -20,17 +20,17 @@ from sig.drivers.descriptors import raise_limit
 INDENT = "    "
 EXAMPLES = f"""Examples:
 
-    sig serve                           on port 3000, for this machine only
-    sig serve tcp://127.0.0.1:0         on a free port, which it prints
-    sig serve --codec msgpack           which clients with codec="json" understand too
+    sig serve                        on port 3000, for this machine only
+    sig serve tcp://127.0.0.1:0      on a free port, which it prints
+    sig serve --codec msgpack        clients of either codec may come
     sig serve tcp://127.0.0.1:3000 unix:///run/user/1000/bus.sock
-                                        at two addresses at once
+                                     at two addresses at once
     sig serve tls://127.0.0.1:0 --tls-cert server.pem --tls-key server.key
-                                        encrypted; sig certs makes certificates
+                                     encrypted; sig certs makes certificates
     sig serve ws://127.0.0.1:0 --origin http://localhost:5173
-                                        for a web page too
+                                     for a web page too
     sig serve --tokens tokens.toml --policy policy.toml
-                                        for those who log in; sig token makes the first
+                                     for those who log in; sig token lets them
     sig serve --max-connections 50
     sig serve --print-config > sig.toml && sig serve --config sig.toml
 
@@ -87,8 +87,9 @@ def serve(
 ) -> int:
     """Run a server until Ctrl-C.
 
-    It prints each address as bound, in a line of its own, and ends with code 0 on Ctrl-C or SIGTERM, once it has
-    answered what it was asked; the second time at once. With --config or certificates it reads these anew on SIGHUP.
+    It prints each address as bound, in a line of its own. On Ctrl-C or SIGTERM it
+    answers what it was asked, and ends with code 0; the second time at once. On
+    SIGHUP it reads --config and certificates anew.
 
     Parameters
     ----------

@@ -17,13 +17,14 @@ from sig.cli import errors
 from sig.cli.options import Codec, Json, Url
 from sig.cli.output import Output, printable, reader_has_gone
 from sig.cli.signals import until_signal
+from sig.cli.tables import table
 from sig.stats import LinkStats, SenderStats, Stats, Totals
 
 EXAMPLES = """Examples:
 
-    sig stats                                  who is connected, what is triggered, what waits
-    sig stats --watch                          the same each second, with rates, until Ctrl-C
-    sig stats | jq .totals                     one JSON object when piped
+    sig stats                     who is there, what is triggered
+    sig stats --watch             the same each second, with rates
+    sig stats | jq .totals        one JSON object when piped
     sig stats --watch --json | jq '.links[] | select(.missed > 0) | .name'
 
 Clients come first for whom most waits, events first that are triggered most.
@@ -42,7 +43,7 @@ def stats(
     codec: Codec = "json",
     url: Url = None,
 ) -> int:
-    """Tell what a server has done so far, and for whom something waits."""
+    """Tell what a server has done, and for whom something waits."""
     with sig.connect(url, codec=codec, reconnect=False, name="sig stats") as router:
         output = Output(json)
         if not watch:
@@ -91,18 +92,20 @@ class _Screen:
 
 
 def _tables(now: Stats, before: Stats | None) -> Iterator[Table | Text]:
-    yield Text(_sentence(now.totals))
+    yield Text(_sentence(now.totals) + "\n")
     seconds = now.time - before.time if before is not None else 0.0
     yield _totals(now.totals, before.totals if before is not None else None, seconds)
+    yield Text()
     links = {link.client: link for link in before.links} if before is not None else {}
     yield _links(now.links, links, seconds)
     events = {(row.sender, row.event): row for row in before.senders} if before is not None else {}
     if now.senders:
+        yield Text()
         yield _events(now.senders, events, seconds)
 
 
 def _totals(now: Totals, before: Totals | None, seconds: float) -> Table:
-    table = Table("", "in", "out")
+    shown = table("", "in", "out")
     for name, show in (("events", _count), ("frames", _count), ("bytes", _size)):
         cells = []
         for way in ("in", "out"):
@@ -111,20 +114,20 @@ def _totals(now: Totals, before: Totals | None, seconds: float) -> Table:
             if before is not None and seconds > 0:
                 text += f"  {show(round((count - getattr(before, f'{name}_{way}')) / seconds))}/s"
             cells.append(Text(text, justify="right"))
-        table.add_row(name, *cells)
-    return table
+        shown.add_row(name, *cells)
+    return shown
 
 
 def _sentence(totals: Totals) -> str:
     return (
         f"{_many(totals.clients, 'client')}, {_many(totals.senders, 'sender')} with {_many(totals.events, 'event')}, "
-        f"{_many(totals.subscriptions, 'subscription')}; {_size(totals.memory_bytes)} wait for slow clients, "
+        f"{_many(totals.subscriptions, 'subscription')}\n{_size(totals.memory_bytes)} wait for slow clients, "
         f"{_many(totals.missed, 'event')} missed, {_many(totals.refused, 'link')} refused"
     )
 
 
 def _links(links: list[LinkStats], before: dict[int, LinkStats], seconds: float) -> Table:
-    table = Table("client", "address", "in", "out", "waiting", "missed", "requests")
+    shown = table("client", "address", "in", "out", "waiting", "missed", "requests")
     for link in links:
         earlier = before.get(link.client)
         if earlier is not None and seconds > 0:
@@ -140,20 +143,20 @@ def _links(links: list[LinkStats], before: dict[int, LinkStats], seconds: float)
         asked = requests if link.requests_out or link.requests_in else ""
         name = Text(printable(link.name) or f"#{link.client}", "cyan")
         numbers = (Text(text, justify="right") for text in (*ways, waiting))
-        table.add_row(name, Text(printable(link.address), overflow="fold"), *numbers, missed, asked)
-    return table
+        shown.add_row(name, Text(printable(link.address), overflow="fold"), *numbers, missed, asked)
+    return shown
 
 
 def _events(rows: list[SenderStats], before: dict[tuple[str, str], SenderStats], seconds: float) -> Table:
-    table = Table("sender", "event", "accepted", "rate", "receivers")
+    shown = table("sender", "event", "accepted", "rate", "receivers")
     for row in rows:
         earlier = before.get((row.sender, row.event))
         rate = ""
         if earlier is not None and seconds > 0:
             rate = f"{_count(round(((row.accepted or 0) - (earlier.accepted or 0)) / seconds))}/s"
         numbers = (Text(text, justify="right") for text in (_count(row.accepted or 0), rate, _count(row.receivers)))
-        table.add_row(Text(printable(row.sender), "cyan"), Text(printable(row.event), "green"), *numbers)
-    return table
+        shown.add_row(Text(printable(row.sender), "cyan"), Text(printable(row.event), "green"), *numbers)
+    return shown
 
 
 def _count(number: int) -> str:

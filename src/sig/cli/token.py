@@ -14,12 +14,11 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sig.cli import errors
 from sig.cli.options import Json
 from sig.cli.output import Output, as_json, printable
+from sig.cli.tables import of_texts
 from sig.errors import InvalidArgument
 from sig.security.credentials import USUAL, Credential, check_identity
 from sig.security.files import Credentials
@@ -139,9 +138,11 @@ def _list(output: Output, known: list[Credential]) -> None:
             }
             print(as_json(row), flush=True)
         return
-    table = Table("name", "kind", "id", "groups", "expires")
-    for one in known:
-        until = "" if one.expires == inf else datetime.fromtimestamp(one.expires, UTC).isoformat(sep=" ")
-        cells = (one.name, one.identity.source, one.login, ", ".join(one.groups), until)
-        table.add_row(*(Text(printable(cell), overflow="fold") for cell in cells))
-    Console(highlight=False).print(table)
+    rows = [_cells(one) for one in known]
+    shown = of_texts(("name", "kind", "id", "groups", "expires"), rows)
+    Console(highlight=False).print(shown if known else "nobody may log in")
+
+
+def _cells(one: Credential) -> list[str]:
+    until = "" if one.expires == inf else datetime.fromtimestamp(one.expires, UTC).isoformat(sep=" ")
+    return [printable(cell) for cell in (one.name, one.identity.source, one.login, ", ".join(one.groups), until)]

@@ -8,10 +8,10 @@ from sig.cli.options import Codec, Url, Words
 
 EXAMPLES = """Examples:
 
-    sig trigger lab/oven done                             without data
-    sig trigger lab/oven done minutes=12 name=bread       {"minutes": 12, "name": "bread"}
-    sig trigger lab/oven done '{"minutes": 12}'           JSON, quoted as a whole
-    producer | sig trigger lab/oven line -                an event for each line of JSON
+    sig trigger lab/oven done                         without data
+    sig trigger lab/oven done minutes=12 name=bread   {"minutes": 12, ...}
+    sig trigger lab/oven done '{"minutes": 12}'       JSON, quoted as a whole
+    producer | sig trigger lab/oven line -            one for each line of JSON
 """
 
 

@@ -265,7 +265,8 @@ class World:
     def come_back(self, end: End, flushed: int = 0) -> None:
         """Another link for a client whose last is down, or not known to be at the server."""
         end.core.renew(flushed)
-        end.connection = self.accept("again")
+        known_as, end.connection = end.connection.known_as, self.accept("again")
+        end.connection.known_as = known_as
         self.ends.append(end)
         self.settle()
 

@@ -7,7 +7,7 @@ from protocol.pairs import End, World
 from protocol.who import credential, make_access, token
 
 from sig.errors import Denied, SenderNotConnected
-from sig.messages import Presence, Senders, Stats, decode_error
+from sig.messages import AddSender, Presence, Senders, Stats, decode_error
 from sig.protocol.bodies import Request, pack_request, unpack_reply
 from sig.protocol.client import RouteOpened
 from sig.protocol.login import TokenProver
@@ -120,6 +120,15 @@ def test_asking_is_allowed_by_method_and_who_may_not_ask_is_not_told_who_is_ther
     error = decode_error(unpack_reply(frame).payload)
     assert isinstance(error, SenderNotConnected)
     assert "'s'" not in str(error)
+
+
+def test_who_may_not_ask_those_who_share_a_name_is_told_so_by_its_method() -> None:
+    world, owner, guest = a_guest_and_an_owner(allow("uid:2", "request", "many", methods="get"))
+    owner.ask(AddSender("many", ["e"], ["get", "set"], shared=True))
+    answer, _ = guest.request("many", "set")
+    world.settle()
+    with pytest.raises(Denied, match="you may not ask for 'set' of sender 'many': no rule allows it"):
+        _ = answer.ok
 
 
 def test_removing_tells_only_who_may_own_the_name_that_somebody_does() -> None:

@@ -1008,7 +1008,20 @@ def test_giving_up_reaches_the_owner_and_a_late_answer_is_dropped() -> None:
     assert RequestDropped(a.connection.number, corr) in owner.news
     owner.core.reply(owner.asked()[0], b"1", None)
     world.settle()
-    assert (answer.times, a.core.calls.late) == (0, 1)
+    assert (answer.times, a.core.calls.late) == (0, 0)  # it got no further than the server
+
+
+def test_who_waits_for_more_answers_than_any_honest_client_is_refused() -> None:
+    world = World(requests_out=1)
+    owner, stranger = world.client(), world.raw()
+    owner.add("s", requests=["m"])
+    number = next(iter(owner.connection.held.values())).requests_route.id
+    for corr in range(17):
+        stranger.send(pack_request(Request(0, corr, 1000, 1, "m", b"null"), route=number))
+    world.settle()
+    (reply,) = stranger.read()
+    assert "16 requests of this client wait for their answers" in str(decode_error(unpack_reply(reply).payload))
+    assert len(owner.asked()) == 16
 
 
 def test_an_answer_after_the_requester_has_gone_finds_nobody() -> None:

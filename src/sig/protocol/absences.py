@@ -126,9 +126,8 @@ class Absences:
 
     def cancel(self, requester: Connection, route: Route, corr: int) -> None:
         """Nobody waits any more for the answer to that one."""
-        waiting = self._asked.get(route.held)
-        if waiting is not None:
-            waiting[:] = [a for a in waiting if a.requester is not requester or _corr(a.data) != corr]
+        waiting = self._asked.get(route.held, [])
+        waiting[:] = [a for a in waiting if a.requester is not requester or _corr(a.data) != corr]
 
     def dismiss(self, held: Held) -> None:
         """That sender leaves: whoever asks it is told."""

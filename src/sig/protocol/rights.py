@@ -51,7 +51,8 @@ class Rights:
 
     def refusal(self, connection: Connection, route: Route, method: str) -> SigError:
         """What to tell somebody who asks for what it may not."""
-        if route not in connection.known:
+        pool = self._server.replicas.pool_of(route.held)
+        if route not in connection.known and (pool is None or connection not in pool.known_by):
             return SenderNotConnected("")  # it made the number up, and is not told whose it is
         decision = self._server.access.decide(connection.identity, "request", route.sender, method)
         self._server.access.denied(connection, "request", route.sender, method, decision)
@@ -89,6 +90,7 @@ class Rights:
                 server._audience_changed(route)
                 self.tell(route)
         server.shares.reconsider()
+        server.questions.govern()
         server._settle()
 
     def tell(self, route: Route) -> None:

@@ -86,6 +86,7 @@ from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.lanes import Lanes, Lines
 from sig.protocol.outbox import Counts
 from sig.protocol.peer import Lane
+from sig.protocol.questions import Questions
 from sig.protocol.replicas import Replicas, on_route
 from sig.protocol.retained import Retained
 from sig.protocol.rights import Rights
@@ -171,6 +172,7 @@ class ServerCore:
         self.shares: Lanes = Lanes(self)
         self._streams: Streams = Streams(self)
         self.replicas: Replicas = Replicas(self)
+        self.questions: Questions = Questions(self)
         self.absences: Absences = Absences(self, limits.presence_grace_s)
         self._statistics = Statistics(self)
         self._admin = Admin(self)
@@ -382,6 +384,7 @@ class ServerCore:
             for requester in connection.asked_by:
                 requester.called.pop(connection, None)
             connection.called.clear()
+            connection.unanswered.clear()
             connection.asked_by.clear()
             self._relieve()
 
@@ -909,6 +912,8 @@ class ServerCore:
         else:
             try:
                 corr = find_asker(data, start, end)[1]
+                if len(connection.unanswered) >= self.questions.most:
+                    self.questions.make_room(connection)
                 if flags & REQUEST_PARTS:
                     self._streams.check(connection, corr)
                 if pool is None:
@@ -916,6 +921,7 @@ class ServerCore:
                 else:
                     self._pass_request(connection, route, on_route(data[start:end], route.id), pooled=True)
                     pool.begin(connection, corr, route.held)
+                connection.unanswered[corr] = route.id, method, number
                 if flags & REQUEST_PARTS:
                     self._streams.open(connection, corr, route, number)
             except RemoteProtocolError:
@@ -951,6 +957,7 @@ class ServerCore:
 
     def _refuse_request(self, requester: Connection, corr: int, route: int, error: SigError) -> None:
         self.overloaded += isinstance(error, Overloaded)
+        requester.unanswered.pop(corr, None)
         reply = Reply(requester.number, corr, encode_control(to_wire(error)))
         requester._hasten(pack_reply(reply, route=route, flags=REPLY_ERR))
 
@@ -974,6 +981,10 @@ class ServerCore:
             requester.called[connection] = owed - 1
         else:
             del requester.called[connection], connection.asked_by[requester]
+        asked = requester.unanswered.get(corr)
+        if asked is None or asked[0] != number:
+            return  # given up, or the right to it is lost
+        del requester.unanswered[corr]
         if requester.streams:
             self._streams.close(requester, corr)
         foreign = connection.codec.name not in requester.codecs
@@ -1001,21 +1012,9 @@ class ServerCore:
 
     def _cancel(self, connection: Connection, frame: Frame) -> None:
         corr = unpack_cancel(frame).corr  # which tells whether it is well formed
-        if connection.streams:
-            self._streams.close(connection, corr)
-        pool = self.replicas.pools.get(frame.route)
-        if pool is not None:
-            held = pool.find(connection, corr)
-            if held is not None:
-                pool.end(connection, corr)
-                held.owner.put_asked(on_route(frame.data, held.requests_route.id))
-            return
-        route = self._routes.get(frame.route)
-        if route is not None and route.held.owner.closed:
-            self.absences.cancel(connection, route, corr)
-        if route is not None and not route.event and route.held.owner in connection.called:
-            # Where it does not get through, the handler works for nothing; its answer finds nobody.
-            route.held.owner.put_asked(frame.data)
+        asked = connection.unanswered.get(corr)
+        if asked is not None and asked[2] == frame.route:
+            self.questions.give_up(connection, corr, asked)
 
     @property
     def _wall(self) -> float:

@@ -106,6 +106,12 @@ class RoutePlan(Plan):
             if not listener.closed:
                 listener.gap(self.info, gap)
 
+    def owed(self) -> Sequence[Subscription]:
+        """Who has been given all that came here, and is to be told of what did not."""
+        with self._router._lock:
+            matching = self._router._index.matching(self.sender, self.event)
+        return [listener for listener in matching if listener.pace is None]
+
     def fail(self, call: Callback, error: Exception) -> None:
         """A listener raised."""
         self._failed(next((s.call for s in self.counted if s.fitted is call), call), error)
@@ -150,6 +156,9 @@ class LanePlan(RoutePlan):
 
     def rebuild(self, subscriptions: list[Subscription]) -> Received | None:
         return super().rebuild([self._listener])
+
+    def owed(self) -> Sequence[Subscription]:
+        return [self._listener]
 
     def miss(self, gap: Gap) -> None:
         super().miss(gap)
@@ -297,9 +306,7 @@ class Arrivals:
         for number in list(self._plans):
             plan = self._close_route(number)
             assert plan is not None  # it was there
-            with self.router._lock:
-                listeners = self.router._index.matching(plan.sender, plan.event)
-            absence.leave(plan.info, plan.incarnation, plan.next_seq, listeners)
+            absence.leave(plan.info, plan.incarnation, plan.next_seq, plan.owed())
         self.router._parted()
 
     def _activate(self, news: ListenerReady) -> None:

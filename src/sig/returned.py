@@ -50,11 +50,13 @@ class Absence:
         self.same: bool = True
         """Whether the server has not been started since."""
         self._kept = True
-        self._left: dict[tuple[str, str], _Left] = {}
+        # Of one event there may be several: who is given it by itself has been given as much as it took.
+        self._left: dict[tuple[str, str], list[_Left]] = {}
 
     def leave(self, info: Info, incarnation: int | None, next_seq: int, listeners: Sequence[Subscription]) -> None:
-        """A route on which the next event would have had that number."""
-        self._left[str(info.sender), str(info.event)] = _Left(info, incarnation, next_seq, listeners)
+        """A route, or a lane, on which the next event would have had that number."""
+        others = [left for left in self._of(info.sender, info.event) if not left.told]
+        self._left[info.sender, info.event] = [*others, _Left(info, incarnation, next_seq, listeners)]
 
     def back(self, same: bool, kept: bool) -> None:
         """There is a link again; there may have been others since, and all count."""
@@ -63,22 +65,25 @@ class Absence:
 
     def found(self, route: Route) -> None:
         """A route has been opened: if it is one of those that were left, its listeners learn what they missed."""
-        left = self._left.get((route.sender, route.event or ""))
-        if left is None or left.told:
-            return
-        same = self.same and self._kept and route.incarnation == left.incarnation
-        left.tell(max(0, route.next_seq - left.next_seq) if same else None, self._reason)
+        for left in self._of(route.sender, route.event):
+            if not left.told:
+                same = self.same and self._kept and route.incarnation == left.incarnation
+                left.tell(max(0, route.next_seq - left.next_seq) if same else None, self._reason)
 
     def knew(self, route: Route) -> bool:
         """Whether the event on this lane had come before the link was lost."""
-        left = self._left.get((route.sender, route.event or ""))
-        return left is not None and route.incarnation == left.incarnation and route.next_seq < left.next_seq
+        found = self._of(route.sender, route.event)
+        return any(route.incarnation == left.incarnation and route.next_seq < left.next_seq for left in found)
 
     def end(self) -> None:
         """All is registered again. What has not been found is no more, or has no events to speak of yet."""
-        for left in self._left.values():
-            if not left.told:
-                left.tell(None, self._reason)
+        for found in self._left.values():
+            for left in found:
+                if not left.told:
+                    left.tell(None, self._reason)
+
+    def _of(self, sender: str, event: str | None) -> list[_Left]:
+        return self._left.get((sender, event or ""), [])
 
     @property
     def _reason(self) -> str:

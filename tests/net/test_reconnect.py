@@ -18,6 +18,7 @@ from net.proxy import Proxy
 
 import sig
 import sig.aio
+from sig.drivers.loops import LoopThread
 
 LIMIT_S = 30
 QUICK: dict[str, Any] = {"reconnect_first_s": 0.01, "reconnect_longest_s": 0.05}
@@ -463,6 +464,37 @@ def test_a_member_of_a_group_is_given_more_than_its_window_on_the_next_link(
     assert len(seen) == len(set(seen)), "an event was given twice"
     assert len(seen) + sum(gap.missed or 0 for gap in missed) >= 100
     assert set(range(10, 100)) <= set(seen)
+
+
+def test_who_hears_everything_is_not_told_what_a_member_of_a_group_beside_it_missed(
+    server: sig.ServerRouter, proxy: Proxy
+) -> None:
+    """The member is busy and has been given a few of the events; the other listener of this client has had them all."""
+    sender = server.add_sender("s", ["e"])
+    heard, begun, go_on = Heard(), threading.Event(), threading.Event()
+
+    async def work(info: sig.Info, data: object) -> None:
+        begun.set()
+        await asyncio.to_thread(go_on.wait, LIMIT_S)
+
+    loop = LoopThread("test-loop")
+    try:
+        with sig.connect(proxy.url, group_prefetch=2, **QUICK) as client:
+            told = states(client)
+            client.listen(heard, "s", "e", on_gap=heard.gap)
+            client.listen(work, "s", "e", group="g", loop=loop.loop)
+            for number in range(10):
+                sender.trigger("e", number)
+            heard.wait(9)
+            assert begun.wait(LIMIT_S)
+            proxy.cut()
+            told.wait("connected")
+            sender.trigger("e", 10)
+            assert heard.wait(10) == list(range(11))
+            go_on.set()
+    finally:
+        go_on.set()
+        loop.stop(LIMIT_S)
 
 
 def test_a_listener_that_others_wait_for_goes_on_at_its_pace(server: sig.ServerRouter, proxy: Proxy) -> None:

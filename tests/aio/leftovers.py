@@ -34,11 +34,11 @@ def of_server(server: sig.aio.ServerRouter) -> dict[str, int]:
     core = server._server.core
     links = core.connections.values()
     held = {
-        "senders": len(core._senders),
+        "senders": len(core.registry._senders),
         "subscriptions": sum(len(link.subscriptions) for link in links),
         "names": sum(len(link.held) for link in links),
         "handshakes": len(core._entrance.pending),
-        "answers": len(core._waiting),
+        "answers": len(core.listening._waiting),
         "clients": len(links) - 1,
     }
     return {name: count for name, count in held.items() if count}

@@ -12,7 +12,7 @@ import sig
 from sig import constants, errors
 from sig.alias import OldNames
 from sig.carriers import Carrier, TCPClient, TCPServer
-from sig.protocol import questions
+from sig.protocol import requests
 
 from .pages import PAGES, quoted, read, rows
 
@@ -40,7 +40,7 @@ def test_what_is_no_option_is_true_too() -> None:
         f"at most {constants.NAME_MAX_LEVELS} levels",
         f"{constants.CONTROL_MAX_DEPTH} levels",
         f"| {constants.DEFAULT_PORT} |",
-        f"| {questions.TIMES} times `requests_out` |",
+        f"| {requests.TIMES} times `requests_out` |",
     ):
         assert value in page
 

@@ -123,7 +123,7 @@ class Storm:
         ask.departures = self._departures[ask.name]
         core = place.end.core
         # Nobody has the name; or who had it when the asker last heard of it has left, and it has not been told yet.
-        held = self.world.server._senders.get(ask.name)
+        held = self.world.server.registry._senders.get(ask.name)
         known = core._request_routes.get(ask.name)
         ask.vacant = held is None or known not in (None, held.requests_route.id)
         waiting = len(core.calls)

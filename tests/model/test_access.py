@@ -23,6 +23,7 @@ from sig.messages import AddSender, Close, Last, Listen, Presence, RemoveSender,
 from sig.names import matches
 from sig.protocol.client import EventsArrived, ListenerReady, RequestArrived, RouteClosed, RouteOpened
 from sig.protocol.events import unpack_events
+from sig.protocol.listening import Listening
 from sig.protocol.past import Told
 from sig.protocol.rights import Rights
 from sig.protocol.server import ServerCore
@@ -141,7 +142,7 @@ class Play:
             if not self.may(person, "own", name):
                 self.gone(name)
         self.after()
-        assert sorted(self.world.server._senders) == sorted(self.owners), "a name that may not be owned"
+        assert sorted(self.world.server.registry._senders) == sorted(self.owners), "a name that may not be owned"
 
     def gone(self, name: str) -> None:
         del self.owners[name]
@@ -402,10 +403,10 @@ def _without(owner: type, name: str) -> Callable[[pytest.MonkeyPatch], None]:
         _in("_tell_presence", "listen"),
         _in("lines", "listen"),
         _in("_of", "listen"),
-        _in("_list_senders", "list"),
+        _in("Registry", "list"),
         _in("_tell_stats", "list"),
         _in("_tell_stats", "admin"),
-        _in("_request", "request"),
+        _in("request", "request"),
         _in("govern", "own"),
         _without(Rights, "check"),
         _without(Rights, "check_possible"),
@@ -437,6 +438,6 @@ def test_every_planted_bypass_is_found(
 
 
 def test_a_withheld_event_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ServerCore, "hearing", lambda self, route: {})
+    monkeypatch.setattr(Listening, "hearing", lambda self, route: {})
     with pytest.raises(AssertionError, match="events"):
         play(as_policy([*OWNER, GUEST]), HISTORY)

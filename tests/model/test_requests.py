@@ -104,7 +104,7 @@ def tells_nobody_who_has_gone(server: ServerCore) -> None:
     _settle(server)
 
 
-_settle = ServerCore._settle
+_settle = ServerCore.settle
 
 FAULTS: dict[Callable[..., Any], tuple[type, str]] = {
     answered_but_kept: (Calls, "take"),
@@ -118,7 +118,7 @@ FAULTS: dict[Callable[..., Any], tuple[type, str]] = {
     hands_no_slot_on: (Slots, "leave"),
     hands_on_and_frees: (Slots, "leave"),
     loses_who_waits: (Lines, "put"),
-    tells_nobody_who_has_gone: (ServerCore, "_settle"),
+    tells_nobody_who_has_gone: (ServerCore, "settle"),
 }
 
 

@@ -59,8 +59,8 @@ def test_who_is_back_in_time_was_never_away() -> None:
     other.listen(1, "s")
     world.lose(end)
     world.advance(GRACE_S - 1)
-    assert list(world.server._senders) == ["s", "t"]
-    assert back(world, end) == world.server._senders["s"].incarnation != before
+    assert list(world.server.registry._senders) == ["s", "t"]
+    assert back(world, end) == world.server.registry._senders["s"].incarnation != before
     end.core.restored(world.now)
     end.core.trigger("s", "e", b"1")
     world.settle()
@@ -96,7 +96,7 @@ def test_what_is_given_to_one_of_several_does_not_wait_for_who_is_away() -> None
     source.ask(AddSender("t", ["e"]))
     source.core.outlet("t", "e", lambda route: None)
     world.lose(end)
-    assert list(world.server._senders) == ["s", "t"]
+    assert list(world.server.registry._senders) == ["s", "t"]
     for number in range(6):
         source.core.trigger("t", "e", b"%d" % number)
     world.settle()
@@ -323,7 +323,7 @@ def test_no_more_are_kept_than_there_may_be_connections() -> None:
         end.add(f"s{number}", "e")
         world.lose(end)
     assert len(world.server.absences) == 3
-    assert list(world.server._senders) == ["s1", "s2", "s3"]
+    assert list(world.server.registry._senders) == ["s1", "s2", "s3"]
 
 
 def test_who_was_cut_for_a_mistake_is_not_waited_for() -> None:
@@ -353,7 +353,7 @@ def test_giving_up_what_was_asked_before_the_link_was_lost_is_no_matter() -> Non
     raw = world.raw()
     raw.send(pack(Kind.CALL, encode_control(OpenRequests("s")), route=1))
     world.lose(end)
-    number = world.server._senders["s"].requests_route.id
+    number = world.server.registry._senders["s"].requests_route.id
     raw.send(pack_cancel(Cancel(0, 5), route=number))
     assert not raw.connection.closed
     other.request("s", "m")

@@ -132,7 +132,7 @@ def test_the_last_of_what_is_retained_is_kept_out_of_runs_and_parts() -> None:
     owner = Owner(world, "e", "f", retain=["e"])
     kept = owner.raw.connection.retained
     assert kept is not None
-    route = world.server._routes[owner.routes[0]]
+    route = world.server.routes[owner.routes[0]]
     owner.send([(0, b"1"), (0, b"2")], [(1, b"3")])  # nobody hears it
     assert kept.get(route) is not None
     listener(world, "e")

@@ -408,7 +408,7 @@ def test_an_owner_that_never_confirms_does_not_fill_the_servers_memory() -> None
     answers = [frame for frame in raw.read() if frame.kind == Kind.RESULT]
     assert len(answers) == 200
     assert decode_control(Result[object], answers[-1].body).ok in (None, True)
-    route = world.server._routes[e]
+    route = world.server.routes[e]
     assert len(route.waiting) <= 1
 
 

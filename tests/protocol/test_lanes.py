@@ -323,7 +323,7 @@ def test_numbers_of_lanes_are_not_given_to_others(world: World) -> None:
     trigger(owner, 1)
     (lane,) = world.server.shares._numbers
     world.server._last_number = lane - 1
-    assert world.server._number() == lane + 1
+    assert world.server.number() == lane + 1
 
 
 # -- listeners for whom senders wait ---------------------------------------------------------------

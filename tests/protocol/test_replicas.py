@@ -243,4 +243,4 @@ def test_the_number_of_a_pool_is_not_given_to_others(world: World) -> None:
     share(world.client())
     (number,) = world.server.replicas.pools
     world.server._last_number = number - 1
-    assert world.server._number() > number
+    assert world.server.number() > number

@@ -215,7 +215,7 @@ def test_who_has_logged_in_with_what_holds_no_more_is_sent_away_with_a_new_polic
     world.settle()
     assert "holds no more" in str(alice.core.error)
     assert not other.connection.closed
-    assert list(world.server._senders) == ["i"]
+    assert list(world.server.registry._senders) == ["i"]
 
 
 def test_without_a_policy_everybody_may_everything() -> None:

@@ -25,4 +25,4 @@ def test_nothing_is_left_when_all_have_gone() -> None:
             if len(core.connections) == 1:
                 break
             server.wait(0.01)
-        assert (len(core.connections), core._senders, core._routes, core._index.count) == (1, {}, {}, 1)
+        assert (len(core.connections), core.registry._senders, core.routes, core.listening.index.count) == (1, {}, {}, 1)

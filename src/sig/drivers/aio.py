@@ -176,7 +176,7 @@ class ServerDriver:
         """Let nobody in and have nothing asked any more; true once all that was asked has been answered."""
         self.core.drain()
         deadline = time.monotonic() + timeout
-        while self.core.asked:  # to tell of the last would cost something with each
+        while self.core.requests.asked:  # to tell of the last would cost something with each
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_LOOK_S)

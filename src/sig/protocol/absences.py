@@ -58,22 +58,22 @@ class Absences:
         for number, subscription in list(connection.subscriptions.items()):
             if subscription.line is not None:  # what it would be given by itself is for others
                 del connection.subscriptions[number]
-                server._ignore(subscription, reason="lost_link")
+                server.listening.ignore(subscription, reason="lost_link")
         for held in list(connection.held.values()):
             if held.shared:  # there may be others, who answer meanwhile
-                server._release(held, server._reason(connection))
+                server.registry.release(held, server.reason(connection))
                 continue
             asked = held.requests_route
-            server._streams.forget(held)
+            server.streams.forget(held)
             gone = pack(Kind.ROUTE_GONE, encode_control(RouteGone("lost")), route=asked.id)
             for other in asked.known_by:
                 del other.known[asked]
                 other.put(gone)
-            del server._routes[asked.id]
-            held.requests_route = server._make_route(held, "")
+            del server.routes[asked.id]
+            held.requests_route = server.registry._make_route(held, "")
             for route in held.routes:
                 route.unheard, route.unseen = False, 0
-                server._go_on(route)
+                server.listening.go_on(route)
         if len(self._until) > self._server.limits.max_connections:
             self._give_up(next(iter(self._until)))
 
@@ -105,13 +105,13 @@ class Absences:
         connection.retained = connection.retained or old.retained
         for route in held.routes:
             old.heard.pop(route.id, None)
-            server._audience_changed(route)
+            server.listening.changed(route)
             # Who listens to its own has been told of it already, as of another's: then it would never know where to
             # send its events.
             route.known_by.pop(connection, None)
-            server._introduce(connection, route)
+            server.introduce(connection, route)
             server.rights.tell(route)
-        server._introduce(connection, held.requests_route)
+        server.introduce(connection, held.requests_route)
         connection.give_credit()
         for asked in self._asked.pop(held, ()):
             self._ask(held.requests_route, asked)
@@ -133,7 +133,7 @@ class Absences:
         """That sender leaves: whoever asks it is told."""
         for requester, data, _ in self._asked.pop(held, ()):
             error = SenderNotConnected(held.name)
-            self._server._refuse_request(requester, _corr(data), held.requests_route.id, error)
+            self._server.requests.refuse(requester, _corr(data), held.requests_route.id, error)
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed: those who have not come back have left."""
@@ -152,20 +152,20 @@ class Absences:
 
     def _give_up(self, connection: Connection) -> None:
         del self._until[connection]
-        self._server._give_up(connection)
+        self._server.give_up(connection)
 
     def _ask(self, route: Route, asked: _Asked) -> None:
         server = self._server
         request = find_request(asked.data, 0, len(asked.data))
-        left_ms = request.remaining_ms - int((server._now - asked.since) * 1000)
+        left_ms = request.remaining_ms - int((server.now - asked.since) * 1000)
         if asked.requester.closed or left_ms <= 0:
             return  # nobody waits any more
         try:
-            server._pass_request(
+            server.requests.pass_on(
                 asked.requester, route, pack_request(replace(request, remaining_ms=left_ms), route=route.id)
             )
         except SigError as error:
-            server._refuse_request(asked.requester, request.corr, route.id, error)
+            server.requests.refuse(asked.requester, request.corr, route.id, error)
 
 
 def _corr(data: bytes) -> int:

@@ -219,7 +219,7 @@ class Reception:
 
     def receive(self, connection: Connection, hello: Hello) -> None:
         """Somebody wants to come in, and we can talk."""
-        found = self._server.access.greet(connection, hello, self._server._now)
+        found = self._server.access.greet(connection, hello, self._server.now)
         if isinstance(found, Challenge):
             connection.login = Pending(hello, found)
             connection._put(pack(Kind.CHALLENGE, encode_control(found)))
@@ -233,7 +233,7 @@ class Reception:
             raise RemoteProtocolError("the client sent AUTH, and was not asked anything")
         login.answered = True
         server = self._server
-        found = server.access.answer(connection, login, auth, server._now, server._wall)
+        found = server.access.answer(connection, login, auth, server.now, server.wall)
         if found is not None:
             self._decide(connection, login.hello, found)
 
@@ -243,10 +243,10 @@ class Reception:
         if connection.closed or connection.opened or login is None:
             return  # it took too long
         if isinstance(found, Refusal):
-            found = server.access.refuse(connection, "", found.message, server._now)
-        elif found.expires <= server._wall:
+            found = server.access.refuse(connection, "", found.message, server.now)
+        elif found.expires <= server.wall:
             expired = "what you logged in with has expired: get a new one"
-            found = server.access.refuse(connection, "", expired, server._now)
+            found = server.access.refuse(connection, "", expired, server.now)
         self._decide(connection, login.hello, found)
 
     def _decide(self, connection: Connection, hello: Hello, found: Identity | Refusal) -> None:

@@ -28,10 +28,11 @@ class Audit:
 
     def __call__(self, what: str, more: dict[str, object]) -> None:
         server = self._server
-        found = dict.fromkeys(s.connection for s in server._index.matching(AUDIT_SENDER, EVENT_AUDIT) if s.line is None)
+        matching = server.listening.index.matching(AUDIT_SENDER, EVENT_AUDIT)
+        found = dict.fromkeys(s.connection for s in matching if s.line is None)
         if not found:
             return
-        message = Presence(AUDIT_SENDER, self._epoch, EVENT_AUDIT, {"what": what, **more}, server._time_us())
+        message = Presence(AUDIT_SENDER, self._epoch, EVENT_AUDIT, {"what": what, **more}, server.time_us())
         body = encode_control(message)
         frame = pack(Kind.PRESENCE, body)
         for connection in found:

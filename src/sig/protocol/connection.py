@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sig.protocol.access import Pending
     from sig.protocol.lanes import Lines
     from sig.protocol.line import Line, Member
-    from sig.protocol.questions import Asked
+    from sig.protocol.requests import Asked
     from sig.protocol.retained import Values
     from sig.protocol.server import ServerCore
     from sig.protocol.streams import Stream
@@ -269,7 +269,7 @@ class Connection(Peer):
         self.called: dict[Connection, int] = {}  # how many answers each owner owes this one
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
         self.streams: dict[int, Stream] = {}  # that it takes, by the numbers of its requests
-        self.unanswered: dict[int, Asked] = {}  # what it has asked and waits for, by its own numbers, see `questions`
+        self.unanswered: dict[int, Asked] = {}  # what it has asked and waits for, by its own numbers, see `requests`
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         # What it is asked comes in runs, and a run stands in the outbox in one piece: the one that is not there yet. It

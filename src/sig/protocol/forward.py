@@ -90,7 +90,7 @@ class Forwarder:
             self._counts.clear()
             if audience.lines:
                 self._server.shares.take(self._owner, frames, {number: audience.lines for number, _ in counts})
-            self._server.accepted(counts)
+            self._server.listening.accepted(counts)
             entry = Frames.of(b"".join([frame.data for frame in frames]), counts, len(frames))
             self._owner.events_in += entry.events
             if (values := self._owner.retained) is not None:
@@ -112,7 +112,7 @@ class Forwarder:
         found = [self._server.owned(connection, number) for number in numbers]
         for route in found:
             if route is not None:
-                self._server.audience(route)
+                self._server.listening.audience(route)
         connection.spend(len(frame.data))
 
     def _part(self, connection: Connection, frame: Frame) -> None:
@@ -123,7 +123,7 @@ class Forwarder:
         lines = {number: audience.lines for number, audience in hearing.items() if audience.lines}
         if lines:
             self._server.shares.take(connection, (frame,), lines)
-        self._server.accepted(counts)
+        self._server.listening.accepted(counts)
         connection.events_in += frame.count
         if connection.retained is not None:
             self._server.retained.keep(connection.retained, (frame,), counts, lines=connection.codec.lines)

@@ -122,8 +122,8 @@ class Lanes:
             self._pump(line)
 
     def _changed(self, subscription: LinkSubscription) -> None:
-        for route in self._server._index.targets(subscription.sender, subscription.event):
-            self._server._audience_changed(route)
+        for route in self._server.listening.index.targets(subscription.sender, subscription.event):
+            self._server.listening.changed(route)
 
     def lines(self, sender: str, event: str) -> Lines:
         """Which lines hear that event: also those none of whose members is ready yet."""
@@ -131,7 +131,7 @@ class Lanes:
             return ()
         found: dict[Line, list[Member]] = {}
         allowed = self._server.allowed
-        for subscription in self._server._index.matching(sender, event):
+        for subscription in self._server.listening.index.matching(sender, event):
             line, member = subscription.line, subscription.member
             if line is not None and member is not None and allowed(member.connection.identity, "listen", sender, event):
                 members = found.setdefault(line, [])
@@ -150,7 +150,7 @@ class Lanes:
         numbers: dict[int, int] = {}
         touched: dict[Line, None] = {}
         for number, time_us, payloads in _runs(frames, wanted, lines=owner.codec.lines):
-            route = server._routes[number]
+            route = server.routes[number]
             first = numbers.get(number, route.next_seq)
             events = payloads if isinstance(payloads, int) else len(payloads)
             numbers[number] = first + events
@@ -188,7 +188,7 @@ class Lanes:
         parcel = Parcel(sender, event, next(self._serials), payloads)
         wait = self._blocking.get(line)
         if wait is not None:
-            parcel.deadline = self._server._now + wait
+            parcel.deadline = self._server.now + wait
             self.due = min(self.due, parcel.deadline)
         return parcel
 
@@ -265,7 +265,7 @@ class Lanes:
         """The number under which a member is given events of that route; it has been told."""
         lane = member.lanes.get(route)
         if lane is None:
-            lane = member.lanes[route] = self._server._number()
+            lane = member.lanes[route] = self._server.number()
             self._numbers[lane] = route
             self._members.setdefault(route, {})[member] = None
             message = replace(self._server.describe(member.connection, route), base=route.id, listener=member.id)
@@ -274,7 +274,7 @@ class Lanes:
 
     def _used(self, member: Member, route: Route) -> None:
         """Of a sender that has gone, something may have waited; the lane was for this alone."""
-        if self._server._routes.get(route.id) is not route:
+        if self._server.routes.get(route.id) is not route:
             self._close_lane(member, route)
 
     def route_gone(self, route: Route) -> None:

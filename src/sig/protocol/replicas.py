@@ -98,7 +98,7 @@ class Replicas:
         """One more shares its name."""
         pool = self._names.get(held.name)
         if pool is None:
-            pool = self._names[held.name] = Pool(self._server._number())
+            pool = self._names[held.name] = Pool(self._server.number())
             self.pools[pool.number] = pool
         pool.members[held] = 0
 
@@ -110,7 +110,7 @@ class Replicas:
             "whether the request was carried out is unknown"
         )
         for requester, corr in pool.leave(held):
-            self._server._refuse_request(requester, corr, pool.number, error)
+            self._server.requests.refuse(requester, corr, pool.number, error)
         if pool.members:
             return
         del self._names[held.name], self.pools[pool.number]

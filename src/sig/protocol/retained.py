@@ -94,7 +94,7 @@ class Retained:
 
     def keep(self, values: Values, frames: Sequence[Frame], counts: Counts, *, lines: bool) -> None:
         """These frames have been accepted; they hold so many events, `lines` as in the codec."""
-        there = ((number, self._server._routes.get(number)) for number, _ in counts)
+        there = ((number, self._server.routes.get(number)) for number, _ in counts)
         routes = {number: route for number, route in there if route is not None and route.retains and not route.denied}
         for number, time_us, payload in reversed(list(latest_events(frames, routes, lines=lines))):
             values.put(routes[number], Value(payload, time_us))
@@ -106,7 +106,7 @@ class Retained:
         check_event(call.event)
         # Before it is looked for: who may not hear it is not told whether it is there.
         self._server.rights.check(connection, "listen", call.sender, call.event, f"ask for event {call.event!r} of")
-        there = [route for route in self._server._index.alike(call.sender, call.event) if _has_past(route)]
+        there = [route for route in self._server.listening.index.alike(call.sender, call.event) if _has_past(route)]
         if not there:
             return False
         route = max(there, key=_time)  # several may share the name
@@ -121,7 +121,7 @@ class Retained:
         Raises `Overloaded`, and tells nothing, where it is too much to say at once.
         """
         found: list[_Said] = []
-        for held in self._server.all_held():
+        for held in self._server.registry.senders():
             if matches(sender, held.name):
                 found += self._of(connection, held, event, number, again)
         limit = self._server.limits.link_control_bytes // 2
@@ -139,7 +139,7 @@ class Retained:
     def _of(self, connection: Connection, held: Held, event: str | None, call: int, again: bool) -> Iterator[_Said]:
         """What is there of one sender."""
         allowed, identity = self._server.allowed, connection.identity
-        first = self._server._senders[held.name] is held
+        first = self._server.registry.find(held.name) is held
         # Who hears only of those who leave is told who is there when it comes back: then it knows who is not any more.
         asked = matches(event, EVENT_CONNECT) or (again and matches(event, EVENT_DISCONNECT))
         if first and asked and allowed(identity, "listen", held.name, EVENT_CONNECT):
@@ -163,12 +163,12 @@ class Retained:
     def _announced(self, connection: Connection, route: Route, call: int) -> _Said:
         """The ROUTE of a lane for the value of that one."""
         held = route.held
-        lane = self._server._number()
+        lane = self._server.number()
         message = RouteMessage(
             sender=held.name,
             event=route.event,
             codec=connection.codec_on(route).name,
-            node=self._server._node,
+            node=self._server.node,
             incarnation=held.incarnation,
             next_seq=route.next_seq - 1,
             since_us=held.since_us,

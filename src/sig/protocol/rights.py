@@ -81,17 +81,17 @@ class Rights:
                 continue
             connection.identity = identity
             access.expect(connection, identity)
-        server._settle()
-        for held in list(server.all_held()):
+        server.settle()
+        for held in list(server.registry.senders()):
             if not server.allowed(held.owner.identity, "own", held.name, ""):
-                server._release(held, "kicked")
+                server.registry.release(held, "kicked")
                 continue
             for route in held.routes:
-                server._audience_changed(route)
+                server.listening.changed(route)
                 self.tell(route)
         server.shares.reconsider()
-        server.questions.govern()
-        server._settle()
+        server.requests.govern()
+        server.settle()
 
     def tell(self, route: Route) -> None:
         """Let an owner know whether it may trigger this event, if that is not what it takes for granted."""
@@ -104,4 +104,4 @@ class Rights:
             interest = Interest("denied", decision.reason)
             route.held.owner.put(pack(Kind.INTEREST, encode_control(interest), route=route.id))
         else:
-            self._server._tell_interest(route, "some")
+            self._server.listening.tell_interest(route, "some")

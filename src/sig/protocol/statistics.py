@@ -61,7 +61,7 @@ class Statistics:
         return sums
 
     def _sender(self, route: Route) -> SenderStats:
-        hearing = self._server.hearing(route) if route.audience is None else route.audience.connections
+        hearing = self._server.listening.hearing(route) if route.audience is None else route.audience.connections
         return SenderStats(sender=route.sender, event=route.event, accepted=route.next_seq - 1, receivers=len(hearing))
 
 

@@ -134,7 +134,7 @@ class Streams:
     def _fail(self, requester: Connection, corr: int, stream: Stream, error: SigError) -> None:
         """It ends here; its owner is told that nobody waits any more."""
         del requester.streams[corr]
-        self._server._refuse_request(requester, corr, stream.shown, error)
+        self._server.requests.refuse(requester, corr, stream.shown, error)
         stream.route.held.owner.put_asked(pack_cancel(Cancel(requester.number, corr), route=stream.route.id))
 
 

@@ -1,0 +1,239 @@
+"""Requests on their way: from who asks to who answers, and back.
+
+Sans-I/O: no socket, no thread, no clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from sig.errors import (
+    MessageTooBig,
+    Overloaded,
+    RemoteProtocolError,
+    SenderNotConnected,
+    SigError,
+    to_wire,
+)
+from sig.messages import (
+    OpenRequests,
+    encode_control,
+)
+from sig.names import check_sender
+from sig.protocol.bodies import (
+    Cancel,
+    Reply,
+    find_asker,
+    find_method,
+    find_request,
+    pack_cancel,
+    pack_reply,
+    unpack_cancel,
+)
+from sig.protocol.connection import Connection, Route
+from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, REQUEST_PARTS, Frame
+from sig.protocol.replicas import on_route
+
+if TYPE_CHECKING:
+    from sig.protocol.server import ServerCore
+
+
+# The route of who was asked, what, and the route on which: another, where several share a name.
+Asked: TypeAlias = tuple[int, str, int]
+
+# A client keeps to its own `requests_out`, which may be larger than the server's; beyond this it keeps to nothing.
+TIMES: Final = 16
+
+
+class Requests:
+    """Those of one server. What each client waits for is kept with it, in `Connection.unanswered`, by its own number
+    for it. Routes stand there by their numbers, so that it keeps nobody who has left.
+    """
+
+    def __init__(self, server: ServerCore) -> None:
+        self._server = server
+        self._most = TIMES * server.limits.requests_out
+
+    @property
+    def asked(self) -> int:
+        """Requests that have not been answered."""
+        return sum(sum(connection.called.values()) for connection in self._server.connections.values())
+
+    def open(self, connection: Connection, call: OpenRequests, number: int) -> object:
+        """The call `OpenRequests`: on which route that sender is asked."""
+        server = self._server
+        # Before it is looked for: who may ask it nothing is not told whether it is there.
+        server.rights.check_possible(connection, "request", check_sender(call.sender), None)
+        held = server.registry.find(call.sender)
+        if held is None:
+            raise SenderNotConnected(call.sender)
+        if call.instance is not None:
+            held = next((one for one in server.replicas.of(held.name) if one.incarnation == call.instance), None)
+            if held is None:
+                raise SenderNotConnected(call.sender)
+        elif held.shared:
+            return server.replicas.open(connection, held)
+        server.introduce(connection, held.requests_route)
+        return held.requests_route.id
+
+    def request(self, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        """One has come: hand it on, or say why not."""
+        server = self._server
+        server.forwarder.seal()
+        method = find_method(data, start, end)
+        route = server.routes.get(number)
+        pool = server.replicas.pools.get(number) if route is None else None
+        if pool is not None:
+            route = pool.choose().requests_route
+        error: SigError
+        if route is None or route.event:
+            # Who has left has no name any more; the client knows whom it asked.
+            error = SenderNotConnected("")
+        elif server.closing and find_request(data, start, end).hops == 1:  # others are part of what is under way
+            error = Overloaded("the server is closing, and takes no more requests: ask again when it is back")
+        elif not server.allowed(connection.identity, "request", route.held.name, method):
+            error = server.rights.refusal(connection, route, method)
+        else:
+            try:
+                corr = find_asker(data, start, end)[1]
+                if len(connection.unanswered) >= self._most:
+                    self._make_room(connection)
+                if flags & REQUEST_PARTS:
+                    server.streams.check(connection, corr)
+                if pool is None:
+                    self.pass_on(connection, route, data[start:end])
+                else:
+                    self.pass_on(connection, route, on_route(data[start:end], route.id), pooled=True)
+                    pool.begin(connection, corr, route.held)
+                connection.unanswered[corr] = route.id, method, number
+                if flags & REQUEST_PARTS:
+                    server.streams.open(connection, corr, route, number)
+            except RemoteProtocolError:
+                raise
+            except SigError as unfit:
+                error = unfit
+            else:
+                return
+        self.refuse(connection, find_asker(data, start, end)[1], number, error)
+
+    def pass_on(self, connection: Connection, route: Route, data: bytes, *, pooled: bool = False) -> None:
+        """Hand on a request to the owner of the route; raises what the requester is to be told instead.
+
+        `pooled`: it is in the requester's codec, who does not know which of several is asked.
+        """
+        server = self._server
+        owner = route.held.owner
+        if owner.closed and owner.returns:
+            server.absences.ask(connection, route, data, server.now)
+            return
+        if owner.codec.name not in connection.codecs or (pooled and owner.codec.name != connection.codec.name):
+            data = server.bridge.request(Frame.of(data), connection.codec, owner.codec).data
+        if len(data) - HEADER.size > owner.max_frame_bytes:
+            raise MessageTooBig(
+                f"the request takes {len(data) - HEADER.size} bytes, and sender {route.sender!r} accepts "
+                f"{owner.max_frame_bytes}: send it in parts, or give the sender's client a larger max_frame_bytes"
+            )
+        if not owner.put_asked(data):  # who asks stands in it since it was read
+            raise Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")
+        owed = connection.called.get(owner, 0)
+        connection.called[owner] = owed + 1
+        if not owed:
+            owner.asked_by[connection] = None
+
+    def refuse(self, requester: Connection, corr: int, route: int, error: SigError) -> None:
+        """Tell who asks why there is no answer."""
+        self._server.overloaded += isinstance(error, Overloaded)
+        requester.unanswered.pop(corr, None)
+        reply = Reply(requester.number, corr, encode_control(to_wire(error)))
+        requester._hasten(pack_reply(reply, route=route, flags=REPLY_ERR))
+
+    def reply(self, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        """One has come: hand it on, or say why not."""
+        server = self._server
+        server.forwarder.seal()
+        peer, corr = find_asker(data, start, end)
+        route = server.routes.get(number)
+        if route is None:
+            return  # the sender has left, and whoever asked has been told so
+        if route.event or route.held.owner is not connection:
+            raise RemoteProtocolError(f"the client replied on route {number}, which is not its own")
+        requester = server.connections.get(peer)
+        owed = requester.called.get(connection, 0) if requester is not None else 0
+        if requester is None or not owed:
+            return  # gone, or answered already
+        data = data[start:end]
+        if flags & REPLY_MORE:
+            server.streams.pass_on(requester, corr, route, data)
+            return
+        if owed > 1:
+            requester.called[connection] = owed - 1
+        else:
+            del requester.called[connection], connection.asked_by[requester]
+        asked = requester.unanswered.get(corr)
+        if asked is None or asked[0] != number:
+            return  # given up, or the right to it is lost
+        del requester.unanswered[corr]
+        if requester.streams:
+            server.streams.close(requester, corr)
+        foreign = connection.codec.name not in requester.codecs
+        pool = server.replicas.pool_of(route.held) if route.held.shared else None
+        if pool is not None and pool.find(requester, corr) is route.held:
+            pool.end(requester, corr)
+            number = pool.number
+            data = on_route(data, number)
+            foreign = connection.codec.name != requester.codec.name
+        if foreign and not flags & REPLY_ERR:
+            try:
+                data = server.bridge.reply(Frame.of(data), connection.codec, requester.codec, route.sender).data
+            except SigError as unfit:
+                self.refuse(requester, corr, number, unfit)
+                return
+        size = len(data) - HEADER.size
+        if size <= requester.max_frame_bytes:
+            requester._hasten(data)
+        else:
+            error = MessageTooBig(
+                f"the answer of sender {route.sender!r} takes {size} bytes, and this client accepts "
+                f"{requester.max_frame_bytes}: give it a larger max_frame_bytes"
+            )
+            self.refuse(requester, corr, number, error)
+
+    def cancel(self, connection: Connection, frame: Frame) -> None:
+        """Who has asked does not wait any more."""
+        corr = unpack_cancel(frame).corr  # which tells whether it is well formed
+        asked = connection.unanswered.get(corr)
+        if asked is not None and asked[2] == frame.route:
+            self._give_up(connection, corr, asked)
+
+    def _make_room(self, requester: Connection) -> None:
+        """It waits for so many: forget what nobody can answer. Raises what to tell it where that is too little."""
+        routes, unanswered = self._server.routes, requester.unanswered
+        for corr in [corr for corr, asked in unanswered.items() if asked[0] not in routes]:
+            del unanswered[corr]
+        if len(unanswered) >= self._most:
+            raise Overloaded(f"{self._most} requests of this client wait for their answers: wait for some of them")
+
+    def govern(self) -> None:
+        """Rights have changed: who has asked what it may not any more is told so, and who was asked need not go on."""
+        server = self._server
+        for requester in server.connections.values():
+            for corr, asked in list(requester.unanswered.items()):
+                number, method, shown = asked
+                route = server.routes.get(number)
+                if route is not None and not server.allowed(requester.identity, "request", route.sender, method):
+                    self._give_up(requester, corr, asked)
+                    self.refuse(requester, corr, shown, server.rights.refusal(requester, route, method))
+
+    def _give_up(self, requester: Connection, corr: int, asked: Asked) -> None:
+        """Nobody waits for that any more: let who was asked know, if it can still be reached."""
+        server, (number, _, shown) = self._server, asked
+        del requester.unanswered[corr]
+        requester.streams.pop(corr, None)
+        if shown in server.replicas:
+            server.replicas.pools[shown].end(requester, corr)
+        route = server.routes.get(number)
+        if route is not None and route.held.owner.closed:
+            server.absences.cancel(requester, route, corr)
+        elif route is not None:
+            # Where it does not get through, the handler works for nothing; its answer finds nobody.
+            route.held.owner.put_asked(pack_cancel(Cancel(requester.number, corr), route=number))

@@ -102,19 +102,39 @@ class Giving:
                 run(generator.close)
 
     def _awaited(self, generator: AsyncGenerator[Any, Any], loop: object) -> Steps[object]:
-        run = self._runtime.run
         inner = Dropping()  # of the step that runs, so that what has been is not kept
         self._dropping.then(lambda: inner.drop())
         try:
             while True:
                 inner = Dropping(self._dropping.dropped)
                 with answering(self._trail, self._runtime.now):
-                    over, part = yield partial(run, loop, advance_awaiting(generator), FOREVER, inner)
+                    over = yield from self._some(generator, loop, inner)
                 if over:
                     return None
-                yield from self._take(part)
+                if not self._parts.room:
+                    yield from self._room()
+                if self._dropping.dropped:
+                    raise nobody()
         finally:
             yield from closing(self._runtime, loop, generator, self._limits.close_timeout_s)
+
+    def _some(self, generator: AsyncGenerator[Any, Any], loop: object, inner: Dropping) -> Steps[bool]:
+        """Give the next parts of a generator of that loop, while there is room; whether that was all."""
+        over: bool = yield partial(self._runtime.run, loop, self._give_some(generator), FOREVER, inner)
+        return over
+
+    async def _give_some(self, generator: AsyncGenerator[Any, Any]) -> bool:
+        # On the handler's own loop: to come and go for each part would take far longer than to make it. Only one of the
+        # two threads gives at a time.
+        now, parts, give, dropping = self._runtime.now, self._parts, self._give, self._dropping
+        begun = now()
+        while True:
+            over, part = await advance_awaiting(generator)
+            if over:
+                return True
+            give(part)
+            if dropping.dropped or not parts.room or now() - begun > TURN_S:
+                return False
 
     def _take(self, part: object) -> Steps[None]:
         """Give a part, and wait until there is room for one more."""

@@ -400,10 +400,7 @@ class Hub(OldNames):
         if not held._shared:
             return (yield from held._handlers.answer(sender, method, params, trail))
         with self._lock:
-            there = [s for s in self._alike(sender) if instance in (None, s._incarnation)]
-            if not there:
-                raise SenderNotConnected(sender)
-            held = min(there, key=_load)
+            held = self._least(sender, instance)
             held._asked += 1
         try:
             return (yield from held._handlers.answer(sender, method, params, trail))
@@ -411,13 +408,31 @@ class Hub(OldNames):
             with self._lock:
                 held._asked -= 1
 
+    def _least(self, sender: str, instance: int | None = None) -> Owned:
+        """Of those who share that name, who is answering least. Under the lock. Raises `SenderNotConnected`."""
+        there = [s for s in self._alike(sender) if instance in (None, s._incarnation)]
+        if not there:
+            raise SenderNotConnected(sender)
+        return min(there, key=_load)
+
     def _open_stream(self, sender: str, method: str, params: object, trail: Trail) -> Source:
         """Where the parts of an answer come from. Raises as `_ask`."""
         self._check_open()
         held = self._senders.get(sender)
         if held is None:
             raise SenderNotConnected(sender)
-        return Inline(self._runtime, held._handlers, sender, method, params, trail)
+        if not held._shared:
+            return Inline(self._runtime, held._handlers, sender, method, params, trail)
+        taker = object()
+        with self._lock:
+            held = self._least(sender)
+            held._streams[taker] = None
+        over = partial(held._streams.pop, taker, None)
+        try:
+            return Inline(self._runtime, held._handlers, sender, method, params, trail, over)
+        except BaseException:
+            over()
+            raise
 
     def _requests_told(self, sender: str) -> Mapping[str, Any] | None:
         """The schemas of a sender's requests, by method; `None` where they are not known yet."""
@@ -694,7 +709,7 @@ class Hub(OldNames):
 
 
 def _load(sender: Owned) -> int:
-    return sender._asked
+    return sender._asked + len(sender._streams)
 
 
 def _time(value: Received) -> float:

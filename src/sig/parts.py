@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from functools import partial
 from inspect import isasyncgen, isgenerator
+from threading import Lock
 from typing import Any, Protocol
 
+from .errors import Closed
 from .requests import Handlers, Later, Trail, answering, inside
 from .runtime import Dropping, Expired, Runtime
 from .slots import Slots
@@ -33,10 +35,25 @@ class Source(Protocol):
 
 
 class Inline:
-    """Parts from a handler of this process: it runs up to its next part when that is asked for."""
+    """Parts from a handler of this process: it runs up to its next part when that is asked for.
+
+    Whoever takes them may be told by another thread that nobody does any more: then the handler ends with what it is
+    doing, and holds its slot until then.
+
+    Args:
+        over: called when the handler has ended, or nobody takes its parts any more; perhaps more than once, and where
+            no lock may be taken.
+    """
 
     def __init__(
-        self, runtime: Runtime, handlers: Handlers, sender: str, method: str, params: object, trail: Trail
+        self,
+        runtime: Runtime,
+        handlers: Handlers,
+        sender: str,
+        method: str,
+        params: object,
+        trail: Trail,
+        over: Callable[[], object] | None = None,
     ) -> None:
         self.result: object = None
         self._runtime = runtime
@@ -49,8 +66,12 @@ class Inline:
             self._outer.then(self._drop)
         self._trail = Trail(trail.hops, trail.deadline, dropping, trail.requester)
         self._context = inside(self._trail, runtime.now)
-        self._slots: Slots | None = None  # of which it has one
+        self._slots: list[Slots] = []  # of which it has one; a list, from which one thread alone can take it
         self._begun = False
+        self._over = over
+        # Whoever makes the handler go on, or ends it, has this. It is tried, and never waited for.
+        self._turn = Lock()
+        self._closed = False
         handler = handlers.find(method)
         if handler is None:
             raise handlers.unknown(sender, method)
@@ -64,7 +85,7 @@ class Inline:
         try:
             over, value = yield from self._step(timeout)
         except BaseException:
-            self._leave()
+            self._unhook()
             raise
         if not over:
             return (value,)
@@ -79,46 +100,103 @@ class Inline:
             if isinstance(self._given, Later):
                 self._given = yield from self._given.steps
             else:
-                self._slots = yield from self._handlers.slot(*self._asked, self._trail, timeout)
+                slots = yield from self._handlers.slot(*self._asked, self._trail, timeout)
+                if slots is not None:
+                    self._slots.append(slots)
         given, runtime = self._given, self._runtime
         if isgenerator(given):
             if not runtime.elsewhere:
-                return self._context.run(advance, given)
-            step = yield partial(runtime.call, partial(self._context.run, advance, given), ())
+                return self._advance(given)
+            step = yield partial(runtime.call, self._advance, (given,))
         elif isasyncgen(given):
             with answering(self._trail, runtime.now):
-                step = yield partial(runtime.run, self._handlers.loop, advance_awaiting(given), timeout)
+                step = yield partial(runtime.run, self._handlers.loop, self._advance_awaiting(given), timeout)
         else:
             return True, given
         done: tuple[bool, object] = step
         return done
 
+    def _advance(self, generator: Generator[Any, Any, Any]) -> tuple[bool, object]:
+        self._take_turn()
+        try:
+            return self._context.run(advance, generator)
+        except BaseException:
+            self._leave()  # it has ended
+            raise
+        finally:
+            self._turn.release()
+            if self._closed and self._turn.acquire(blocking=False):
+                self._end(generator)
+
+    async def _advance_awaiting(self, generator: AsyncGenerator[Any, Any]) -> tuple[bool, object]:
+        self._take_turn()
+        try:
+            return await advance_awaiting(generator)
+        except BaseException:
+            self._leave()
+            raise
+        finally:
+            self._turn.release()
+            if self._closed and self._turn.acquire(blocking=False):
+                await self._end_awaiting(generator)
+
+    def _take_turn(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            raise Closed("this stream has been closed, or another thread takes its next part")
+
+    def _end(self, generator: Generator[Any, Any, Any]) -> None:
+        try:
+            self._context.run(generator.close)
+        finally:
+            self._leave()
+
+    async def _end_awaiting(self, generator: AsyncGenerator[Any, Any]) -> None:
+        try:
+            await generator.aclose()
+        finally:
+            self._leave()
+
     def close(self, timeout: float) -> Steps[None]:
-        # One that is at work, for another thread, ends with that: its request is over.
         self._dropping.drop()
+        self._unhook()
+        self._closed = True
+        if not self._turn.acquire(blocking=False):
+            return  # whoever is at work ends it
         given, runtime, loop = self._given, self._runtime, self._handlers.loop
         try:
-            if isgenerator(given) and not given.gi_running:
+            if isgenerator(given):
                 if runtime.elsewhere:
-                    yield partial(runtime.call, partial(self._context.run, given.close), ())
+                    yield partial(runtime.call, self._end, (given,))
                 else:
-                    self._context.run(given.close)
-            elif isasyncgen(given) and not given.ag_running and not runtime.would_block(loop):
+                    self._end(given)
+            elif isasyncgen(given) and not runtime.would_block(loop):
                 yield from closing(runtime, loop, given, timeout)
         finally:
             self._leave()
 
     def abandon(self) -> None:
         self._dropping.drop()  # and the generator goes with us, which ends it
-        if self._slots is not None:
-            self._slots.abandon()
+        self._tell_over()
+        for slots in self._slots:
+            slots.abandon()
 
     def _leave(self) -> None:
+        """The handler has ended."""
+        self._unhook()
+        self._tell_over()
+        try:
+            slots = self._slots.pop()
+        except IndexError:
+            return
+        slots.leave()
+
+    def _tell_over(self) -> None:
+        if self._over is not None:
+            self._over()
+
+    def _unhook(self) -> None:
         if self._outer is not None:
             self._outer.forget(self._drop)
-        slots, self._slots = self._slots, None
-        if slots is not None:
-            slots.leave()
 
 
 def advance(generator: Generator[Any, Any, Any]) -> tuple[bool, object]:

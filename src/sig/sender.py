@@ -127,7 +127,10 @@ class Owned(View):
         self._since = 0.0
         self._incarnation = 0
         self._shared = False  # whether others may have its name too
-        self._asked = 0  # of one that is shared: requests that it is answering
+        # Of one that is shared: requests that it is answering, and streams that it gives, which may end where no lock
+        # may be taken.
+        self._asked = 0
+        self._streams: dict[object, None] = {}
 
     @property
     def connected(self) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from net.raw import Raw
 
 import sig
+import sig.aio
 from sig.messages import Error, decode_control
 from sig.protocol.frames import Kind
 from sig.protocol.parts import pack_parts
@@ -350,6 +351,52 @@ def test_an_async_handler_that_waits_is_cancelled_when_its_caller_leaves(caller:
 
     with sig.serve("tcp://127.0.0.1:0") as server:
         asyncio.run(program(server.urls[0]))
+
+
+@pytest.fixture
+def another_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(LIMIT_S)
+    loop.close()
+
+
+@pytest.mark.parametrize("face", ["blocking", "asyncio"])
+def test_an_async_handler_gives_on_its_own_loop_wherever_its_link_is(
+    server: sig.ServerRouter, caller: sig.ClientRouter, another_loop: asyncio.AbstractEventLoop, face: str
+) -> None:
+    loops: list[bool] = []
+    many = 5_000 if face == "blocking" else 500
+
+    async def count_up(params: int) -> AsyncIterator[int]:
+        try:
+            for number in range(params):
+                yield number
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+        finally:
+            loops.append(asyncio.get_running_loop() is another_loop)
+
+    def look() -> None:
+        assert list(caller.stream("s", "count_up", many)) == list(range(many))
+        with caller.stream("s", "count_up", 1_000_000) as parts:
+            assert next(parts) == 0
+        becomes(lambda: loops, [True, True])
+
+    async def main() -> None:
+        async with sig.aio.connect(server.urls[0]) as client:
+            await client.add_sender("s", requests=[count_up], loop=another_loop)
+            await asyncio.to_thread(look)
+
+    if face == "asyncio":
+        asyncio.run(main())
+        return
+    with sig.connect(server.urls[0]) as client:
+        client.add_sender("s", requests=[count_up], loop=another_loop)
+        look()
 
 
 def test_a_handler_runs_in_the_executor_where_there_is_one() -> None:

@@ -1071,6 +1071,21 @@ def test_what_goes_on_can_be_asked(router: sig.Router) -> None:
         router.stats(-1)
 
 
+def test_a_stream_of_a_name_that_is_shared_comes_from_one(router: sig.Router) -> None:
+    def count(params: int) -> Iterator[int]:
+        yield from range(params)
+
+    for _ in range(2):
+        router.add_sender("s", requests=[count], shared=True)
+    first, second = router._senders["s"], router._replicas["s"][1]
+    streams = [router.stream("s", "count", 3) for _ in range(2)]
+    assert (len(first._streams), len(second._streams)) == (1, 1)
+    assert [list(stream) for stream in streams] == [[0, 1, 2]] * 2
+    with pytest.raises(sig.MethodNotFound):
+        router.stream("s", "absent")
+    assert (len(first._streams), len(second._streams)) == (0, 0)
+
+
 def test_a_name_that_is_shared_is_held_by_all_and_asked_of_one(router: sig.Router) -> None:
     told: list[str] = []
     router.listen(lambda info, data: told.append(info.event), "s")

@@ -10,7 +10,7 @@ import pytest
 
 from sig.drivers.local import LocalRuntime
 from sig.drivers.running import LoopRuntime
-from sig.errors import RequestCancelled, RequestsNotSupported, RequestTimeout
+from sig.errors import Closed, RequestCancelled, RequestsNotSupported, RequestTimeout
 from sig.parts import Inline
 from sig.requests import Handlers, Requests, Trail, current_request
 from sig.runtime import FOREVER, Dropping, Expired
@@ -287,3 +287,66 @@ def test_a_slot_is_held_until_a_handler_has_ended() -> None:
     with pytest.raises(KeyError):
         walk(source.more(1))
     assert crowd.slots.taken == 0
+
+
+class Held:
+    """Handlers that wait at their second part until they are let go, and say when they have ended."""
+
+    def __init__(self) -> None:
+        self.entered, self.go, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+    def wait(self, params: object) -> Iterator[int]:
+        try:
+            yield 1
+            self.entered.set()
+            self.go.wait(LIMIT_S)
+            yield 2
+        finally:
+            self.ended.set()
+
+    async def wait_later(self, params: object) -> AsyncIterator[int]:
+        try:
+            yield 1
+            self.entered.set()
+            await asyncio.to_thread(self.go.wait, LIMIT_S)
+            yield 2
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize("method", ["wait", "wait_later"])
+def test_one_that_is_closed_by_another_thread_holds_its_slot_until_it_has_ended(
+    loop: asyncio.AbstractEventLoop, method: str
+) -> None:
+    held, slots, runtime = Held(), Slots("s", 1, 5), LocalRuntime()
+    handlers = Handlers([held.wait, held.wait_later], runtime, loop, None, slots)
+    over: list[int] = []
+    source = Inline(runtime, handlers, "s", method, None, Trail(1, FOREVER), lambda: over.append(slots.taken))
+    walk(source.more(LIMIT_S))
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.append(walk(source.more(LIMIT_S))))
+    thread.start()
+    assert held.entered.wait(LIMIT_S)
+    walk(source.close(LIMIT_S))
+    assert (slots.taken, over, held.ended.is_set()) == (1, [], False)
+    held.go.set()
+    thread.join(LIMIT_S)
+    assert found == [(2,)]
+    assert held.ended.is_set()
+    assert (slots.taken, over) == (0, [1])
+    with pytest.raises(Closed, match="has been closed, or another thread takes its next part"):
+        walk(source.more(LIMIT_S))
+
+
+def test_a_handler_that_fails_is_over() -> None:
+    over: list[bool] = []
+    handlers = Handlers([fail], LocalRuntime())
+    source = Inline(LocalRuntime(), handlers, "s", "fail", None, Trail(1, FOREVER), lambda: over.append(True))
+    walk(source.more(1))
+    assert not over
+    with pytest.raises(KeyError):
+        walk(source.more(1))
+    assert over
+    source = Inline(LocalRuntime(), handlers, "s", "fail", None, Trail(1, FOREVER), over.clear)
+    source.abandon()
+    assert not over

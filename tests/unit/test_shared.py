@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -119,6 +120,31 @@ def test_a_request_goes_to_who_is_answering_least(router: sig.Router) -> None:
     senders[0].remove()
     assert router.request("s", "work") == 1
     assert [sender._asked for sender in senders] == [0, 0, 0]
+
+
+def test_a_stream_comes_from_who_is_answering_least(router: sig.Router) -> None:
+    def giver(name: str) -> Any:
+        def give(params: object) -> Iterator[str]:
+            while True:
+                yield name
+
+        return {"give": give, "who": lambda params: name}
+
+    for name in "ab":
+        router.add_sender("s", requests=giver(name), shared=True)
+    first = router.stream("s", "give")
+    assert next(first) == "a"
+    with router.stream("s", "give") as second:
+        assert next(second) == "b"
+    assert router.request("s", "who") == "b"
+    del first  # as good as closed
+    gc.collect()
+    with router.stream("s", "give") as third:
+        assert next(third) == "a"
+        with pytest.raises(sig.MethodNotFound):
+            router.stream("s", "absent")
+        with router.stream("s", "give") as fourth:
+            assert next(fourth) == "b"
 
 
 def test_all_are_asked_and_each_answers_for_itself(router: sig.Router) -> None:

@@ -7,14 +7,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from sig.answers import Answers, Case
 from sig.giving import TURN_S, Giving, nobody
 from sig.linked import Linked
 from sig.log import logger
+from sig.parts import advance_awaiting
 from sig.requests import answering
-from sig.runtime import Dropping
+from sig.runtime import FOREVER, Dropping
 from sig.steps import Steps, walk_awaiting
 
 
@@ -51,6 +53,14 @@ class LoopGiving(Giving):
         finally:
             waits = False
             yield generator.aclose
+
+    def _some(self, generator: AsyncGenerator[Any, Any], loop: object, inner: Dropping) -> Steps[bool]:
+        # Parts are given on the loop of the link alone.
+        over, part = yield partial(self._runtime.run, loop, advance_awaiting(generator), FOREVER, inner)
+        if not over:
+            self._give(part)
+        done: bool = over
+        return done
 
 
 class LoopAnswers(Answers):

@@ -11,6 +11,7 @@ from concurrent import futures
 from typing import Any, Protocol
 
 from sig.constants import Limits
+from sig.drivers import waiting
 from sig.errors import InvalidArgument, RequestCancelled
 from sig.runtime import Dropping, Expired, Flag
 
@@ -133,7 +134,7 @@ class LocalRuntime:
         return None
 
     def flag(self) -> Flag:
-        return threading.Event()
+        return waiting.Flag()
 
     def settle(self, busy: Callable[[], bool], timeout: float) -> Any:
         if self.running_loop() is not None or threading.current_thread().name == self.WORKER:

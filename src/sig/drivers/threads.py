@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -23,6 +24,7 @@ from sig.drivers.deadlines import Deadlines
 from sig.drivers.fork import tell_child
 from sig.drivers.links import LINGER_S, Link
 from sig.drivers.tail import Tail
+from sig.drivers.waiting import wait_in_turns
 from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, RequestCancelled, SigError
 from sig.log import logger
 from sig.messages import Auth, Flush
@@ -63,7 +65,7 @@ class Answer:
 
     def wait(self, timeout: float) -> bool:
         """Whether it is there, within `timeout` seconds. Once, by one thread."""
-        return self._lock.acquire(timeout=max(0.0, timeout))
+        return wait_in_turns(partial(self._lock.acquire, True), timeout)
 
     def result(self) -> object:
         """The value, or raises the error; after `wait` has said that it is there."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from cryptography import x509
 
 import sig
 import sig.aio
@@ -37,6 +38,10 @@ def test_a_client_is_known_by_its_certificate(server: sig.ServerRouter, made: ce
         (client,) = (link for link in server._server.core.connections.values() if link.address != "local")
         assert client.identity is not None
         assert client.identity.name == "cert:lab-1"
+        # Its link ends when its certificate does.
+        (lab,) = made.clients
+        until = x509.load_pem_x509_certificate(lab.cert.read_bytes()).not_valid_after_utc
+        assert client.identity.expires == until.timestamp()
         assert client.address.startswith("tls://127.0.0.1:")
 
 

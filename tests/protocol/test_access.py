@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from protocol.pairs import Cut, End, Raw, World, byte_by_byte, seeded, whole
+from protocol.test_absences import away
 from protocol.who import PASSWORD, by_password, credential, logins, make_access, token
 
 from sig.errors import Denied
-from sig.messages import Auth, Challenge, Hello, Stats, decode_control, encode_control
+from sig.messages import AddSender, Auth, Challenge, Hello, Presence, Stats, decode_control, encode_control
 from sig.protocol.access import Refusal
 from sig.protocol.connection import Connection
 from sig.protocol.frames import PREFACE, Kind, pack
@@ -303,6 +304,26 @@ def test_a_link_ends_when_what_it_logged_in_with_does() -> None:
 
 
 ALICE_2 = credential(9, "alice")
+
+
+def test_who_shows_something_new_on_each_link_comes_back_when_it_expires() -> None:
+    world = World(heartbeat_s=1000, heartbeat_timeout_s=2500)
+    wall = world.now + 1_700_000_000.0
+    lab = world.client(known_as="cert:lab", settle=False, offline=away())
+    lab.connection.known_until = wall + 10
+    world.settle()
+    lab.ask(AddSender("s", ["e"]))
+    other = world.client()
+    other.listen(1)
+    assert lab.connection.identity == Identity("cert:lab", expires=wall + 10, source="carrier")
+    world.advance(10)
+    assert "your certificate has expired: come back with a new one" in lab.core.last_words
+    assert not lab.core.sent_away
+    world.come_back(lab)  # with a certificate that holds for longer
+    lab.ask(AddSender("s", ["e"]))
+    world.advance(10)
+    assert lab.flush() is None
+    assert [news for news in other.news if isinstance(news, Presence)] == []
 
 
 def test_who_is_sent_away_gets_nothing_that_still_waits_and_leaves_as_kicked() -> None:

@@ -728,4 +728,4 @@ def test_closing_before_the_session_has_begun_frees_the_other_end() -> None:
         waiting.receive(calling.data_to_send(), 0.3)
     assert calling.receive(waiting.data_to_send(), 0.4) == b""
     assert calling.data_to_send() == b""
-    assert calling.identity is None
+    assert (calling.identity, calling.expires) == (None, math.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ class Rung:
     def __init__(self, letter: bytes, *, due: float | None = None, identity: str | None = None) -> None:
         self.closed = False
         self.identity = identity
+        self.expires = inf
         self._letter = letter
         self._due = due
         self._out = letter
@@ -167,6 +169,13 @@ def test_the_outer_end_alone_is_an_end() -> None:
 )
 def test_who_is_there_is_said_by_the_outer_first(outer: str | None, inner: str | None, known: str | None) -> None:
     assert Stacked(Rung(b"o", identity=outer), Rung(b"i", identity=inner)).identity == known
+
+
+@pytest.mark.parametrize("until", [[inf, inf], [5.0, inf], [inf, 5.0], [5.0, 7.0]])
+def test_who_is_there_is_known_until_the_first_of_both_ends(until: list[float]) -> None:
+    outer, inner = Rung(b"o", identity="cert"), Rung(b"i", identity="b")
+    outer.expires, inner.expires = until
+    assert Stacked(outer, inner).expires == min(until)
 
 
 def test_what_the_inner_has_to_say_of_a_mistake_still_leaves() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from math import inf
 
 import pytest
 from cryptography import x509
@@ -222,12 +223,13 @@ def test_a_client_is_who_its_certificate_says(names: tuple[x509.GeneralName, ...
     client, server = connect(context(False, user, [CA]), MUTUAL)
     assert settle(client, server) == {}
     assert server.identity == identity
+    assert server.expires == int(user.certificate.not_valid_after_utc.timestamp())
 
 
 def test_a_client_without_a_certificate_is_nobody() -> None:
     client, server = connect(CONTEXTS["client"], CONTEXTS["server"])
     assert settle(client, server) == {}
-    assert server.identity is None
+    assert (server.identity, server.expires) == (None, inf)
     optional = context(True, SERVER_CERT, [CA])
     optional.verify_mode = ssl.CERT_OPTIONAL
     client, server = connect(context(False, None, [CA]), optional)

@@ -38,7 +38,7 @@ ALLOWED: dict[str, dict[int | str, str]] = {
     "threading": {1: "Lock RLock"},
     "ssl": {
         "protocol.tls": "MemoryBIO SSLCertVerificationError SSLContext SSLError SSLObject SSLWantReadError "
-        "SSLZeroReturnError"
+        "SSLZeroReturnError cert_time_to_seconds"
     },
 }
 

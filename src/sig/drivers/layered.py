@@ -175,7 +175,7 @@ class LayeredWire(Wire):
             within = b""
         self._say()
         if connection.known_as is None and self._layer.identity is not None:
-            connection.known_as = f"cert:{self._layer.identity}"
+            connection.known_as, connection.known_until = f"cert:{self._layer.identity}", self._layer.expires
         if within:
             self._driver.received(connection, within)
             if _due(self._layer):  # it had more to say, behind these

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # What somebody must do to log in again, in the sentences that refuse.
 _UNKNOWN: Final = "this server does not know that token or password: get one from whoever runs it"
 _TOKEN_LETTERS: Final = 16
+# What a client reads, or asks for, whenever a link comes up.
+_RENEWED: Final = {"carrier": "your certificate", "own": "what you logged in with"}
 
 
 class Pending:
@@ -184,13 +186,19 @@ class Access:
         """It has gone."""
         self._expiring.pop(connection, None)
 
-    def expired(self, wall: float) -> list[Connection]:
-        """Those whose time is over."""
+    def expire(self, wall: float) -> None:
+        """End the links of those whose time is over."""
         found = [connection for connection, until in self._expiring.items() if until <= wall]
         for connection in found:
             del self._expiring[connection]
         self.due = min(self._expiring.values(), default=inf)
-        return found
+        for connection in found:
+            identity = connection.identity
+            if identity is not None and identity.source in _RENEWED:
+                # It may have another by now: on its next link it shows what it has then, or is refused for good.
+                connection.say_bye("denied", f"{_RENEWED[identity.source]} has expired: come back with a new one", 0.0)
+            else:
+                connection.remove("your token or password has expired: log in with a new one")
 
     def current(self, connection: Connection) -> Identity | None:
         """Who that is by the credentials of now, which may be others than before; `None`: nobody any more."""
@@ -268,7 +276,8 @@ def name_of(identity: Identity | None) -> str:
 
 
 def _by_carrier(connection: Connection) -> Identity:
-    return ANONYMOUS if connection.known_as is None else Identity(connection.known_as, source="carrier")
+    name = connection.known_as
+    return ANONYMOUS if name is None else Identity(name, expires=connection.known_until, source="carrier")
 
 
 def _is_token(login: str) -> bool:

@@ -6,6 +6,7 @@ Sans-I/O: no socket, no thread, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Raw
@@ -216,6 +217,7 @@ class Connection(Peer):
         "identity",
         "known",
         "known_as",
+        "known_until",
         "lineage",
         "login",
         "name",
@@ -246,6 +248,8 @@ class Connection(Peer):
         """Its token, which tells its client from others when that comes back on another link."""
         self.known_as: str | None = None
         """Who the carrier says it is, as a policy writes it."""
+        self.known_until: float = inf
+        """When that ends, in seconds since 1970."""
         self.lineage: object = object()
         """The same for all links of one client that comes back."""
         self.returns: bool = False

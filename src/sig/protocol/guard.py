@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from math import inf
 from typing import Final
 
 from sig.errors import ConnectFailed, ConnectionLost, HandshakeRefused, SigError
@@ -108,6 +109,10 @@ class GuardLayer:
     @property
     def identity(self) -> str | None:
         return None
+
+    @property
+    def expires(self) -> float:
+        return inf
 
     def receive(self, data: bytes | memoryview, now: float) -> bytes:
         """As in `Layer`. What came before the fault is returned first: then `next_deadline` is due, and raises."""

@@ -31,6 +31,11 @@ class Layer(Protocol):
         """Who the other end has proved to be."""
         ...
 
+    @property
+    def expires(self) -> float:
+        """Until when that holds, in seconds since 1970; `inf` where it has no end, or nothing is proved."""
+        ...
+
     def receive(self, data: bytes | memoryview, now: float) -> bytes:
         """Take bytes from the medium; returns what the peer is to have of them, which may be nothing.
 
@@ -77,6 +82,10 @@ class Stacked:
     @property
     def identity(self) -> str | None:
         return self._outer.identity or self._inner.identity
+
+    @property
+    def expires(self) -> float:
+        return min(self._outer.expires, self._inner.expires)
 
     def receive(self, data: bytes | memoryview, now: float) -> bytes:
         within = self._outer.receive(data, now)

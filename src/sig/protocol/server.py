@@ -282,8 +282,7 @@ class ServerCore:
             limit = self.limits.handshake_timeout_s
             connection.fail(HandshakeRefused(f"no handshake within {limit:g} s: send HELLO first"))
         if self.access.due <= self.wall:
-            for connection in self.access.expired(self.wall):
-                connection.remove("your token or password has expired: log in with a new one")
+            self.access.expire(self.wall)
         self.listening.handle_timeout(now)
         self.absences.handle_timeout(now)
         if self._rounds.due <= now:

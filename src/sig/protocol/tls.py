@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from ssl import (
     MemoryBIO,
     SSLCertVerificationError,
@@ -17,6 +18,7 @@ from ssl import (
     SSLObject,
     SSLWantReadError,
     SSLZeroReturnError,
+    cert_time_to_seconds,
 )
 from typing import Any, Final
 
@@ -62,6 +64,8 @@ class TLSLayer:
         self._server_side = server_side
         self._host = server_hostname if context.check_hostname else None
         self._identity: str | None = None
+        self.expires: float = inf
+        """When the certificate of the other end does, in seconds since 1970; nothing ends by itself then."""
         self._begun = False  # the other end has said anything
         self._open = False  # the handshake is complete
         self._heard = False  # data of the other end's peer has come
@@ -160,7 +164,10 @@ class TLSLayer:
         if not self._open:
             self._tls.do_handshake()
             self._open = True
-            self._identity = self._host or _name_in(self._tls.getpeercert())
+            certificate: Any = self._tls.getpeercert() or {}  # empty where it was not checked
+            self._identity = self._host or _name_in(certificate)
+            if certificate:
+                self.expires = float(cert_time_to_seconds(certificate["notAfter"]))
         self._write()
         while part := self._tls.read(_RECORD):
             self._arrived.append(part)
@@ -193,8 +200,8 @@ class TLSLayer:
 
 
 def _name_in(certificate: Any) -> str | None:
-    """Whose certificate it is; nobody's for `None`, and for one that was not checked, which is empty."""
-    names: tuple[tuple[str, str], ...] = (certificate or {}).get("subjectAltName", ())
+    """Whose certificate it is; nobody's for one that was not checked, which is empty."""
+    names: tuple[tuple[str, str], ...] = certificate.get("subjectAltName", ())
     return next((name for wanted in _NAMES for kind, name in names if kind == wanted and name), None)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 from websockets.client import ClientProtocol
@@ -66,6 +67,7 @@ class WebSocketLayer:
         self.held: int = 0
         self.closed: bool = False
         self.identity: str | None = None  # HTTP has proved nothing
+        self.expires: float = inf
         self._protocol = protocol
         self._open = False
         self._over = False  # it has failed, or was given up before it was open

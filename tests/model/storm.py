@@ -234,14 +234,11 @@ class Storm:
         # else its handler takes its time
 
     def _reply_again(self, place: Place, work: Work) -> None:
-        """Twice. The server counts how many answers one owes another: were it more, one would be taken for the next."""
-        asker = self.world.server.connections.get(work.arrived.request.peer)
-        owed = 0 if asker is None else asker.called.get(place.end.connection, 0)
+        """Twice: were the second not known for what it is, it would be taken for the answer to another."""
         self._reply(place, work, b'"%d"' % work.ask.number, None)
-        if owed == 1:
-            self.tally["answered twice"] += 1
-            place.end.core.reply(work.arrived, b'"once more"', None)
-            self.world.carry_up(place.end)
+        self.tally["answered twice"] += 1
+        place.end.core.reply(work.arrived, b'"once more"', None)
+        self.world.carry_up(place.end)
 
     def _reply(self, place: Place, work: Work, payload: bytes | None, error: Exception | None) -> None:
         place.work.remove(work)

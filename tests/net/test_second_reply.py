@@ -29,6 +29,22 @@ def test_the_server_drops_it_and_keeps_the_owner() -> None:
         assert client.state == "connected"
 
 
+def test_it_is_not_taken_for_the_next_answer() -> None:
+    with (
+        sig.serve("tcp://127.0.0.1:0") as server,
+        sig.connect(server.urls[0]) as client,
+        Raw.client(server.urls[0]) as owner,
+    ):
+        owner.hold("s", requests=["m"])
+        asking = [client.start_request("s", "m", timeout=LIMIT_S) for _ in range(2)]
+        frames = [owner.read(Kind.REQUEST) for _ in asking]
+        for frame, answers in zip(frames, ([b"1", b"2"], [b"3"]), strict=True):
+            request = unpack_request(frame)
+            for payload in answers:
+                owner.send(pack_reply(Reply(request.peer, request.corr, payload), route=frame.route))
+        assert [call.result(LIMIT_S) for call in asking] == [1, 3]
+
+
 def test_the_client_drops_it_where_a_server_does_not() -> None:
     with raw_server() as server:
         client, raw = server.connected()

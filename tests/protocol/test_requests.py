@@ -45,6 +45,7 @@ from sig.protocol.bodies import (
 from sig.protocol.client import RequestDropped, RouteOpened
 from sig.protocol.frames import REPLY_MORE, REQUEST_PARTS, FrameReader, Kind, pack
 from sig.protocol.parts import PartsIn
+from sig.protocol.requests import TIMES
 from sig.security.policy import Policy, Rule, allow, deny
 
 OWNER_MAY = allow("uid:1", ["own", "trigger"])
@@ -175,6 +176,50 @@ def test_an_owner_answers_as_often_as_it_was_asked() -> None:
     # And whoever has been answered has nothing to cancel.
     world.lose(a)
     assert owner.read() == []
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_an_owner_that_answers_one_twice_answers_the_others_still(given_up: bool) -> None:
+    """Of one that was given up, too, the first answer alone is counted."""
+    world = World()
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    asking = [a.request("s", "m") for _ in range(3)]
+    world.settle()
+    first, second, third = owner.asked()
+    if given_up:
+        asking[0][1]()
+        world.settle()
+    for _ in range(3):
+        owner.core.reply(first, b"1", None)
+    # What was never asked is no answer either.
+    owner.core.reply(replace(first, request=replace(first.request, corr=12345)), b"0", None)
+    world.settle()
+    assert a.connection.called == {owner.connection: 2}
+    owner.core.reply(second, b"2", None)
+    owner.core.reply(third, b"3", None)
+    world.settle()
+    assert [answer.ok for answer, _ in asking[1:]] == [b"2", b"3"]
+    assert asking[0][0].times == (0 if given_up else 1)
+    assert a.core.calls.late == 0, "the rest went nowhere"
+    assert (a.connection.called, owner.connection.asked_by, a.connection.given_up) == ({}, {}, {})
+
+
+def test_answers_that_never_come_are_not_waited_for_without_end() -> None:
+    world = World(requests_out=1)
+    owner, a = world.client(), world.client()
+    owner.add("s", requests=["m"])
+    for _ in range(TIMES + 5):
+        a.request("s", "m")[1]()
+        world.settle()
+    assert len(a.connection.given_up) == TIMES
+    for asked in owner.asked():
+        owner.core.reply(asked, b"1", None)
+    answer, _ = a.request("s", "m")
+    world.settle()
+    owner.core.reply(owner.asked()[-1], b"2", None)
+    world.settle()
+    assert answer.ok == b"2"
 
 
 def test_an_owner_that_does_not_read_keeps_its_link_and_who_asks_is_told() -> None:
@@ -448,6 +493,29 @@ def test_requests_for_who_is_away_wait_until_it_is_back_or_nobody_waits() -> Non
     assert (waits.times, given_up.times) == (0, 0)  # whoever gives up waits for nothing
     world.advance(4)
     assert isinstance(waits.error, SigError)
+
+
+def test_who_is_back_and_answers_what_it_was_not_asked_for_want_of_time_is_believed_for_nothing() -> None:
+    world = World()
+    owner, asks = world.client(offline=away()), world.client()
+    call = AddSender("s", [], ["m"])
+    owner.ask(call)
+    asks.request("s", "m", timeout=9)
+    world.settle()
+    world.lose(owner)
+    late, _ = asks.request("s", "m", timeout=1)
+    world.settle()
+    world.now += 2  # and nobody has been told yet
+    world.come_back(owner)
+    owner.ask(call)
+    world.settle()
+    (asked,) = owner.asked()
+    ((corr, (number, *_)),) = list(asks.connection.unanswered.items())[-1:]
+    owner.core.reply(replace(asked, route=number, request=replace(asked.request, corr=corr)), b"1", None)
+    world.settle()
+    assert (asks.connection.called, owner.connection.asked_by) == ({}, {})
+    assert late.times == 1
+    assert not owner.core.closed
 
 
 # -- a right that is lost ------------------------------------------------------------------------

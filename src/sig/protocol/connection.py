@@ -212,6 +212,7 @@ class Connection(Peer):
         "deadline",
         "events_in",
         "events_out",
+        "given_up",
         "heard",
         "held",
         "identity",
@@ -274,6 +275,7 @@ class Connection(Peer):
         self.asked_by: dict[Connection, None] = {}  # the same, seen from the owner
         self.streams: dict[int, Stream] = {}  # that it takes, by the numbers of its requests
         self.unanswered: dict[int, Asked] = {}  # what it has asked and waits for, by its own numbers, see `requests`
+        self.given_up: dict[int, int] = {}  # the route of each that it waits for no more, and that is under way still
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         # What it is asked comes in runs, and a run stands in the outbox in one piece: the one that is not there yet. It

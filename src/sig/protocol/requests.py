@@ -158,21 +158,25 @@ class Requests:
         if route.event or route.held.owner is not connection:
             raise RemoteProtocolError(f"the client replied on route {number}, which is not its own")
         requester = server.connections.get(peer)
-        owed = requester.called.get(connection, 0) if requester is not None else 0
-        if requester is None or not owed:
-            return  # gone, or answered already
-        data = data[start:end]
-        if flags & REPLY_MORE:
-            server.streams.pass_on(requester, corr, route, data)
+        if requester is None:
             return
-        if owed > 1:
-            requester.called[connection] = owed - 1
-        else:
-            del requester.called[connection], connection.asked_by[requester]
         asked = requester.unanswered.get(corr)
-        if asked is None or asked[0] != number:
-            return  # given up, or the right to it is lost
-        del requester.unanswered[corr]
+        waits = asked is not None and asked[0] == number
+        if flags & REPLY_MORE:
+            if waits:
+                server.streams.pass_on(requester, corr, route, data[start:end])
+            return
+        # One that has been answered, or was never asked, is of no account: else the next would be taken for it.
+        if waits:
+            del requester.unanswered[corr]
+        elif requester.given_up.get(corr) == number:
+            del requester.given_up[corr]
+        else:
+            return
+        self._count_down(requester, connection)
+        if not waits:
+            return
+        data = data[start:end]
         if requester.streams:
             server.streams.close(requester, corr)
         foreign = connection.codec.name not in requester.codecs
@@ -203,7 +207,35 @@ class Requests:
         corr = unpack_cancel(frame).corr  # which tells whether it is well formed
         asked = connection.unanswered.get(corr)
         if asked is not None and asked[2] == frame.route:
-            self._give_up(connection, corr, asked)
+            self.give_up(connection, corr, asked)
+
+    def give_up(self, requester: Connection, corr: int, asked: Asked) -> None:
+        """Nobody waits for that any more: let who was asked know, if it can still be reached."""
+        server, (number, _, shown) = self._server, asked
+        del requester.unanswered[corr]
+        requester.streams.pop(corr, None)
+        if shown in server.replicas:
+            server.replicas.pools[shown].end(requester, corr)
+        route = server.routes.get(number)
+        if route is None:
+            return
+        if route.held.owner.closed:
+            server.absences.cancel(requester, route, corr)
+            return
+        # Where it does not get through, the handler works for nothing; its answer finds nobody.
+        route.held.owner.put_asked(pack_cancel(Cancel(requester.number, corr), route=number))
+        given_up = requester.given_up
+        if len(given_up) >= self._most:
+            del given_up[next(iter(given_up))]  # who never answers must not cost memory without end
+        given_up[corr] = number
+
+    def _count_down(self, requester: Connection, owner: Connection) -> None:
+        """One answer has come; perhaps from one who was away, and has not been asked for want of time."""
+        owed = requester.called.get(owner, 0)
+        if owed > 1:
+            requester.called[owner] = owed - 1
+        elif owed:
+            del requester.called[owner], owner.asked_by[requester]
 
     def _make_room(self, requester: Connection) -> None:
         """It waits for so many: forget what nobody can answer. Raises what to tell it where that is too little."""
@@ -221,19 +253,5 @@ class Requests:
                 number, method, shown = asked
                 route = server.routes.get(number)
                 if route is not None and not server.allowed(requester.identity, "request", route.sender, method):
-                    self._give_up(requester, corr, asked)
+                    self.give_up(requester, corr, asked)
                     self.refuse(requester, corr, shown, server.rights.refusal(requester, route, method))
-
-    def _give_up(self, requester: Connection, corr: int, asked: Asked) -> None:
-        """Nobody waits for that any more: let who was asked know, if it can still be reached."""
-        server, (number, _, shown) = self._server, asked
-        del requester.unanswered[corr]
-        requester.streams.pop(corr, None)
-        if shown in server.replicas:
-            server.replicas.pools[shown].end(requester, corr)
-        route = server.routes.get(number)
-        if route is not None and route.held.owner.closed:
-            server.absences.cancel(requester, route, corr)
-        elif route is not None:
-            # Where it does not get through, the handler works for nothing; its answer finds nobody.
-            route.held.owner.put_asked(pack_cancel(Cancel(requester.number, corr), route=number))

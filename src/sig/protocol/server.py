@@ -345,6 +345,7 @@ class ServerCore:
                 requester.called.pop(connection, None)
             connection.called.clear()
             connection.unanswered.clear()
+            connection.given_up.clear()
             connection.asked_by.clear()
             self._relieve()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sig.constants import STREAM_WINDOW_BYTES
 from sig.errors import InvalidData, MessageTooBig, Overloaded, RemoteProtocolError, SigError
-from sig.protocol.bodies import Cancel, Unit, pack_cancel, pack_credit, unpack_credit
+from sig.protocol.bodies import Unit, pack_credit, unpack_credit
 from sig.protocol.connection import Connection, Held, Route
 from sig.protocol.frames import HEADER, Frame
 from sig.protocol.parts import cost_of, pack_parts, slices, unpack_parts
@@ -133,9 +133,9 @@ class Streams:
 
     def _fail(self, requester: Connection, corr: int, stream: Stream, error: SigError) -> None:
         """It ends here; its owner is told that nobody waits any more."""
-        del requester.streams[corr]
-        self._server.requests.refuse(requester, corr, stream.shown, error)
-        stream.route.held.owner.put_asked(pack_cancel(Cancel(requester.number, corr), route=stream.route.id))
+        requests = self._server.requests
+        requests.give_up(requester, corr, requester.unanswered[corr])
+        requests.refuse(requester, corr, stream.shown, error)
 
 
 def _within(payloads: Sequence[bytes], limit: int) -> Iterator[Sequence[bytes]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import events, requests, scale, slow, streams, types
+from benchmarks.costs import access, events, requests, scale, slow, streams, types
 from benchmarks.costs.rows import Outcome
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
@@ -69,7 +69,15 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
     return asked
 
 
-SUITES = {"events": events, "requests": requests, "scale": scale, "slow": slow, "streams": streams, "types": types}
+SUITES = {
+    "access": access,
+    "events": events,
+    "requests": requests,
+    "scale": scale,
+    "slow": slow,
+    "streams": streams,
+    "types": types,
+}
 PARTS = {"events": tuple(events.PARTS), "requests": requests.PARTS}
 ONLY = "; ".join(f"of {suite}: {', '.join(parts)}" for suite, parts in PARTS.items())
 

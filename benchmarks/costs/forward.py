@@ -16,6 +16,7 @@ from benchmarks.peers.payload import encode, sample
 from benchmarks.timing import fastest
 from sig.protocol.events import count_events, pack_events
 from sig.protocol.frames import FrameReader, Kind
+from sig.security.policy import Policy
 
 RECEIVERS = (1, 10, 50)
 BATCHES = (1, 16, 64)
@@ -37,9 +38,11 @@ def ways() -> Iterator[tuple[str, AbstractContextManager[Measure]]]:
 
 
 @contextmanager
-def forwarding(receivers: int, batch: int, routes: int, *, apart: bool) -> Iterator[Measure]:
+def forwarding(
+    receivers: int, batch: int, routes: int, *, apart: bool, policy: Policy | None = None
+) -> Iterator[Measure]:
     """Seconds for an event that comes from the publisher; `apart`: each receiver hears one route, else all."""
-    world = World(send_window_bytes=CHUNK)
+    world = World(policy, send_window_bytes=CHUNK)
     publisher = End(world)
     events = [f"event-{number}" for number in range(routes)]
     numbers = publisher.add(SENDER, events)

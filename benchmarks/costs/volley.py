@@ -18,6 +18,7 @@ from benchmarks.timing import undisturbed
 from sig.codecs import as_codecs
 from sig.messages import AddSender
 from sig.protocol.client import ClientCore, RequestArrived
+from sig.security.policy import Policy
 
 FLIGHT = 64
 SENDER, METHOD = "bench", "echo"
@@ -32,9 +33,9 @@ def ways() -> Iterator[tuple[str, AbstractContextManager[Measure]]]:
 
 
 @contextmanager
-def volleys(steps: range | tuple[int, ...]) -> Iterator[Measure]:
+def volleys(steps: range | tuple[int, ...], policy: Policy | None = None) -> Iterator[Measure]:
     """Seconds for a request in these of the steps."""
-    ends = Ends()
+    ends = Ends(policy)
     ends.volley()
 
     def measure(effort: Effort) -> list[float]:
@@ -51,8 +52,8 @@ def volleys(steps: range | tuple[int, ...]) -> Iterator[Measure]:
 class Ends:
     """A requester, a server and the owner of a sender, who know each other."""
 
-    def __init__(self) -> None:
-        self._world = World()
+    def __init__(self, policy: Policy | None = None) -> None:
+        self._world = World(policy)
         self._payload = encode(sample())
         self._answers: list[object] = []
         self._requester, self._owner = (ClientCore(self._world.limits, as_codecs("json")) for _ in range(2))

@@ -27,9 +27,11 @@ from sig.messages import (
     decode_error,
     encode_control,
 )
+from sig.protocol.access import Access
 from sig.protocol.connection import Connection
 from sig.protocol.frames import PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
 from sig.protocol.server import ServerCore
+from sig.security.policy import Policy
 
 CHUNK = 1 << 20
 
@@ -88,9 +90,9 @@ class End:
 
 
 class World:
-    """A server, and who is connected to it. `limits` are given by name."""
+    """A server, and who is connected to it, held to a policy if there is one. `limits` are given by name."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, policy: Policy | None = None, **limits: Any) -> None:
         self.options = limits
         self.limits = Limits.of(**limits)
         chance = random.Random(1)
@@ -101,6 +103,7 @@ class World:
             epoch=1,
             wall_offset=time.time() - now,
             random64=lambda: chance.getrandbits(63) or 1,
+            access=Access(lambda: chance.randbytes(32), policy=policy),
         )
 
     def accept(self) -> Connection:

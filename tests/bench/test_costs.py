@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.costs import dispatch, forward, requests, trigger, types, volley
+from benchmarks.costs import access, dispatch, forward, requests, trigger, types, volley
 from benchmarks.costs.rows import Row
 from benchmarks.costs.scale import SIZES, SMALLEST, Size
 from benchmarks.costs.slow import QUICK, RATE, SCENARIOS, WrongBooks, check_books
@@ -107,6 +107,17 @@ def test_every_way_of_types_has_its_figures() -> None:
     assert all(len(row["ns"]) == 2 and row["quartiles"]["low"] > 0 for row in told["rows"])
     assert told["rates"][types.UNTYPED] == {"low": 1, "median": 1, "high": 1}
     assert all(rate["median"] > 0 for rate in told["rates"].values())
+
+
+@needs_rich
+def test_everything_is_measured_with_a_policy_and_without() -> None:
+    told = figures("access", "--rounds", "2")
+
+    assert told["rules"] == len(access.rules().rules)
+    assert [row["way"] for row in told["rows"]] == list(access.WAYS)
+    for row in told["rows"]:
+        assert len(row["ns"]) == len(row["ns_with_rules"]) == 2
+        assert min(*row["ns"], *row["ns_with_rules"]) > 0
 
 
 @needs_rich

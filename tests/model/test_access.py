@@ -365,6 +365,7 @@ HISTORY: list[tuple[Any, ...]] = [
     ("remove", 0, "c"),
     ("govern", as_policy([Rule(True, ("uid:1",), ("own",)), Rule(True, ("*",), ("listen",))])),
     ("trigger", 0, "a", "x"),
+    ("request", 1, "a", "get"),  # which it might a moment ago
     ("govern", as_policy([Rule(True, ("*",), ("listen",))])),
 ]
 
@@ -406,7 +407,7 @@ def _without(owner: type, name: str) -> Callable[[pytest.MonkeyPatch], None]:
         _in("Registry", "list"),
         _in("_tell_stats", "list"),
         _in("_tell_stats", "admin"),
-        _in("request", "request"),
+        _in("_may_ask", "request"),
         _in("govern", "own"),
         _without(Rights, "check"),
         _without(Rights, "check_possible"),

@@ -29,6 +29,7 @@ from sig.messages import (
     decode_error,
     encode_control,
 )
+from sig.protocol import requests
 from sig.protocol.bodies import (
     Cancel,
     Credit,
@@ -532,6 +533,34 @@ def a_guest_and_an_owner(*rules: Rule, shared: bool = False) -> tuple[World, End
 def dropped(end: End) -> int:
     """How often it has been told that nobody waits any more."""
     return sum(isinstance(each, RequestDropped) for each in end.news)
+
+
+def test_what_one_may_ask_is_remembered_until_another_policy_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, owner, guest = a_guest_and_an_owner()
+
+    def ask(*methods: str) -> list[Answer]:
+        answers = [guest.request("s", method)[0] for method in methods]
+        world.settle()
+        return answers
+
+    ask("get", "set")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.server.access, "decide", nobody_asks)
+        ask("get", "set", "get")
+    assert len(owner.asked()) == 5
+    govern(world, OWNER_MAY, GUEST_MAY, NO_SET)
+    _, refused = ask("get", "set")
+    assert isinstance(refused.error, Denied)
+    assert len(owner.asked()) == 6
+    # Of a few alone: who makes up methods fills no memory.
+    monkeypatch.setattr(requests, "_REMEMBERED", 2)
+    ask("get", "a", "b", "get")
+    assert len(owner.asked()) == 10
+    assert {method for _, method in guest.connection.may_ask} == {"b", "get"}
+
+
+def nobody_asks(*_: object) -> None:
+    raise AssertionError("a right was looked up that is known")
 
 
 @pytest.mark.parametrize("shared", [False, True])

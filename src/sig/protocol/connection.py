@@ -221,6 +221,7 @@ class Connection(Peer):
         "known_until",
         "lineage",
         "login",
+        "may_ask",
         "name",
         "number",
         "outbox",
@@ -276,6 +277,8 @@ class Connection(Peer):
         self.streams: dict[int, Stream] = {}  # that it takes, by the numbers of its requests
         self.unanswered: dict[int, Asked] = {}  # what it has asked and waits for, by its own numbers, see `requests`
         self.given_up: dict[int, int] = {}  # the route of each that it waits for no more, and that is under way still
+        # What it is known to have the right to ask for, by the numbers of routes and by method, see `requests`.
+        self.may_ask: set[tuple[int, str]] = set()
         self.known: dict[Route, None] = {}  # routes that this one has been told of
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         # What it is asked comes in runs, and a run stands in the outbox in one piece: the one that is not there yet. It

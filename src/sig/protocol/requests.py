@@ -43,6 +43,8 @@ Asked: TypeAlias = tuple[int, str, int]
 
 # A client keeps to its own `requests_out`, which may be larger than the server's; beyond this it keeps to nothing.
 TIMES: Final = 16
+# Methods that one client is known to have the right to ask for: more than it uses at a time.
+_REMEMBERED: Final = 1024
 
 
 class Requests:
@@ -91,7 +93,7 @@ class Requests:
             error = SenderNotConnected("")
         elif server.closing and find_request(data, start, end).hops == 1:  # others are part of what is under way
             error = Overloaded("the server is closing, and takes no more requests: ask again when it is back")
-        elif not server.allowed(connection.identity, "request", route.held.name, method):
+        elif (number, method) not in connection.may_ask and not self._may_ask(connection, number, route, method):
             error = server.rights.refusal(connection, route, method)
         else:
             try:
@@ -115,6 +117,15 @@ class Requests:
             else:
                 return
         self.refuse(connection, find_asker(data, start, end)[1], number, error)
+
+    def _may_ask(self, connection: Connection, number: int, route: Route, method: str) -> bool:
+        """Whether it may; if so, that is remembered until another policy holds, for requests are many and alike."""
+        if not self._server.allowed(connection.identity, "request", route.held.name, method):
+            return False
+        if len(connection.may_ask) >= _REMEMBERED:
+            connection.may_ask.clear()
+        connection.may_ask.add((number, method))
+        return True
 
     def pass_on(self, connection: Connection, route: Route, data: bytes, *, pooled: bool = False) -> None:
         """Hand on a request to the owner of the route; raises what the requester is to be told instead.

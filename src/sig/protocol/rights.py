@@ -80,6 +80,7 @@ class Rights:
                 connection.remove("the token or password that you logged in with holds no more")
                 continue
             connection.identity = identity
+            connection.may_ask.clear()
             access.expect(connection, identity)
         server.settle()
         for held in list(server.registry.senders()):

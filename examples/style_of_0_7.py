@@ -15,6 +15,7 @@ def on_reading(info, data):
 
 server_carrier = CarrierTCPServer()  # noqa: F405
 server = sig.ServerRouter(server_carrier)
+probe = server.addSender("probe", ["reading"], {"read": lambda params: 21.5})
 print(server_carrier.start("127.0.0.1", 0))
 
 client_carrier = CarrierTCPClient()  # noqa: F405
@@ -23,7 +24,6 @@ client_carrier.on_connected = lambda: print("connected")
 print(client_carrier.connect("127.0.0.1", server_carrier.address.port), client_carrier.isConnected())
 
 client.addRemoteListener(on_reading, "probe", "reading")
-probe = server.addSender("probe", ["reading"], {"read": lambda params: 21.5})
 probe.getSignal("reading").trigger({"celsius": 21.5})
 print(received.get(timeout=10))
 print(client.remoteRequest("probe", "read"))

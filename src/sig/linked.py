@@ -74,6 +74,7 @@ class Linked(Hub):
     """Base of `ServerRouter` and `ClientRouter` of both faces."""
 
     _counts = True
+    _not_yet = "is not connected yet: connect it first"
     _prover: Prover | None = None  # who this end is, if its server asks
 
     def __init__(self, limits: Limits, *, executor: Any = None, **options: Any) -> None:
@@ -146,7 +147,7 @@ class Linked(Hub):
         self._check_open()
         self._check_here()
         if driver is None or not driver.core.opened:
-            raise ConnectionLost(f"this {type(self).__name__} is not connected yet: connect it first")
+            raise ConnectionLost(f"this {type(self).__name__} {self._not_yet}")
         return driver
 
     def _ended(self) -> None:

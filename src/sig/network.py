@@ -153,7 +153,7 @@ class ServerRouter(Serving, LinkedRouter):
         self._loop: LoopThread | None = None
 
     def start(self) -> None:
-        """Begin to serve.
+        """Begin to serve. What has been registered before is there when the first client comes.
 
         Raises `ConnectFailed` when a port cannot be had, and `InvalidArgument` for a public address or what is no
         codec. Nothing has been begun then.

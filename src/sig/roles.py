@@ -15,7 +15,7 @@ from sig.callables import describe
 from sig.carriers.address import default_url
 from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.carriers.schemes import client_carrier, server_carrier
-from sig.codecs import Codec, as_codecs
+from sig.codecs import as_codecs
 from sig.constants import Limits
 from sig.drivers.aio import ServerDriver
 from sig.drivers.links import Link
@@ -23,19 +23,21 @@ from sig.errors import Closed, ConnectFailed, Denied, InvalidArgument, SigError
 from sig.gate import Gate
 from sig.linked import Linked, left
 from sig.log import logger
-from sig.protocol.access import Access
 from sig.protocol.login import as_prover
 from sig.protocol.offline import POLICIES, Offline
 from sig.protocol.server import ServerCore
 from sig.returning import Returning
 from sig.sender import Owned
 from sig.steps import Steps
+from sig.subscription import Subscription
 
 T = TypeVar("T")
 
 
 class Serving(Linked):
     """What is a server's."""
+
+    _not_yet = "does not run yet: start it first"
 
     def __init__(
         self,
@@ -58,6 +60,8 @@ class Serving(Linked):
         for carrier in self._carriers:
             carrier.router = self
         self._server: ServerDriver | None = None
+        self._serves = False  # somebody may come; before that the server is there for what is registered here
+        self._preparing: Any = None  # a flag, while it comes to be
         self._urls: list[str] = []
 
     def _carrier_for(self, carrier_or_url: ServerCarrier | str, **options: Any) -> ServerCarrier:
@@ -84,27 +88,65 @@ class Serving(Linked):
 
     def _starting(self) -> Steps[None]:
         self._check_open(self._closing)
-        if self._server is not None:
+        if self._serves:
             raise InvalidArgument("this server runs already")
-        codecs = as_codecs(self._wanted_codec)
-        if self._carriers:
-            codecs = {}
-            for carrier in self._carriers:
-                codecs |= carrier.codecs(self._wanted_codec) | codecs
-        access = self._gate.access()
         bound: list[ServerCarrier] = []
         try:
             for carrier in self._carriers:
                 self._urls.append(carrier.bind(public=self._public))
                 bound.append(carrier)
-            yield from self._running(codecs, access)
+            yield from self._prepared()
+            yield from self._letting_in()
         except BaseException:
             self._urls.clear()
             for carrier in bound:
                 carrier.unbind()
             raise
 
-    def _running(self, codecs: dict[str, Codec], access: Access) -> Steps[None]:
+    def _letting_in(self) -> Steps[None]:
+        server = self._server
+        assert server is not None  # it is prepared
+        self._serves = True
+        try:
+            for carrier in self._carriers:
+                yield partial(self._on_loop, carrier.serve(server), self.limits.connect_timeout_s)
+        except BaseException:
+            yield from self._closing_down(0)  # somebody may have come already
+            raise
+
+    def _prepared(self) -> Steps[None]:
+        """The server is there, and lets nobody in: what is registered now is there when the first client comes."""
+        with self._lock:
+            if self._server is not None:
+                return
+            self._check_open(self._closing)
+            others, ours = self._preparing, self._runtime.flag()
+            if others is None:
+                self._preparing = ours
+        if others is not None:
+            yield partial(others.wait, self.limits.handshake_timeout_s)
+            return
+        try:
+            yield from self._running()
+        finally:
+            self._preparing = None
+            ours.set()
+
+    def _attach(self, subscription: Subscription) -> Steps[None]:
+        yield from self._prepared()
+        yield from super()._attach(subscription)
+
+    def _claim(self, sender: Owned) -> Steps[None]:
+        yield from self._prepared()
+        yield from super()._claim(sender)
+
+    def _running(self) -> Steps[None]:
+        codecs = as_codecs(self._wanted_codec)
+        if self._carriers:
+            codecs = {}
+            for carrier in self._carriers:
+                codecs |= carrier.codecs(self._wanted_codec) | codecs
+        access = self._gate.access()
         now = time.monotonic()
         core = ServerCore(
             self.limits,
@@ -124,10 +166,8 @@ class Serving(Linked):
         self._server = server
         try:
             yield partial(self._on_loop, self._gate.start(server), self.limits.close_timeout_s)
-            for carrier in self._carriers:
-                yield partial(self._on_loop, carrier.serve(server), self.limits.connect_timeout_s)
         except BaseException:
-            yield from self._closing_down(0)  # somebody may have come already
+            yield from self._closing_down(0)
             raise
 
     @property
@@ -143,7 +183,7 @@ class Serving(Linked):
 
     def _adding_carrier(self, carrier_or_url: ServerCarrier | str, options: dict[str, Any]) -> Steps[str]:
         self._check_open(self._closing)
-        if self._server is None:
+        if self._server is None or not self._serves:
             raise InvalidArgument("this server does not run yet: start it first")
         carrier = self._carrier_for(carrier_or_url, **options)
         _check_taken(options, [carrier])
@@ -163,7 +203,7 @@ class Serving(Linked):
     def _removing_carrier(self, carrier_or_url: ServerCarrier | str) -> Steps[bool]:
         for position, carrier in enumerate(self._carriers):
             if carrier is carrier_or_url or self._urls[position : position + 1] == [carrier_or_url]:
-                if self._server is not None:
+                if self._serves:
                     yield partial(self._on_loop, carrier.close(), self.limits.close_timeout_s)
                 del self._carriers[position], self._urls[position : position + 1]
                 return True
@@ -171,12 +211,12 @@ class Serving(Linked):
 
     def _reloading(self) -> Steps[None]:
         self._check_open(self._closing)
-        if self._server is not None:
+        if self._serves:
             for carrier in self._carriers:
                 yield partial(self._on_loop, carrier.reload(), self.limits.connect_timeout_s)
 
     def _draining(self, timeout: float | None) -> Steps[bool]:
-        if self._server is None or self._closing:
+        if self._server is None or not self._serves or self._closing:
             return True
         limit = self.limits.drain_timeout_s if timeout is None else timeout
         deadline = time.monotonic() + limit
@@ -188,7 +228,7 @@ class Serving(Linked):
     def _dismiss_clients(self, deadline: float) -> Steps[None]:
         if self._server is None:
             return
-        for carrier in self._carriers:
+        for carrier in self._carriers if self._serves else ():
             yield from self._quietly(carrier.close(), left(deadline))
         # Half of the time: one client who reads nothing must not cost our own listeners what is in their queues.
         timeout = left(deadline) / 2

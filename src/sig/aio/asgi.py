@@ -76,11 +76,10 @@ class Application:
     async def _driver(self) -> ServerDriver:
         """The driver of the router, which runs then. Raises as `ServerRouter.start`."""
         async with self._starting:
-            driver = self._router._server
-            if driver is None:
+            if not self._router._serves:
                 await self._router.start()
-                driver = self._router._server
-                assert driver is not None  # it has been started
+            driver = self._router._server
+            assert driver is not None  # it has been started
             return driver
 
     async def _client(self, scope: Message, receive: Receive, send: Send) -> None:

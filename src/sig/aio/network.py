@@ -145,7 +145,7 @@ class ServerRouter(Serving, LinkedRouter):
         return Application(self, origins)
 
     async def __aenter__(self) -> Self:
-        if self._server is None:
+        if not self._serves:
             await self.start()
         return self
 

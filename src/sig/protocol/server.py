@@ -126,8 +126,8 @@ class ServerCore:
         self._epoch = epoch
         self._wall_offset = wall_offset
         self.random64 = random64
-        self.now = 0.0
-        self.closing = False
+        self.now: float = 0.0
+        self.closing: bool = False
         self._last_number = 0
         self._entrance: Entrance[Connection] = Entrance(limits)  # whose strangers are in order of their deadlines
         self.routes: dict[int, Route] = {}

@@ -15,6 +15,17 @@ from itertools import count
 
 from model.storm import ENDS, Broken, Storm
 
+OTHERS = (
+    "begun",
+    "in parts",
+    "ended within",
+    "windows full",
+    "credits",
+    "answered twice",
+    "refused at the caller",
+    "links lost",
+    "rests",
+)
 # Of one seed: worlds are small, and each begins anew.
 STEPS = 50_000
 
@@ -39,7 +50,7 @@ def main() -> int:
             break
     for name in ("asked", *ENDS):
         print(f"{tally[name]:>12,}  {name}")
-    for name in ("begun", "answered twice", "refused at the caller", "links lost", "rests"):
+    for name in OTHERS:
         print(f"{tally[name]:>12,}  ({name})")
     print(f"seeds {options.seed} to {seed}, {time.monotonic() - begun:.0f} s: every promise was kept")
     return 0

@@ -1,8 +1,8 @@
 """Requests under random weather, between cores, and a reference that knows what each may come to.
 
-Clients ask each other, give up, run out of time, answer well, badly, twice or never, lose their links and come back;
-bytes go over in pieces, whenever chance has it. No socket, no thread, no clock: a seed is a schedule, and a schedule is
-the same each time.
+Clients of several codecs ask each other, for one answer or for parts, give up, run out of time, answer well, badly,
+twice or never, lose their links and come back; bytes go over in pieces, whenever chance has it. No socket, no thread,
+no clock: a seed is a schedule, and a schedule is the same each time.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from protocol.pairs import End, World, seeded
+from model.flows import CODECS, SERVER, SIZES, Flow, decoded, encoded, left, pieces
+from protocol.pairs import End, World
 
 from sig.errors import (
     ConnectionLost,
     MethodNotFound,
     Overloaded,
+    RequestCancelled,
     RequestFailed,
     RequestTimeout,
     SenderNotConnected,
 )
 from sig.messages import AddSender
-from sig.protocol.client import RequestArrived, RequestDropped
+from sig.protocol.client import Done, RequestArrived, RequestDropped
 from sig.slots import Slots
 
 # How many handlers of a client run at a time, and how many more wait.
@@ -43,7 +45,20 @@ def check(kept: object, promise: str) -> None:
 class Ask:
     """One request, as the reference sees it."""
 
-    __slots__ = ("answer", "asker", "begun", "deadline", "departures", "give_up", "name", "number", "over", "vacant")
+    __slots__ = (
+        "answer",
+        "asker",
+        "begun",
+        "call",
+        "deadline",
+        "departures",
+        "flow",
+        "give_up",
+        "name",
+        "number",
+        "over",
+        "vacant",
+    )
 
     def __init__(self, number: int, asker: Place, name: str, deadline: float) -> None:
         self.number = number
@@ -53,7 +68,9 @@ class Ask:
         self.departures = 0  # of that name until it was asked
         self.vacant = False  # whether nobody held it then, or another than its asker knows
         self.begun = False
-        self.answer: object = None  # what its handler said: bytes, or the class of an error
+        self.answer: object = None  # what its handler said: a value, or the class of an error
+        self.flow: Flow | None = None  # its parts, if it may be answered in parts
+        self.call = 0  # its asker's number for it
         self.over = False
         self.give_up: Callable[[], object] = int
 
@@ -61,21 +78,23 @@ class Ask:
 class Work:
     """The same, at who answers."""
 
-    __slots__ = ("arrived", "ask", "dropped", "go", "running")
+    __slots__ = ("arrived", "ask", "dropped", "given", "go", "running")
 
     def __init__(self, arrived: RequestArrived, ask: Ask) -> None:
         self.arrived = arrived
         self.ask = ask
         self.dropped = False
         self.running = False
+        self.given = 0
         self.go: Callable[[], object] = partial(setattr, self, "running", True)
 
 
 class Place:
     """A client, and who comes after it when its link is lost."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, codec: object) -> None:
         self.name = name
+        self.codec = codec
         self.end: End
         self.slots: Slots
         self.work: list[Work] = []
@@ -86,12 +105,12 @@ class Storm:
 
     def __init__(self, seed: int, *, places: int = 4) -> None:
         self.chance = random.Random(seed)
-        self.world = World(cut=seeded(seed), requests_out=12)
+        self.world = World(cut=pieces(seed), codec=SERVER, requests_out=12)
         self.tally: Counter[str] = Counter()
         self.live: dict[int, Ask] = {}
         self._departures: Counter[str] = Counter()
         self._last = 0
-        self.places = [Place(f"s{number}") for number in range(places)]
+        self.places = [Place(f"s{number}", CODECS[number % len(CODECS)]) for number in range(places)]
         for place in self.places:
             self._join(place)
         self._acts: list[Callable[[], object]] = []
@@ -99,6 +118,8 @@ class Storm:
             (self._ask, 50),
             (self._carry, 80),
             (self._answer, 40),
+            (self._give, 30),
+            (self._take_parts, 20),
             (self._give_up, 6),
             (self._wait, 3),
             (self._leave, 1),
@@ -127,15 +148,20 @@ class Storm:
         known = core._request_routes.get(ask.name)
         ask.vacant = held is None or known not in (None, held.requests_route.id)
         waiting = len(core.calls)
+        done: Done = partial(self._done, ask)
+        if self.chance.random() < 0.3:
+            ask.flow = Flow(ask.number, done, check)
+            done = ask.flow.finish
         try:
             number = core.request(
                 ask.name,
                 "m",
-                b"%d" % ask.number,
+                encoded(core, ask.name, ask.number),
                 now=self.world.now,
                 deadline=ask.deadline,
                 hops=1,
-                done=partial(self._done, ask),
+                done=done,
+                parts=None if ask.flow is None else ask.flow.parts,
             )
         except Overloaded:
             check(waiting == self.world.limits.requests_out, f"{waiting} wait, and one more is too many")
@@ -144,7 +170,7 @@ class Storm:
         check(waiting < self.world.limits.requests_out, f"{waiting} wait, and one more was let in")
         self.tally["asked"] += 1
         self.live[ask.number] = ask
-        ask.give_up = partial(core.give_up, number)
+        ask.call, ask.give_up = number, partial(core.give_up, number)
 
     def _done(self, ask: Ask, value: object, error: BaseException | None) -> None:
         check(not ask.over, f"request {ask.number} came to two ends, the second being {error or value!r}")
@@ -152,7 +178,8 @@ class Storm:
         del self.live[ask.number]
         left = self._departures[ask.name] > ask.departures
         if error is None:
-            check(value == ask.answer, f"request {ask.number} was answered {ask.answer!r}, and told {value!r}")
+            told = decoded(ask.asker.end.core, value)
+            check(told == ask.answer, f"request {ask.number} was answered {ask.answer!r}, and told {told!r}")
         elif isinstance(error, RequestTimeout):
             check(self.world.now >= ask.deadline, f"request {ask.number} timed out before its time")
         elif isinstance(error, ConnectionLost):
@@ -163,6 +190,8 @@ class Storm:
         else:
             check(type(error) is ask.answer, f"request {ask.number} was told {error!r}, and nobody said so")
         self.tally["answered" if error is None else type(error).__name__] += 1
+        if ask.flow is not None:
+            self.tally["in parts" if error is None else "ended within"] += ask.flow.taken > 0
 
     def _give_up(self) -> None:
         if self.live:
@@ -197,11 +226,14 @@ class Storm:
 
     def _begin(self, place: Place, arrived: RequestArrived) -> None:
         self.tally["begun"] += 1
-        number = int(arrived.request.payload)
+        number = place.end.core.codec.decode(arrived.request.payload)
+        assert isinstance(number, int)
         ask = self.live.get(number)
         if ask is None:  # over, and on its way nevertheless
             ask = Ask(number, place, place.name, arrived.deadline)
             ask.over = True
+        else:
+            check((arrived.parts is None) == (ask.flow is None), f"request {number} is for another kind of answer")
         check(not ask.begun, f"request {number} was asked twice")
         check(ask.name == place.name == arrived.sender, f"request {number} came to another sender")
         check(
@@ -222,9 +254,10 @@ class Storm:
         if not ready:
             return
         work = self.chance.choice(ready)
-        luck = self.chance.random()
+        # Parts take longer.
+        luck = self.chance.random() * (1 if work.arrived.parts is None else 3)
         if luck < 0.7:
-            self._reply(place, work, b'"%d"' % work.ask.number, None)
+            self._reply(place, work, str(work.ask.number), None)
         elif luck < 0.8:
             self._reply(place, work, None, MethodNotFound(place.name, "m"))
         elif luck < 0.9:
@@ -235,17 +268,48 @@ class Storm:
 
     def _reply_again(self, place: Place, work: Work) -> None:
         """Twice: were the second not known for what it is, it would be taken for the answer to another."""
-        self._reply(place, work, b'"%d"' % work.ask.number, None)
+        self._reply(place, work, str(work.ask.number), None)
         self.tally["answered twice"] += 1
-        place.end.core.reply(work.arrived, b'"once more"', None)
+        core = place.end.core
+        core.reply(work.arrived, core.codec.encode("once more"), None)
         self.world.carry_up(place.end)
 
-    def _reply(self, place: Place, work: Work, payload: bytes | None, error: Exception | None) -> None:
+    def _give(self) -> None:
+        """Some parts more, as far as there is room."""
+        place = self.chance.choice(self.places)
+        ready = [work for work in place.work if work.running and work.arrived.parts is not None]
+        if not ready:
+            return
+        work = self.chance.choice(ready)
+        parts, codec = work.arrived.parts, place.end.core.codec
+        assert parts is not None  # as was looked for
+        for _ in range(self.chance.choice((1, 1, 3, 20))):
+            if work.dropped:  # handlers are closed where they give their next part
+                self._reply(place, work, None, RequestCancelled("nobody takes the parts"))
+                return
+            if not parts.room:
+                self.tally["windows full"] += 1
+                return
+            parts.write(codec.encode([work.ask.number, work.given, "x" * self.chance.choice(SIZES)]))
+            work.given += 1
+            if work.ask.flow is not None:
+                work.ask.flow.given = work.given
+
+    def _take_parts(self) -> None:
+        flows = [ask for ask in self.live.values() if ask.flow is not None]
+        if flows:
+            ask = self.chance.choice(flows)
+            assert ask.flow is not None  # as was looked for
+            for _ in range(self.chance.choice((1, 1, 10))):
+                self.tally["credits"] += ask.flow.take(ask.asker.end.core, ask.call)
+
+    def _reply(self, place: Place, work: Work, answer: object, error: Exception | None) -> None:
         place.work.remove(work)
         if work.running:
             place.slots.leave()
-        work.ask.answer = payload if error is None else type(error)
-        place.end.core.reply(work.arrived, payload, error)
+        work.ask.answer = answer if error is None else type(error)
+        core = place.end.core
+        core.reply(work.arrived, core.codec.encode(answer) if error is None else None, error)
 
     def _wait(self) -> None:
         self.world.now += self.chance.choice((0.01, 0.5, 4.0))
@@ -269,7 +333,7 @@ class Storm:
         self._join(place)
 
     def _join(self, place: Place) -> None:
-        place.end = self.world.client(settle=False)
+        place.end = self.world.client(codec=place.codec, settle=False)
         place.slots, place.work = Slots(place.name, RUNNING, WAITING), []
         shake = [self.world.carry_up, self.world.carry_down] * 2
         for carry in shake:
@@ -302,7 +366,26 @@ class Storm:
             check(connection._asked_bytes == 0, "what was sent is not counted as waiting")
             mine = [ask for ask in self.live.values() if ask.asker is place]
             check(len(place.end.core.calls) == len(mine), "who waits is counted, and nobody else")
+            flows = [ask for ask in mine if ask.flow is not None]
+            check(
+                len(connection.streams) == len(flows), f"{len(flows)} streams, the server has {len(connection.streams)}"
+            )
+            for ask in flows:
+                assert ask.flow is not None
+                room = connection.streams[ask.call].room
+                check(room == ask.flow.room, f"of {ask.number} may be given {room} bytes, and may come {ask.flow.room}")
+            giving = [work for work in place.work if work.arrived.parts is not None]
+            check(len(place.end.core._giving) == len(giving), "who gives parts is known as long as it does")
+            for work in giving:
+                self._check_window(work)
         self.tally["rests"] += 1
+
+    def _check_window(self, work: Work) -> None:
+        """What the owner may still give is what the server would let pass."""
+        asker = self.world.server.connections.get(work.arrived.request.peer)
+        stream = None if asker is None else asker.streams.get(work.arrived.request.corr)
+        if stream is not None and work.arrived.parts is not None:
+            check(stream.room == left(work.arrived.parts), f"of {work.ask.number} may be given {stream.room} bytes")
 
     def _settle(self) -> None:
         moved = True
@@ -319,7 +402,7 @@ class Storm:
         for place in self.places:
             while ready := [work for work in place.work if work.running]:
                 for work in ready:
-                    self._reply(place, work, b'"%d"' % work.ask.number, None)
+                    self._reply(place, work, str(work.ask.number), None)
         self.rest()
         check(not self.live, f"{len(self.live)} were never told")
         for connection in self.world.server.connections.values():

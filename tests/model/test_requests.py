@@ -16,9 +16,16 @@ import pytest
 from model.storm import Broken, Storm
 
 import sig
+from sig.codecs import Codec
+from sig.protocol.bodies import find_asker
 from sig.protocol.calls import Calls, Waiting
 from sig.protocol.client import ClientCore
+from sig.protocol.connection import Connection
+from sig.protocol.frames import Frame
+from sig.protocol.parts import PartsIn
+from sig.protocol.requests import Requests
 from sig.protocol.server import ServerCore
+from sig.protocol.streams import Streams
 from sig.slots import Lines, Slots
 
 LIMIT_S = 30
@@ -35,6 +42,7 @@ def weather(seed: int) -> Storm:
 def test_every_promise_is_kept_in_any_weather(seed: int) -> None:
     storm = weather(seed)
     rare = {"answered twice", "refused at the caller", "links lost", "Overloaded", "RequestTimeout", "given up"}
+    rare |= {"in parts", "ended within", "windows full", "credits"}
     assert rare <= storm.tally.keys(), "the weather was too fine"
 
 
@@ -106,6 +114,34 @@ def tells_nobody_who_has_gone(server: ServerCore) -> None:
 
 _settle = ServerCore.settle
 
+
+def gives_no_credit(streams: Streams, requester: Connection, frame: Frame) -> None: ...
+
+
+def keeps_what_has_ended(streams: Streams, requester: Connection, corr: int) -> None: ...
+
+
+def loses_a_part(parts: PartsIn, frame: Frame, codec: Codec) -> None:
+    if frame.body[-1] & 7:
+        _put(parts, frame, codec)
+
+
+_put = PartsIn.put
+
+
+def takes_a_second_answer(
+    requests: Requests, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int
+) -> None:
+    """As if answers were only counted."""
+    peer, corr = find_asker(data, start, end)
+    requester = requests._server.connections.get(peer)
+    if requester is not None and corr not in requester.unanswered and corr not in requester.given_up:
+        requester.unanswered.pop(next(iter(requester.unanswered), 0), None)
+    _reply(requests, connection, flags, number, data, start, end)
+
+
+_reply = Requests.reply
+
 FAULTS: dict[Callable[..., Any], tuple[type, str]] = {
     answered_but_kept: (Calls, "take"),
     given_to_another: (Calls, "take"),
@@ -119,6 +155,10 @@ FAULTS: dict[Callable[..., Any], tuple[type, str]] = {
     hands_on_and_frees: (Slots, "leave"),
     loses_who_waits: (Lines, "put"),
     tells_nobody_who_has_gone: (ServerCore, "settle"),
+    gives_no_credit: (Streams, "credit"),
+    keeps_what_has_ended: (Streams, "close"),
+    loses_a_part: (PartsIn, "put"),
+    takes_a_second_answer: (Requests, "reply"),
 }
 
 

@@ -346,7 +346,7 @@ class Arrivals:
     def _compare(self, listener: Subscription, plan: Plan) -> None:
         assert isinstance(plan, RoutePlan)  # no others are in the index of a router with a link
         schema = None if plan.schema is NO_SCHEMA else msgspec.json.decode(plan.schema)
-        self.router._compare(listener, plan, plan.kind, schema)
+        self.router._complaints.compare(listener, plan, plan.kind, schema)
 
     def _tell(self, listener: Subscription, part: Told | Presence, *, initial: bool) -> None:
         """Tell a new listener, and nobody else, something of the past; or one who was away."""
@@ -366,7 +366,7 @@ class Arrivals:
             listener.gap(past_info(self.router, part.route, initial=True), Gap(1, reason))
 
     def _give(self, listener: Subscription, info: Info, data: object) -> None:
-        self.router._guarded(listener.call, info, data, listener)
+        self.router._complaints.guarded(listener.call, info, data, listener)
         listener.arrived += 1
 
     def _open_route(self, news: RouteOpened) -> None:

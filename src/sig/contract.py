@@ -303,7 +303,7 @@ def _compare(view: Any, contract: type[Contract]) -> bool:
             if differs is not None:
                 says = f"{contract.__name__}.{name} says: {differs}"
                 sentence = f"request {name!r} of sender {view.name!r} {verb} {says}"
-                view._router._tell_difference(sentence, getattr(contract, name), info_of(view.name, name))
+                view._router._complaints.tell_difference(sentence, getattr(contract, name), info_of(view.name, name))
     return told is not None
 
 

@@ -6,34 +6,29 @@ package `aio` walk them. Routers with links (`linked.py`) override the methods u
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
 from threading import RLock
-from traceback import format_exception_only
-from types import FrameType
 from typing import Any
 
 import msgspec
 
 from .alias import OldNames
-from .callables import describe
+from .complaints import Complaints
 from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from .contract import Contract, bind, offer, unbind
 from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
-from .kinds import check_kind, fit, is_kind, kind_of, schema_of, shown
-from .log import logger
+from .kinds import check_kind, fit, is_kind, kind_of, shown
 from .marks import Several, marked
 from .names import check_event, check_own_event, check_request, check_selector, check_sender, matches
 from .pace import Pace
 from .parts import Inline, Source
 from .requests import Requests, Trail, next_hop
 from .runtime import Runtime
-from .schema import difference
 from .sender import Event, Owned, View
 from .signal import Group, Plan, Signal, Turn, typed_class
 from .stats import MOST_ROWS, Stats, local_stats
@@ -41,9 +36,6 @@ from .steps import Steps, at_once
 from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
 
 Name = str | View
-
-# So many sentences about data of other types are remembered, not to be said twice.
-_MOST_DIFFERENCES = 1000
 
 
 class Rounds(deque[Callable[[], object]]):
@@ -84,7 +76,7 @@ class Hub(OldNames):
         # What is to be told of a sender while its `#connect` or `#disconnect` is, by sender: each sender's in order.
         self._rounds: dict[str, Rounds] = {}
         self._departed: list[Plan] = []  # plans that have left the index while a round was walking them
-        self._differences: dict[str, None] = {}  # that have been told
+        self._complaints = Complaints(self)
         self._closing = False
         self._closed = self._runtime.flag()
         self._gone: deque[Subscription] = deque()  # weak ones whose object has gone, to be closed; needs no lock
@@ -302,6 +294,10 @@ class Hub(OldNames):
                 subscription.close()
             yield partial(self._runtime.close, max(0.0, deadline - self._runtime.now()))
 
+    def _check_open(self, closing: bool = False) -> None:
+        if closing or self._closed.is_set():
+            raise Closed(f"this {type(self).__name__} has been closed: make another")
+
     # Where a link would stand
 
     def _pace_of(self, subscription: Subscription) -> Pace | None:
@@ -329,7 +325,7 @@ class Hub(OldNames):
             typed = [signal for signal in sender._signals.values() if signal.kind is not None]
             heard = [(s, signal) for signal in typed for s in self._index.matching(signal.sender, signal.event)]
         for subscription, signal in heard:
-            self._compare(subscription, signal, signal.kind)
+            self._complaints.compare(subscription, signal, signal.kind)
         self._run_rounds(sender.name)
         return at_once(None)
 
@@ -484,7 +480,7 @@ class Hub(OldNames):
                 past = self._past(subscription)
         if subscription.kind is not None:
             for plan in plans:
-                self._compare(subscription, plan, plan.kind)
+                self._complaints.compare(subscription, plan, plan.kind)
         if gate is None:
             return at_once(None)
         try:
@@ -578,7 +574,7 @@ class Hub(OldNames):
             own = numbered if numbered is not None and listener.options.meta else info
             if listener.closed:
                 listener.forget()
-            elif self._guarded(listener.call, own, data, listener) is not REFUSED:
+            elif self._complaints.guarded(listener.call, own, data, listener) is not REFUSED:
                 return
 
     def _give_back(self, subscription: Subscription, info: Info, data: object) -> None:
@@ -637,62 +633,6 @@ class Hub(OldNames):
                 self._depart(plan)
         plan.walk(data, calls)
 
-    # Errors
-
-    def _guarded(self, call: Callback, info: Info, data: object, listener: Subscription) -> object:
-        """Call, and report what it raises."""
-        try:
-            return call(info, data)
-        except Exception as error:
-            self._listener_failed(listener, error, info)
-            return None
-
-    def _listener_failed(self, listener: Subscription, error: BaseException, info: Info) -> None:
-        callback = listener.callback
-        logger.error(
-            f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: {_text(error)}"
-            f"{_raised_at(error)}{_triggered_at()}"
-        )
-        self._tell_error(error, callback, info)
-
-    def _handler_failed(self, sender: str, handler: Callable[..., object], method: str, error: Exception) -> None:
-        """A handler answered with other data than it says. Whoever asked is told by the error itself."""
-        self._tell_error(error, handler, info_of(sender, method))
-
-    def _compare(self, listener: Subscription, plan: Plan, kind: Any, schema: object = None) -> None:
-        """Tell, once, that a listener wants other data than a sender triggers: of this type, or of that schema."""
-        wanted = listener.kind
-        if wanted is None or kind is wanted or not is_kind(wanted) or (kind is None and schema is None):
-            return
-        differs = difference(schema_of(kind) if schema is None else schema, schema_of(wanted))
-        if differs is None:
-            return
-        sentence = f"listener {describe(listener.callback)} takes {shown(wanted)}, and {plan.sender!r} triggers "
-        sentence += f"{plan.event!r} with other data: {differs}"
-        self._tell_difference(sentence, listener.callback, plan.info)
-
-    def _tell_difference(self, sentence: str, callback: object, info: Info) -> None:
-        """Tell, once, that two ends have other types in mind."""
-        with self._lock:
-            if sentence in self._differences:
-                return
-            if len(self._differences) >= _MOST_DIFFERENCES:
-                self._differences.clear()
-            self._differences[sentence] = None
-        logger.error(sentence)
-        self._tell_error(InvalidData(sentence), callback, info)
-
-    def _tell_error(self, error: BaseException, callback: object, info: Info) -> None:
-        if self.on_error is not None:
-            try:
-                self.on_error(ListenerError(error, callback, info))
-            except Exception as second:
-                logger.error(f"on_error itself failed: {_text(second)}{_raised_at(second)}")
-
-    def _check_open(self, closing: bool = False) -> None:
-        if closing or self._closed.is_set():
-            raise Closed(f"this {type(self).__name__} has been closed: make another")
-
     # Introspection of 0.7
 
     def _event(self, sender: str, event: str, create: bool) -> Event | None:
@@ -749,30 +689,3 @@ def converted(answer: object, wanted: Any, sender: str, method: str) -> object:
         return fit(answer, wanted)
     except msgspec.ValidationError as error:
         raise InvalidData(f"{sender!r} answered {method!r} with other data: {error}") from None
-
-
-def _text(error: BaseException) -> str:
-    """Type and message, as in the last line of a traceback. Never raises: `__str__` is code of the user's."""
-    return "".join(format_exception_only(error)).rstrip()
-
-
-def _raised_at(error: BaseException) -> str:
-    """A line that says where it was raised: the innermost place of the traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else _place("at", trace.tb_frame, trace.tb_lineno)
-
-
-def _triggered_at() -> str:
-    """A line that says where the event under way was triggered: the first place outside of this package."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "sig":
-        frame = frame.f_back
-    if frame is None or frame.f_globals.get("__name__", "").split(".")[0] in ("threading", "asyncio", "concurrent"):
-        return ""  # taken from a queue: whoever triggered has gone on
-    return _place("triggered at", frame, frame.f_lineno)
-
-
-def _place(what: str, frame: FrameType, line: int) -> str:
-    return f"\n  {what} {frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}"

@@ -74,7 +74,7 @@ class Taken(Subscription):
                     return Received(entry.info, entry.gap)
                 self._tell_gap(entry.info, entry.gap)
                 continue
-            received = self._router._guarded(self._through, entry.info, entry.data, self)
+            received = self._router._complaints.guarded(self._through, entry.info, entry.data, self)
             if isinstance(received, Received):  # else it does not fit the type, which on_error has been told
                 return received
 

@@ -201,14 +201,14 @@ class Returning:
             router._forget(sender)
             sentence = f"sender {sender.name!r} could not be registered again: {error}"
             logger.error(sentence)
-            router._tell_error(error, sender, info_of(sender.name, ""))
+            router._complaints.tell(error, sender, info_of(sender.name, ""))
 
     def _refused(self, subscription: Subscription, error: BaseException) -> None:
         if isinstance(error, ConnectionLost):
             raise error
         logger.error(f"{subscription!r} could not be registered again: {error}")
         subscription.close()
-        self._router._tell_error(error, subscription.callback, info_of(subscription.sender or "", ""))
+        self._router._complaints.tell(error, subscription.callback, info_of(subscription.sender or "", ""))
 
     def _claim_again(self, driver: ClientDriver) -> Steps[None]:
         """As long as names are another's, ask for them now and then."""

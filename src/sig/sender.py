@@ -153,7 +153,7 @@ class Owned(View):
 
     def _handled(self, requests: Requests | None, loop: object = None) -> Handlers:
         router: Hub = self._router
-        failed = partial(router._handler_failed, self._name)
+        failed = partial(router._complaints.handler_failed, self._name)
         return Handlers(requests, router._runtime, loop, failed, self._slots)
 
     def _answer_at_most(self, most: object) -> None:

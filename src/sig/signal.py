@@ -173,7 +173,7 @@ class Plan:
         found = [s for calls in self._under_way() for s in calls.subscriptions if s.call is call]
         if not found:
             raise error  # of an entry that is ours
-        self._router._listener_failed(found[0], error, self.info)
+        self._router._complaints.listener_failed(found[0], error, self.info)
 
 
 class Signal(Plan):

@@ -388,7 +388,7 @@ class Subscription:
                     return
                 if entry.gap is not None:
                     self._tell_gap(entry.info, entry.gap)
-                elif self._router._guarded(call, entry.info, entry.data, self) is REFUSED:
+                elif self._router._complaints.guarded(call, entry.info, entry.data, self) is REFUSED:
                     self._router._give_back(self, entry.info, entry.data)
         except BaseException:  # KeyboardInterrupt or SystemExit: not ours, but no reason to become deaf
             self._mailbox.start()
@@ -437,11 +437,11 @@ class Subscription:
         # CancelledError: of this task, or of something that the listener awaited?
         if not isinstance(error, Exception) and self._router._runtime.cancelling():
             raise error
-        self._router._listener_failed(self, error, info)
+        self._router._complaints.listener_failed(self, error, info)
 
     def _tell_gap(self, info: Info, gap: Gap) -> None:
         if self.options.on_gap is not None:
-            self._router._guarded(self.options.on_gap, info, gap, self)
+            self._router._complaints.guarded(self.options.on_gap, info, gap, self)
         else:
             missed = "an unknown number of" if gap.missed is None else gap.missed
             logger.warning(f"{self!r} missed {missed} events ({gap.reason}) of {info.sender!r}, {info.event!r}")
@@ -480,7 +480,7 @@ class Gate:
             if self._held is not None:
                 self._held.append((info, data))
                 return None
-        return self._subscription._router._guarded(self.call, info, data, self._subscription)
+        return self._subscription._router._complaints.guarded(self.call, info, data, self._subscription)
 
     def open(self, past: list[tuple[Info, object]]) -> None:
         """Tell the past, then what came meanwhile, then let everything through."""
@@ -497,6 +497,6 @@ class Gate:
     def _tell(self, info: Info, data: object) -> None:
         subscription = self._subscription
         router = subscription._router
-        refused = subscription.closed or router._guarded(self.call, info, data, subscription) is REFUSED
+        refused = subscription.closed or router._complaints.guarded(self.call, info, data, subscription) is REFUSED
         if refused and not info.initial:
             router._give_back(subscription, info, data)

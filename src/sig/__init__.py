@@ -3,6 +3,9 @@
 The names here are all that a program needs; `sig.carriers` has the carriers by name.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from sig.call import Call
 from sig.carriers.base import Carrier
 from sig.carriers.contexts import TLS
@@ -66,6 +69,15 @@ Router.runtime_class = LocalRuntime
 Listener = Subscription
 hasChannelDecorator = is_channel_name
 isBuiltinEvent = is_builtin_event
+
+if not TYPE_CHECKING:  # checkers know what `import sig.aio` brings
+
+    def __getattr__(name: str) -> object:
+        """What not every program needs, when it is named: `sig.aio` is there after `import sig`."""
+        if name in ("aio", "gui", "testing"):
+            return importlib.import_module(f"sig.{name}")
+        raise AttributeError(f"module 'sig' has no attribute {name!r}")
+
 
 __all__ = [
     "CHANNEL_DECORATOR",

@@ -92,6 +92,8 @@ class Hub(OldNames):
     def _listening(
         self, callback: Callback, sender: Name | None, event: str | None, options: Options
     ) -> Steps[Subscription]:
+        if not callable(callback):  # told before its sender and event are: most often they are in its place
+            raise TypeError(f"{callback!r} cannot be called: listen takes the function first, then sender and event")
         return self._entering(partial(Subscription, self, callback), sender, event, options)
 
     def _entering(

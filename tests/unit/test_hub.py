@@ -74,6 +74,11 @@ def test_a_wrong_callable_is_refused_where_it_registers(router: sig.Router) -> N
         router.listen(lambda info: None)
 
 
+def test_the_function_comes_first(router: sig.Router) -> None:
+    with pytest.raises(TypeError, match="'pump' cannot be called: listen takes the function first"):
+        router.listen("pump", "state", print)  # type: ignore[arg-type]  # as others have it
+
+
 def test_names_are_kept_as_plain_text(router: sig.Router) -> None:
     class Name(StrEnum):
         S = "s"

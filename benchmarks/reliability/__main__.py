@@ -10,13 +10,14 @@ from pathlib import Path
 
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
-from benchmarks.reliability import cuts, idle, kills, mute, subscriptions
+from benchmarks.reliability import cuts, idle, kills, mute, strangers, subscriptions
 from benchmarks.reliability.place import Outcome
 from benchmarks.tables import missing_rich, show
 
 SCENARIOS = {
     "idle": idle.run,
     "mute": mute.run,
+    "strangers": strangers.run,
     "subscriptions": subscriptions.run,
     "kills": kills.run,
     "cuts": cuts.run,

@@ -7,10 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import psutil
 
@@ -38,9 +39,11 @@ class Outcome(NamedTuple):
 class Child:
     """A server that runs."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], url: str, auth: str | None, log: IO[str]) -> None:
         self.process = process
         self.url = url
+        self._auth = auth
+        self._log = log
         address = parse(url)
         self.place = (address.host, address.port)
         self._about = psutil.Process(process.pid)
@@ -50,8 +53,19 @@ class Child:
         """Bytes that it has in memory."""
         return int(self._about.memory_info().rss)
 
+    @property
+    def seconds(self) -> float:
+        """Of the processor, that it has used."""
+        times = self._about.cpu_times()
+        return float(times.user + times.system)
+
+    def log(self) -> str:
+        """All that it has logged so far."""
+        self._log.seek(0)
+        return self._log.read()
+
     def stats(self) -> sig.Stats:
-        with sig.connect(self.url, name="watch") as client:
+        with sig.connect(self.url, name="watch", auth=self._auth) as client:
             return client.stats()
 
     def settled(self, clients: int) -> sig.Stats:
@@ -67,24 +81,27 @@ class Child:
 
 
 @contextmanager
-def server(**limits: float) -> Iterator[Child]:
-    """`sig serve`, with these limits."""
-    options = [f"--limit={name}={value}" for name, value in limits.items()]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sig", "serve", "tcp://127.0.0.1:0", *options],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ),
-    )
-    try:
-        assert process.stdout is not None
-        words = process.stdout.readline().split()
-        if len(words) < 2:
-            raise RuntimeError("the server did not start: see above")
-        yield Child(process, words[1])
-    finally:
-        process.kill()
-        process.communicate()
+def server(*more: str, auth: str | None = None, **limits: float) -> Iterator[Child]:
+    """`sig serve`, with these options and limits; `auth`: what lets one in."""
+    options = [*more, *(f"--limit={name}={value}" for name, value in limits.items())]
+    with tempfile.TemporaryFile("a+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sig", "serve", "tcp://127.0.0.1:0", *options],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=dict(os.environ),
+        )
+        try:
+            assert process.stdout is not None
+            words = process.stdout.readline().split()
+            if len(words) < 2:
+                log.seek(0)
+                raise RuntimeError(f"the server did not start: {log.read()}")
+            yield Child(process, words[1], auth, log)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def as_many(wanted: int) -> int:

@@ -38,6 +38,7 @@ def test_a_little_of_each() -> None:
     assert (told["about"]["seed"], "python" in told["about"]) == (3, True)
     assert (told["idle"]["connections"], told["idle"]["let_in"]) == (200, 200)
     assert (told["mute"]["mute"], told["mute"]["lost_by_healthy"]) == (20, 0)
+    assert (told["strangers"]["wrong"], told["strangers"]["refused"]) == (200, 200)
     assert (told["subscriptions"]["subscriptions"], told["subscriptions"]["left"]) == (500, 0)
     assert told["kills"]["heard_of_victims"] >= told["kills"]["acknowledged"] > 0
     assert all(told["cuts"][carrier]["sessions"] > 10 for carrier in told["cuts"])

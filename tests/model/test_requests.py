@@ -5,14 +5,17 @@ A million of them: see `soak`.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import wait
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from itertools import islice
 from typing import Any
 
 import pytest
+from model.flows import Backwards
 from model.storm import Broken, Storm
 
 import sig
@@ -27,6 +30,7 @@ from sig.protocol.requests import Requests
 from sig.protocol.server import ServerCore
 from sig.protocol.streams import Streams
 from sig.slots import Lines, Slots
+from sig.testing.stage import becomes
 
 LIMIT_S = 30
 
@@ -251,3 +255,59 @@ def test_many_at_a_time_come_to_what_they_must(routers: tuple[sig.Router, list[s
             assert asker.request("s", "double", 4, timeout=LIMIT_S) == 8
         assert len(slots) == 0
     assert len(done) == 150
+
+
+def count_up(params: int) -> Iterator[int]:
+    yield from range(params)
+    return str(params)
+
+
+def break_off(params: int) -> Iterator[int]:
+    yield from range(params)
+    raise sig.RequestFailed(f"no {params}")
+
+
+async def count_later(params: int) -> AsyncIterator[int]:
+    for number in range(params):
+        yield number
+
+
+def streams(asker: sig.Router, number: int) -> str:
+    """One of them, wholly or up to some part; what was wrong."""
+    how = number % 4
+    method = ("count_up", "break_off", "count_later", "count_up")[how]
+    many = 1_000_000 if how == 3 else number
+    with asker.stream("s", method, many, timeout=LIMIT_S) as parts:
+        taken = list(islice(parts, number)) if how == 3 else []
+        try:
+            taken += [] if how == 3 else parts
+        except sig.RequestFailed as error:
+            return "" if (how, str(error)) == (1, f"no {number}") else f"{number} was told {error!r}"
+        if taken != list(range(number)):
+            return f"of {number} came {taken!r:.50}"
+        return "" if how == 3 or parts.result == (None if how == 2 else str(number)) else f"result of {number}"
+
+
+@pytest.mark.parametrize("codecs", [("json",) * 4, ("msgpack", "json", "msgpack", Backwards())], ids=["one", "mixed"])
+def test_streams_and_requests_at_a_time_come_to_what_they_must(codecs: Sequence[Any]) -> None:
+    with ExitStack() as stack:
+        loop = stack.enter_context(asyncio.Runner()).get_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(loop.call_soon_threadsafe, loop.stop)
+        server = stack.enter_context(sig.serve("tcp://127.0.0.1:0", codec=["json", Backwards()]))
+        owner, *askers = [stack.enter_context(sig.connect(server.urls[0], codec=codec)) for codec in codecs]
+        handlers = [count_up, break_off, count_later, double]
+        owner.add_sender("s", requests=handlers, max_concurrent=5, loop=loop)
+        slots = owner._senders["s"]._slots
+        assert slots is not None
+        with ThreadPoolExecutor(8) as pool:
+            asking = [pool.submit(streams, askers[number % 3], number) for number in range(60)]
+            calls = [askers[number % 3].start_request("s", "double", number, timeout=LIMIT_S) for number in range(60)]
+            assert [call.result(LIMIT_S) for call in calls] == [2 * number for number in range(60)]
+            assert [told.result(LIMIT_S) for told in asking] == [""] * 60
+        becomes(lambda: (slots.taken, len(slots)), (0, 0), "handlers that have ended hold no slot")
+        core = server._server
+        assert core is not None
+        becomes(lambda: core.core.requests.asked, 0, "the server waits for no answer")

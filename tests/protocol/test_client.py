@@ -1310,6 +1310,23 @@ def test_what_was_under_way_is_counted_where_it_can_be(events: tuple[str, ...], 
     assert end.core.losses(world.now) == {}
 
 
+def test_what_was_under_way_of_a_sender_that_has_left_is_not_told_as_lost_by_another() -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, "e", "f")
+    end.core.trigger("s", "e", b"1")
+    end.core.data_to_send(1 << 20)
+    world.lose(end)
+    end.core.close_outlets("s", ["e"])
+    world.come_back(end)
+    assert end.core.losses(world.now) == {"s": {"f": None}}
+    end.core.restored(world.now)
+    world.lose(end)
+    world.come_back(end)
+    assert end.core.losses(world.now) == {}
+
+
 def test_what_is_known_to_have_been_routed_was_not_lost() -> None:
     world = World(presence_grace_s=1)
     end, other = returning(world), world.client()
@@ -1321,6 +1338,48 @@ def test_what_is_known_to_have_been_routed_was_not_lost() -> None:
     world.advance(2)
     end.core.renew(1)
     assert end.core.losses(world.now) == {}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_what_was_asked_on_a_link_that_was_lost_is_not_answered_on_the_next(streams: bool) -> None:
+    """There the number of its route may be another's, and who replies for another is cut off."""
+    world = World()
+    end, other = returning(world), world.client()
+    end.ask(AddSender("t", [], ["m"]))
+    parts = PartsIn(lambda: None) if streams else None
+    answer = Answer()
+    other.core.request("t", "m", b"1", now=world.now, deadline=world.now + 5, hops=1, done=answer, parts=parts)
+    world.settle()
+    (arrived,) = end.asked()
+    world.lose(end)
+    world.come_back(end)
+    end.core.data_to_send(1 << 20)
+    if arrived.parts is not None:
+        arrived.parts.write(b"1")
+    end.core.data_to_send(1 << 20)
+    end.core.reply(arrived, b"1", None)
+    assert end.core.data_to_send(1 << 20) == b""
+
+
+def test_what_was_dropped_once_does_not_count_as_routed_later() -> None:
+    """A flush counts all that was accepted, also what was dropped while the link was away before."""
+    world = World(presence_grace_s=1)
+    end, other = returning(world, "drop"), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    world.lose(end)
+    end.core.keep("s", "e", b"1", world.now)
+    world.come_back(end)
+    end.ask(AddSender("s", ["e"]))
+    end.core.restored(world.now)
+    end.flush()
+    flushed = end.core.triggered
+    end.core.trigger("s", "e", b"2")
+    end.core.data_to_send(1 << 20)
+    world.lose(end)
+    world.advance(2)
+    world.come_back(end, flushed)
+    assert end.core.losses(world.now) == {"s": {"e": None}}
 
 
 def test_after_too_long_nobody_knows_what_was_under_way() -> None:

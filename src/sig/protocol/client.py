@@ -161,6 +161,8 @@ class RequestArrived(msgspec.Struct, frozen=True):
     deadline: float
     parts: PartsOut | None = None
     """Where parts of the answer may be given; `None`: whoever asks takes none."""
+    link: int = 1
+    """On which of the client's links it came: the number of a route is another's on the next."""
 
 
 class RequestDropped(NamedTuple):
@@ -234,7 +236,11 @@ class ClientCore(Peer):
         self._offered = codecs
         self._packed_before = 0  # events that had gone into frames when this link began
         self._abandoned = 0  # events that were accepted and never went into a frame
+        self._sent = 0  # of the events accepted, all up to that number had gone, or been dropped, when a link was lost
         self._in_flight: int | None = 0  # of these, so many never arrived; `None`: nobody knows
+        # Of what all events are that have been sent since nothing was in flight; and whether there was more than that.
+        self._only: tuple[str, str] | None = None
+        self._several = False
         self.codecs: Mapping[str, Codec] = codecs
         """Those that both ends have, once the handshake is complete."""
         self.codec: Codec = next(iter(codecs.values()))
@@ -349,6 +355,8 @@ class ClientCore(Peer):
         With its number, `CLOSED` when there is none, `UNHEARD` when nobody listens: then nothing need be sent.
         """
         self._outlets[sender, event] = changed
+        self._only = self._only or (sender, event)
+        self._several |= self._only != (sender, event)
 
     def requests_schema(self, sender: str) -> bytes | None:
         """What the server told of the types of a sender's requests: JSON; `None` where these are not known."""
@@ -514,7 +522,9 @@ class ClientCore(Peer):
             self._put(pack_cancel(Cancel(0, number), route=call.about))
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
-        """Answer a request, with a payload or an error."""
+        """Answer a request, with a payload or an error; nobody waits for it any more if its link is another."""
+        if arrived.link != self.links:
+            return
         limit = self.max_frame_bytes - FRAMING_ROOM_BYTES
         flags = 0
         if error is None and payload is not None and len(payload) > limit:
@@ -572,6 +582,7 @@ class ClientCore(Peer):
             return  # it was lost before all was registered on it: nothing has been sent
         self.away = True
         self._in_flight = self.outgoing.packed - self._packed_before
+        self._sent = self.outgoing.packed + self._abandoned + offline.dropped
         waiting = self.outgoing.part()
         names = {number: (route.sender, route.event or "") for number, route in self._routes.items()}
         kept = [Kept(*names[number], payload) for number, payload in waiting if number in names]
@@ -592,7 +603,7 @@ class ClientCore(Peer):
         self._giving.clear()
         self._denied.clear()
         self.links += 1
-        if flushed >= self.outgoing.packed:
+        if flushed >= self._sent:
             self._in_flight = 0
         self._greet(None if self.welcome is None else self.welcome.session)
 
@@ -607,15 +618,15 @@ class ClientCore(Peer):
 
         Those that were under way can be told apart only where there is but one event they can be of.
         """
+        dropped = {} if self.offline is None else self.offline.losses(now)
         told: dict[str, dict[str, int | None]] = {}
-        for (sender, event), count in ({} if self.offline is None else self.offline.losses(now)).items():
+        for (sender, event), count in dropped.items():
             told.setdefault(sender, {})[event] = count
         if self._in_flight != 0:
-            alone = len(self._outlets) == 1
+            unknown = self._several or self._in_flight is None
             for sender, event in self._outlets:
-                known = told.setdefault(sender, {})
-                before = known.get(event, 0)
-                known[event] = before + self._in_flight if alone and before is not None and self._in_flight else None
+                count = dropped.get((sender, event), 0) + (self._in_flight or 0)
+                told.setdefault(sender, {})[event] = None if unknown else count
         return told
 
     def restored(self, now: float) -> None:
@@ -623,6 +634,7 @@ class ClientCore(Peer):
         assert self.offline is not None  # else no other link follows
         self.away = False
         self._in_flight = 0
+        self._only, self._several = next(iter(self._outlets), None), len(self._outlets) > 1
         self.offline.settle()
         for sender, event, payload in self.offline.take(now):
             number = self._owned.get((sender, event))
@@ -868,7 +880,7 @@ class ClientCore(Peer):
             self._giving[request.peer, request.corr] = parts
             if request.remaining_ms == NO_DEADLINE:
                 deadline = math.inf
-        self._asked.append(RequestArrived(route.sender, number, request, deadline, parts))
+        self._asked.append(RequestArrived(route.sender, number, request, deadline, parts, self.links))
 
     def _reply(self, flags: int, route: int, data: bytes, start: int, end: int) -> None:
         _, corr = find_asker(data, start, end)
@@ -940,10 +952,10 @@ class ClientCore(Peer):
         taken = written[:count]
         del written[:count]  # not all: another thread may have appended meanwhile
         for one in taken:
-            if isinstance(one, PartsOut):
-                self._hasten_parts(one)
-            else:
+            if not isinstance(one, PartsOut):
                 self.give_up(one.number)
+            elif self._giving.get((one.peer, one.corr)) is one:  # else its end has been said, or its link was another
+                self._hasten_parts(one)
 
     def _put(self, frame: bytes) -> None:
         self.outgoing.put(frame)

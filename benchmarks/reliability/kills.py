@@ -15,8 +15,7 @@ from typing import Any
 
 import sig
 from benchmarks.progress import say
-from benchmarks.reliability.place import LIMIT_S, Child, Outcome, mib, server
-from benchmarks.tables import Table
+from benchmarks.reliability.place import LIMIT_S, Child, Outcome, mib, server, table
 
 CYCLES = 1_000
 _LONGEST_S = 0.1  # that a client lives, once it has begun
@@ -90,12 +89,13 @@ def run(quick: bool, seed: int) -> Outcome:
     }
     rows = [
         ["listeners killed, senders killed", f"{cycles:,}, {cycles:,}"],
+        ["books that do not agree", f"{len(failures)}", "0"],
         ["events that killed listeners had heard, without a gap", f"{counts['heard_by_victims']:,}"],
         ["events that killed senders knew to be routed", f"{counts['acknowledged']:,}"],
         ["events heard of them, each once and in order", f"{counts['heard_of_victims']:,}"],
         ["memory of the server, more", mib(grown)],
     ]
-    return Outcome(told, Table("kill -9", ["", ""], rows), failures)
+    return Outcome(told, table("clients that are killed with kill -9", rows), failures)
 
 
 def check(story: list[object], cycle: int, acknowledged: int) -> list[str]:

@@ -39,7 +39,9 @@ class Outcome(NamedTuple):
 class Child:
     """A server that runs."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, auth: str | None, log: IO[str]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], url: str, auth: str | None = None, log: IO[str] | None = None
+    ) -> None:
         self.process = process
         self.url = url
         self._auth = auth
@@ -60,7 +62,9 @@ class Child:
         return float(times.user + times.system)
 
     def log(self) -> str:
-        """All that it has logged so far."""
+        """All that it has logged so far, where that is kept."""
+        if self._log is None:
+            return ""
         self._log.seek(0)
         return self._log.read()
 
@@ -132,17 +136,27 @@ class Idler(asyncio.Protocol):
             self.welcome.set_exception(error or ConnectionError("the server closed the link"))
 
 
-def mute(child: Child, sender: str, event: str) -> socket.socket:
-    """A client that listens, and then reads nothing any more."""
+def mute(child: Child, sender: str, *events: str) -> socket.socket:
+    """A client that listens to these, and then reads nothing any more."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.settimeout(LIMIT_S)
     sock.connect(child.place)
-    sock.sendall(HELLO + pack(Kind.CALL, encode_control(Listen(1, sender, event)), route=1))
+    calls = [
+        pack(Kind.CALL, encode_control(Listen(number, sender, event)), route=number)
+        for number, event in enumerate(events, start=1)
+    ]
+    sock.sendall(HELLO + b"".join(calls))
     reader = FrameReader(1 << 20, preface=True)
-    while not any(frame.kind == Kind.RESULT for frame in reader.feed(sock.recv(4096))):
-        pass
+    answers = 0
+    while answers < len(events):
+        answers += sum(frame.kind == Kind.RESULT for frame in reader.feed(sock.recv(4096)))
     return sock
+
+
+def table(title: str, rows: Sequence[Sequence[str]]) -> Table:
+    """What was found, what must be, and what we should like; a row may end early."""
+    return Table(title, ["", "figure", "must", "goal"], [[*row, *[""] * (4 - len(row))] for row in rows])
 
 
 def mib(size: float) -> str:

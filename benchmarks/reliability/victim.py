@@ -1,4 +1,4 @@
-"""A client that will be killed: `python -m benchmarks.reliability.victim listen|trigger URL CYCLE`.
+"""A client that will be killed, or stopped: `python -m benchmarks.reliability.victim listen|trigger|stay URL CYCLE`.
 
 It tells what it knows, a number a line, as soon as it knows it.
 """
@@ -31,6 +31,16 @@ def trigger(url: str, cycle: int) -> None:
         print(number - 1, flush=True)
 
 
+def stay(url: str) -> None:
+    """Be there, and say nothing."""
+    client = sig.connect(url, reconnect=False)
+    client.add_sender("victim", "e")
+    threading.Event().wait()
+
+
 if __name__ == "__main__":
     role, url, cycle = sys.argv[1:]
-    listen(url) if role == "listen" else trigger(url, int(cycle))
+    if role == "trigger":
+        trigger(url, int(cycle))
+    else:
+        {"listen": listen, "stay": stay}[role](url)

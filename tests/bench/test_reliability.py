@@ -40,8 +40,20 @@ def test_a_little_of_each() -> None:
     assert (told["mute"]["mute"], told["mute"]["lost_by_healthy"]) == (20, 0)
     assert (told["strangers"]["wrong"], told["strangers"]["refused"]) == (200, 200)
     assert (told["subscriptions"]["subscriptions"], told["subscriptions"]["left"]) == (500, 0)
+    assert told["subscriptions"]["blocks_left"] < 5_000
+    storm = told["storm"]
+    assert storm["clients"] == storm["back"] == storm["senders_back"] == storm["heard"] == storm["told_restart"] == 40
+    assert set(told["vanished"]) == {"a client, tuned", "a server, tuned"}
     assert told["kills"]["heard_of_victims"] >= told["kills"]["acknowledged"] > 0
     assert all(told["cuts"][carrier]["sessions"] > 10 for carrier in told["cuts"])
+
+
+def test_what_the_documentation_includes(tmp_path: Path) -> None:
+    done = bench("idle", "--quick", "--docs", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "idle.inc").read_text().splitlines()
+    assert {"### idle connections", "|  | figure | must | goal |", "| connections let in | 200 | 200 |  |"} <= {*lines}
+    assert "seed 1" in lines[-1]
 
 
 def test_what_is_no_scenario() -> None:

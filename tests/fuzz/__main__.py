@@ -25,6 +25,7 @@ def main() -> int:
 
     from benchmarks.machine import describe, headline
     from benchmarks.progress import say
+    from benchmarks.tables import Table, markdown, write_page
 
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
@@ -35,6 +36,7 @@ def main() -> int:
         "--corpus", type=Path, default=TESTS.parent / ".fuzz", help="where atheris keeps what it learns"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")
+    parser.add_argument("--docs", metavar="DIR", type=Path, help="write what the documentation includes there")
     given = parser.parse_args()
     unknown = [name for name in given.targets if name not in TARGETS]
     if unknown:
@@ -65,6 +67,13 @@ def main() -> int:
                 f"{each.target:22}{each.runs:>12,} inputs in {each.seconds:5.0f} s   {each.finding or 'nothing found'}"
             )
         print(f"{'together':22}{sum(each.runs for each in outcomes):>12,} inputs")
+    if given.docs is not None:
+        rows = [
+            [each.target, f"{each.runs:,}", f"{each.seconds:.0f}", "1" if each.finding else "0"] for each in outcomes
+        ]
+        table = Table(f"fuzzing, by {engine}", ["what is given the inputs", "inputs", "seconds", "findings"], rows)
+        taken = f"*{about['taken'][:10]}, {headline(about)}; seed {given.seed}.*\n"
+        write_page(given.docs / "fuzz.inc", [markdown(table), taken])
     return int(any(each.finding for each in outcomes))
 
 

@@ -74,10 +74,12 @@ class Budget:
             group = next((group for group in reversed(self._groups) if group), None)
             if group is None:
                 return False
-            outbox = next(iter(group))
-            outbox.shed()
-            if outbox in group:
-                group[outbox] = group.pop(outbox)
+            # Who sheds may fall out of its group, and never rises: this remains the one of those who hold most.
+            while group and self.used > self.limit:
+                outbox = next(iter(group))
+                outbox.shed()
+                if outbox in group:
+                    group[outbox] = group.pop(outbox)
         return True
 
 

@@ -117,19 +117,24 @@ class Inline:
         return done
 
     def _advance(self, generator: Generator[Any, Any, Any]) -> tuple[bool, object]:
-        self._take_turn()
+        turn = self._turn
+        if not turn.acquire(False):
+            raise self._taken()
         try:
-            return self._context.run(advance, generator)
+            return False, self._context.run(next, generator)
+        except StopIteration as stop:
+            return True, stop.value
         except BaseException:
             self._leave()  # it has ended
             raise
         finally:
-            self._turn.release()
-            if self._closed and self._turn.acquire(blocking=False):
+            turn.release()
+            if self._closed and turn.acquire(False):
                 self._end(generator)
 
     async def _advance_awaiting(self, generator: AsyncGenerator[Any, Any]) -> tuple[bool, object]:
-        self._take_turn()
+        if not self._turn.acquire(False):
+            raise self._taken()
         try:
             return await advance_awaiting(generator)
         except BaseException:
@@ -137,12 +142,12 @@ class Inline:
             raise
         finally:
             self._turn.release()
-            if self._closed and self._turn.acquire(blocking=False):
+            if self._closed and self._turn.acquire(False):
                 await self._end_awaiting(generator)
 
-    def _take_turn(self) -> None:
-        if not self._turn.acquire(blocking=False):
-            raise Closed("this stream has been closed, or another thread takes its next part")
+    def _taken(self) -> Closed:
+        sender, method = self._asked
+        return Closed(f"the answer of {sender!r} to {method!r} has been closed, or another thread takes its next part")
 
     def _end(self, generator: Generator[Any, Any, Any]) -> None:
         try:
@@ -160,7 +165,7 @@ class Inline:
         self._dropping.drop()
         self._unhook()
         self._closed = True
-        if not self._turn.acquire(blocking=False):
+        if not self._turn.acquire(False):
             return  # whoever is at work ends it
         given, runtime, loop = self._given, self._runtime, self._handlers.loop
         try:

@@ -222,7 +222,7 @@ class ClientRouter(Connecting, LinkedRouter):
             every carrier that can. Listeners and senders are registered again, and listeners told what they missed.
         offline: what `trigger` does meanwhile: `"buffer"` keeps events for the new link, as many as `offline_bytes` and
             `offline_s` allow and then raises `ConnectionLost`; `"drop"` drops and counts them; `"raise"` raises.
-        timeout: seconds to connect.
+        timeout: seconds to open the link, and as many for the handshake on it; 10 by default.
         send_timeout: seconds that `trigger` waits for room.
         auth: who this is: a token, `sig.security.Password(...)` or `sig.security.Bearer(...)`; by default what is in
             the environment as `SIG_TOKEN`, if anything.

@@ -309,6 +309,8 @@ class Connecting(Linked):
         for limit, value in (("connect_timeout_s", timeout), ("send_timeout_s", send_timeout)):
             if value is not None:
                 settings[limit] = value
+        if timeout is not None:  # who waits so long for a link waits no longer for the first words on it
+            settings.setdefault("handshake_timeout_s", timeout)
         limits, carrier_options = _sorted_out(settings)
         one = carrier_or_url is None or isinstance(carrier_or_url, str | ClientCarrier)
         places: Any = [carrier_or_url] if one else carrier_or_url

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -22,6 +22,12 @@ class Pending(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._coroutine.__await__()
+
+    if not TYPE_CHECKING:  # checkers tell it before
+
+        def __getattr__(self, name: str) -> object:
+            told = "await it, or enter it with `async with`, for the thing itself"
+            raise AttributeError(f"what has not begun yet has no {name!r}: {told}")
 
     async def __aenter__(self) -> T:
         self._value = await self

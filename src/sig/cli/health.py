@@ -46,9 +46,7 @@ def health(
     found: dict[str, object] = {"url": url, "healthy": False}
     code = errors.ANSWERED
     try:
-        with sig.connect(
-            url, codec=codec, reconnect=False, name="sig health", timeout=timeout, handshake_timeout_s=timeout
-        ) as router:
+        with sig.connect(url, codec=codec, reconnect=False, name="sig health", timeout=timeout) as router:
             router.flush(timeout)
             found["healthy"] = True
             found["answer_s"] = round(time.monotonic() - begun, 6)

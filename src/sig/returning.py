@@ -172,6 +172,9 @@ class Returning:
             with router._lock:
                 self.away = True
             raise driver.core.error or ConnectionLost("the link was lost again")
+        with router._lock:
+            if not self.away:  # it may be lost again already
+                router._up.set()
 
     def _listen(self, driver: ClientDriver, subscription: Subscription, initial: bool, done: Done) -> None:
         if subscription.closed:

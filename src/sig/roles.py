@@ -435,8 +435,6 @@ class Connecting(Linked):
 
     def _rejoined(self) -> None:
         self._told_up = True
-        if not self._away:
-            self._up.set()
         self._tell(self.on_connected, self._carrier.on_connected)
         self._tell_state("connected")
 

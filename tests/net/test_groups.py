@@ -207,7 +207,7 @@ def test_what_a_lost_member_had_is_told_as_a_gap(
 ) -> None:
     lost, staying = Worker(), Worker()
     lost.go_on.clear()
-    client = connect()
+    client = connect(reconnect=False)
     client.listen(lost, "s", "e", group="g")
     signal = server.add_sender("s", "e").signal("e")
     for number in range(10):

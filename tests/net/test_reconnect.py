@@ -19,6 +19,7 @@ from net.proxy import Proxy
 import sig
 import sig.aio
 from sig.drivers.loops import LoopThread
+from sig.testing import settle
 
 LIMIT_S = 30
 QUICK: dict[str, Any] = {"reconnect_first_s": 0.01, "reconnect_longest_s": 0.05}
@@ -87,7 +88,7 @@ def test_a_listener_hears_on_and_is_told_exactly_what_it_missed(server: sig.Serv
         proxy.refuse()
         proxy.cut()
         told.wait("away")
-        assert client.state == "away"
+        assert client.state != "connected"
         for number in (2, 3, 4):
             sender.trigger("e", number)
         server.flush()
@@ -199,6 +200,7 @@ def test_presence_goes_on_to_alternate(server: sig.ServerRouter, proxy: Proxy) -
         client.listen(heard, None, "#connect", initial=True)
         client.listen(heard, None, "#disconnect")
         client.listen(late, None, "#connect")
+        settle(client)
         assert sorted(map(str, heard.all)) == sorted(str(("#connect", n)) for n in ("stays", "leaves", "changes"))
         heard.all.clear()
         proxy.refuse()
@@ -428,6 +430,32 @@ def _becomes(true: Callable[[], bool]) -> None:
 
 
 # -- what else is registered ---------------------------------------------------------------------
+
+
+def test_a_listener_that_is_busy_keeps_nobody_from_knowing_that_the_link_is_back(
+    server: sig.ServerRouter, proxy: Proxy
+) -> None:
+    sender = server.add_sender("s", "e")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(info: sig.Info, data: object) -> None:
+        begun.set()
+        assert go_on.wait(LIMIT_S)
+
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        client.listen(work, "s", "e")
+        sender.trigger("e")
+        assert begun.wait(LIMIT_S)
+        proxy.refuse()
+        proxy.cut()
+        _becomes(lambda: client.state != "connected")
+        assert not client.wait_connected(0)
+        proxy.accept()
+        assert client.wait_connected(LIMIT_S)
+        assert told.all == []  # where listeners are called, in order
+        go_on.set()
+        assert told.wait("connected") == ["away", "connected"]
 
 
 def test_a_member_of_a_group_is_given_more_than_its_window_on_the_next_link(

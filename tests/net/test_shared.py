@@ -146,7 +146,7 @@ def test_who_leaves_or_is_lost_fails_what_it_was_asked_and_is_asked_no_more(
     server: sig.ServerRouter, connect: Callable[..., sig.ClientRouter]
 ) -> None:
     lost, leaving, staying = Replica("lost"), Replica("leaving"), Replica("staying")
-    client = connect()
+    client = connect(reconnect=False)
     lost.share(client)
     sender = leaving.share(connect())
     asker = connect()

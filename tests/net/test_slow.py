@@ -13,6 +13,7 @@ import sig
 from sig.messages import Hello, Listen, encode_control
 from sig.protocol.bodies import unpack_lost
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
+from sig.testing import settle
 
 LIMIT_S = 30
 PAYLOAD = "x" * 1000
@@ -67,7 +68,7 @@ def test_a_subscriber_that_does_not_read_loses_the_oldest_and_is_told_how_many()
                         place += frame.count
             assert place == events
             assert lost > 0
-        healthy.flush()
+        settle(healthy)
         healthy.close()
         assert got + subscription.missed == events
 

@@ -6,7 +6,7 @@ where it gives its next part; one that awaits something is cancelled there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from inspect import isasyncgen, isgenerator
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sig.drivers.client import ClientDriver
 from sig.errors import InvalidData, RequestCancelled
 from sig.log import logger
-from sig.parts import advance, advance_awaiting, closing
+from sig.parts import advance_awaiting, closing
 from sig.protocol.client import RequestArrived
 from sig.protocol.frames import check_payload
 from sig.protocol.parts import PartsOut
@@ -32,6 +32,14 @@ TURN_S: Final = 0.001
 def gives(answer: object) -> bool:
     """Whether that is something that gives parts."""
     return isgenerator(answer) or isasyncgen(answer)
+
+
+def advance(generator: Generator[Any, Any, Any]) -> tuple[bool, object]:
+    """Whether that was all, and the next part, or the result."""
+    try:
+        return False, next(generator)
+    except StopIteration as stop:
+        return True, stop.value
 
 
 class Giving:

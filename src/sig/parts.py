@@ -204,14 +204,6 @@ class Inline:
             self._outer.forget(self._drop)
 
 
-def advance(generator: Generator[Any, Any, Any]) -> tuple[bool, object]:
-    """Whether that was all, and the next part, or the result."""
-    try:
-        return False, next(generator)
-    except StopIteration as stop:
-        return True, stop.value
-
-
 async def advance_awaiting(generator: AsyncGenerator[Any, Any]) -> tuple[bool, object]:
     """Whether that was all, and the next part."""
     try:

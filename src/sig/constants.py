@@ -124,6 +124,10 @@ class Limits:
     reconnect_longest_s: float = 30
     # Whoever comes back within this time was never away, for others: most lost links are back in a second.
     presence_grace_s: float = 5
+    # A client with reliable=True may be away for so long, and goes on as if it had not been. Each end of its link keeps
+    # what the other has not acknowledged: so much, which at 100 Mbit/s takes a third of a second.
+    session_s: float = 120
+    resend_bytes: int = 4 * _MIB
     # What is triggered meanwhile is kept for the new link: so much, and for so long. What is older is no news.
     offline_bytes: int = 4 * _MIB
     offline_s: float = 30

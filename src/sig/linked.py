@@ -76,6 +76,7 @@ class Linked(Hub):
     _counts = True
     _not_yet = "is not connected yet: connect it first"
     _prover: Prover | None = None  # who this end is, if its server asks
+    _reliable = False  # whether the link loses nothing when it is cut
 
     def __init__(self, limits: Limits, *, executor: Any = None, **options: Any) -> None:
         self.limits = limits
@@ -106,7 +107,11 @@ class Linked(Hub):
     def _connecting(self, link: Link, codecs: Mapping[str, Codec], timeout: float, name: str) -> Steps[None]:
         """Become linked; raises what went wrong, and may be tried again then."""
         answers = self._make_answers()
-        core = ClientCore(self.limits, codecs, name=name, prover=self._prover, offline=self._offline())
+        core = ClientCore(
+            self.limits, codecs, name=name, prover=self._prover, offline=self._offline(), reliable=self._reliable
+        )
+        if self._returning is not None:
+            core.lapsed = self._returning.lapsed
         driver = self._make_driver(core, Arrivals(self, codecs), answers)
         try:
             with self._lock:
@@ -134,6 +139,10 @@ class Linked(Hub):
     def _away(self) -> bool:
         """Whether the link was lost and will be back: what is registered now is registered then."""
         return self._returning is not None and self._returning.away
+
+    @property
+    def _link_number(self) -> int:
+        return 0 if self._driver is None else self._driver.core.links
 
     def _check_here(self) -> None:
         """Raises `ConnectionLost` while the link is away, with what is done about it."""
@@ -164,10 +173,13 @@ class Linked(Hub):
                 returning.begin(driver)
             else:
                 self._lost = str(driver.core.error)
+            parted = driver.core.parted  # the server goes on to hold what it holds
             for sender in self._senders.values():
-                sender._held = False
+                sender._held = sender._held and parted
             subscriptions = list(self._subscriptions.values())
         if returning is not None:
+            if parted:
+                driver.tell_listeners(self._parted)
             return
         logger.warning(f"{type(self).__name__}: {self._lost}")
         self._stopped.set()
@@ -185,6 +197,7 @@ class Linked(Hub):
 
     def _attach(self, subscription: Subscription) -> Steps[None]:
         with self._lock:
+            link = self._link_number  # first: should it lapse now, either of the two will tell
             away = self._away
             driver = self._driver if away and not self._closing else self._linked()
             assert driver is not None  # it has been, or will be, linked
@@ -192,7 +205,6 @@ class Linked(Hub):
             if away:
                 self._index.add(subscription)
                 return
-            link = driver.core.links
         call, timeout = wish(subscription), self.limits.request_timeout_s
         try:
             yield partial(driver.listen, call, subscription, timeout, link=link)
@@ -246,6 +258,7 @@ class Linked(Hub):
 
     def _claim(self, sender: Owned) -> Steps[None]:
         with self._lock:
+            link = self._link_number  # first, as in `_attach`
             away = self._away
             driver = self._driver if away and not self._closing else self._linked()
             assert driver is not None  # it has been, or will be, linked
@@ -253,7 +266,6 @@ class Linked(Hub):
             if sender.name in self._senders:
                 raise SenderAlreadyConnected(sender.name)
             self._senders[sender.name] = sender  # before the server knows: requests may come with its answer
-            link = driver.core.links
         for signal in sender._signals.values():
             self._open_outlet(driver, signal)
         if away:
@@ -536,7 +548,7 @@ class Linked(Hub):
                 driver.tell(RemoveSender(sender.name))
         try:
             yield from self._dismiss_clients(deadline)
-            if driver is not None and driver.core.opened:
+            if driver is not None and driver.core.opened and not driver.core.parted:
                 with self._lock:
                     subscriptions = list(self._subscriptions.values())
                 paced = [(s, s.pace) for s in subscriptions if s.pace is not None]

@@ -39,6 +39,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
 # A feature of HELLO: a client whose link is lost comes back.
 RETURNS: Final = "returns"
+# Of HELLO and WELCOME: a link that is lost loses nothing, if the client is back in time.
+RELIABLE: Final = "reliable"
 
 
 class Hello(Message, frozen=True, omit_defaults=True):
@@ -52,9 +54,9 @@ class Hello(Message, frozen=True, omit_defaults=True):
     name: str = ""
     # Tells the events of one producer from those of another, for durable events; 0: has none.
     producer: U64 = 0
-    # The token of the session to resume, and how many of its frames have arrived here.
+    # The token of the client's last session, and how many of its frames have arrived here; None: it shall not go on.
     session: str | None = None
-    received: U64 = 0
+    received: U64 | None = None
     # How often each end shall say something, and the silence after which it is gone; None: as the server sees fit.
     heartbeat_s: Seconds | None = None
     heartbeat_timeout_s: Seconds | None = None
@@ -106,8 +108,8 @@ class Welcome(Message, frozen=True, omit_defaults=True):
     heartbeat_s: Seconds
     heartbeat_timeout_s: Seconds = 0.0
     features: list[str] = []
-    # Frames of the resumed session which have arrived at the server.
-    received: U64 = 0
+    # The session goes on, and so many of its frames have arrived at the server; None: it does not.
+    received: U64 | None = None
     # Why the session asked for could not be resumed, and is a new one; None: it was, or none was asked for.
     fresh: str | None = None
     # Who the client is to the server, where that asks.

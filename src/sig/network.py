@@ -222,6 +222,8 @@ class ClientRouter(Connecting, LinkedRouter):
             every carrier that can. Listeners and senders are registered again, and listeners told what they missed.
         offline: what `trigger` does meanwhile: `"buffer"` keeps events for the new link, as many as `offline_bytes` and
             `offline_s` allow and then raises `ConnectionLost`; `"drop"` drops and counts them; `"raise"` raises.
+        reliable: whether a link that is lost loses nothing, and nothing comes twice, if it is back within the server's
+            `session_s`. Needs a link that comes back. If it is back too late, listeners are told what they missed.
         timeout: seconds to open the link, and as many for the handshake on it; 10 by default.
         send_timeout: seconds that `trigger` waits for room.
         auth: who this is: a token, `sig.security.Password(...)` or `sig.security.Bearer(...)`; by default what is in
@@ -238,6 +240,7 @@ class ClientRouter(Connecting, LinkedRouter):
         codec: Any = "json",
         reconnect: bool | None = None,
         offline: str = "buffer",
+        reliable: bool = False,
         timeout: float | None = None,
         send_timeout: float | None = None,
         name: str = "",
@@ -258,6 +261,7 @@ class ClientRouter(Connecting, LinkedRouter):
             auth=auth,
             reconnect=reconnect,
             offline=offline,
+            reliable=reliable,
             executor=executor,
             class_sender=class_sender,
             class_event=class_event,

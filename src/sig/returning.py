@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # A link that lived so long was a good one: after it the next attempt comes as soon as after the first.
 SETTLED_S: Final = 10.0
+# How long to wait for the answer to a name being asked for once more.
+_CLAIM_S: Final = 5.0
 
 
 class Returning:
@@ -80,12 +82,16 @@ class Returning:
 
     def begin(self, driver: ClientDriver) -> None:
         """The link is lost. On any thread, with the router's lock held; may be called again."""
-        self.away = True
+        self.away = not driver.core.parted
         self._router._up.clear()
         self._bell.set()
         if not (self._running or self._stop.is_set()):
             self._running = True
             self._router._aside(self._bring_back(driver))
+
+    def lapsed(self) -> None:
+        """The server has not kept the session that was to go on: all is to be registered again. On any thread."""
+        self.away = True
 
     def give_up(self) -> None:
         """The server wants none of this client any more. With the router's lock held."""
@@ -108,7 +114,7 @@ class Returning:
             yield from self._reconnect(driver)
             yield from self._claim_again(driver)
             with self._router._lock:
-                if not driver.core.away or self._stop.is_set():
+                if not (driver.core.away or driver.core.parted) or self._stop.is_set():
                     self._running = False  # from here on the next loss begins another
                     return
 
@@ -127,7 +133,10 @@ class Returning:
                     yield partial(link.join, 0)
                     return
                 yield partial(driver.reopen, link, self._router.limits.handshake_timeout_s)
-                yield from self._register(driver)
+                if driver.core.resumed:
+                    driver.tell_listeners(self._router._rejoined)
+                else:
+                    yield from self._register(driver)
             except Exception as error:  # carriers may be the user's
                 if self._stop.is_set():
                     return
@@ -142,6 +151,9 @@ class Returning:
         router = self._router
         listening: dict[int, bool] = {}
         claimed: dict[str, Owned] = {}
+        with router._lock:
+            for sender in router._senders.values():
+                sender._held = False
         while True:
             with router._lock:
                 subscriptions = [s for s in router._subscriptions.values() if s.serial not in listening]
@@ -217,21 +229,23 @@ class Returning:
         """As long as names are another's, ask for them now and then."""
         router = self._router
         pause = router.limits.reconnect_first_s
-        while not self._stop.is_set() and not driver.core.away:
+        # Should the link be lost meanwhile, nobody but us brings it back.
+        timeout = min(router.limits.request_timeout_s, _CLAIM_S)
+        while not (self._stop.is_set() or driver.core.away or driver.core.parted):
             with router._lock:
                 lost = [sender for sender in router._senders.values() if not sender._held]
                 link = driver.core.links
             if not lost:
                 return
             self._bell.clear()
-            if not (self._stop.is_set() or driver.core.away):
+            if not (self._stop.is_set() or driver.core.away or driver.core.parted):
                 yield partial(self._bell.wait, pause)
             pause = min(2 * pause, router.limits.reconnect_longest_s)
             for sender in lost:
                 if self._stop.is_set() or driver.core.away or router._senders.get(sender.name) is not sender:
                     continue
                 try:
-                    told = yield partial(driver.call_on, link, introduction(sender), router.limits.request_timeout_s)
+                    told = yield partial(driver.call_on, link, introduction(sender), timeout)
                 except SenderAlreadyConnected:
                     continue
                 except SigError as error:

@@ -303,6 +303,7 @@ class Connecting(Linked):
         auth: object = None,
         reconnect: bool | None = None,
         offline: str = "buffer",
+        reliable: bool = False,
         **options: Any,
     ) -> None:
         self._prover = as_prover(os.environ.get("SIG_TOKEN") or None if auth is None else auth)
@@ -324,6 +325,9 @@ class Connecting(Linked):
         self._offline_policy = offline
         if _comes_back(reconnect, self._carriers):
             self._returning = Returning(self, self._carriers, self._runtime.random)
+        elif reliable:
+            raise InvalidArgument("reliable=True needs a link that comes back: leave reconnect=False out")
+        self._reliable = reliable
         self.on_state: Callable[[str], object] | None = None
         """Called with the state when it has become another: `connected` and `away` where listeners are called, in order
         with what they get; `closed` where the router was closed."""
@@ -352,6 +356,8 @@ class Connecting(Linked):
         driver = self._driver
         if self._closing:
             return "closed"
+        if driver is not None and driver.core.parted:
+            return "away"
         if driver is None or not driver.core.opened:
             return "connecting"
         return "away" if driver.core.closed or driver.core.away else "connected"

@@ -20,6 +20,7 @@ from sig.messages import (
     Hello,
     Listen,
     RemoveSender,
+    Welcome,
     decode_control,
     encode_control,
 )
@@ -149,6 +150,8 @@ class Raw:
 
     def __init__(self, world: World, *, hello: Hello | None = None) -> None:
         self.world = world
+        self.session = ""
+        """Its token, once it has been let in."""
         self.connection = world.accept("raw")
         self._reader = FrameReader(1 << 24, preface=True)
         if hello is not None:
@@ -195,6 +198,7 @@ class World:
             codecs=as_codecs(codec),
             access=access,
         )
+        self.server.sessions.moved = self._moved
         self.ends: list[End] = []
 
     def accept(self, address: str = "test") -> Connection:
@@ -203,7 +207,7 @@ class World:
     def raw(self, codecs: Sequence[str] = ("json",)) -> Raw:
         """Somebody who has been let in, and is played by the test."""
         raw = Raw(self, hello=Hello([1], list(codecs)))
-        raw.read()
+        raw.session = decode_control(Welcome, raw.read()[0].body).session
         return raw
 
     def client(
@@ -215,9 +219,14 @@ class World:
         prover: Prover | None = None,
         known_as: str | None = None,
         offline: Offline | None = None,
+        reliable: bool = False,
     ) -> End:
         name = f"client {len(self.ends)}"
-        core = ClientCore(limits or self.limits, as_codecs(codec), name=name, prover=prover, offline=offline)
+        if reliable:
+            offline = offline or Offline("buffer", 1 << 20, 30)
+        core = ClientCore(
+            limits or self.limits, as_codecs(codec), name=name, prover=prover, offline=offline, reliable=reliable
+        )
         end = End(self, core, self.accept(f"client {len(self.ends)}"))
         end.connection.known_as = known_as
         self.ends.append(end)
@@ -261,6 +270,12 @@ class World:
             end.core.disconnected(error or ConnectionLost("the link was lost"))
             end.take()
             self.settle()
+
+    def _moved(self, link: Connection, to: Connection | None) -> None:
+        """A link is another connection's from now on, or nobody's."""
+        for end in self.ends:
+            if end.connection is link and to is not None:
+                end.connection = to
 
     def come_back(self, end: End, flushed: int = 0) -> None:
         """Another link for a client whose last is down, or not known to be at the server."""

@@ -1491,3 +1491,27 @@ def test_an_owner_that_is_away_opens_nothing_for_those_who_listen() -> None:
 def test_without_a_place_for_events_a_client_does_not_keep_any() -> None:
     with pytest.raises(SenderNotConnected):
         welcomed().keep("s", "e", b"1", 0.0)
+
+
+def test_a_reliable_link_that_is_lost_is_no_end_for_those_who_wait(world: World) -> None:
+    """For the rest see test_coming.py."""
+    access, _ = make_access(credential(7, "alice"))
+    world = World(access=access)
+    end = world.client(prover=TokenProver(token(7)), reliable=True)
+    end.add("s", "e")
+    end.core.handle_timeout(world.now + 1)
+    assert end.core.next_deadline() is not None
+    late = end.connection.data_to_send(1000)
+    world.lose(end)
+    answer = end.call(Flush())
+    assert (end.core.parted, end.core.linked, end.core.closed) == (True, True, False)
+    end.core.receive_at(late + b"whatever", world.now)
+    end.core.trigger("s", "e", b"1")
+    world.come_back(end)
+    assert (answer.times, end.core.resumed) == (1, True)
+    assert end.connection.events_in == 1
+    world.lose(end)
+    world.server.sessions.shed()
+    world.server.settle()
+    world.come_back(end)
+    assert (end.core.away, end.core.resumed) == (True, False)

@@ -10,9 +10,9 @@ from protocol.pairs import World
 
 from sig.codecs import JSON, MSGPACK
 from sig.constants import Limits
-from sig.errors import Overloaded
+from sig.errors import ConnectionLost, Overloaded
 from sig.messages import NO_SCHEMA, AddSender, Bye, Error, Schema, decode_control, decode_error
-from sig.protocol.bodies import Credit, Lost, unpack_credit, unpack_lost
+from sig.protocol.bodies import Credit, Lost, pack_ack, unpack_credit, unpack_lost
 from sig.protocol.connection import Audience, Connection, Frames, Held
 from sig.protocol.events import pack_events
 from sig.protocol.frames import HEADER, PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
@@ -370,3 +370,33 @@ def test_who_is_removed_is_sent_nothing_but_why() -> None:
     (frame,) = raw.read()
     assert (frame.kind, raw.connection.removed, raw.connection.closed) == (Kind.BYE, True, True)
     assert decode_control(Bye, frame.body) == Bye("denied", "go")
+
+
+def test_a_reliable_link_is_lost_and_its_connection_stays() -> None:
+    world = World(resend_bytes=1000)
+    end = world.client(reliable=True)
+    end.add("s", "e")
+    connection = end.connection
+    assert connection.resumes is not None
+    assert (connection.parted, connection.kept) == (False, connection.resumes.bytes)
+    connection.put(pack(Kind.LOST, bytes(1200)))
+    connection.put(pack(Kind.LOST, bytes(1200)))
+    assert connection.data_to_send(1200)  # more than is allowed, but one at least
+    assert connection.outbox.held
+    assert connection.waiting == connection.kept + connection.outbox.bytes > 2400
+    world.server.receive_data(connection, pack_ack(connection.resumes.sent), world.now)
+    assert connection.kept == 0
+    connection.acknowledge(world.now + 1)
+    assert frames(connection.data_to_send(1000))[0].kind == Kind.ACK
+    connection.cut(ConnectionLost("the link was lost"))
+    assert (connection.parted, connection.closed) == (True, False)
+    connection.acknowledge(world.now + 2)
+    assert connection.data_to_send(1000) == b""
+    connection.cut(Overloaded("too much"))
+    assert connection.closed
+    world.server.settle()
+    assert (world.server.budget.used, connection.kept) == (0, 0)
+    connection._hold_up()
+    connection.resumes = None
+    connection._keeps()
+    connection.acknowledge(world.now)

@@ -258,3 +258,18 @@ def test_each_thread_may_append_while_another_packs_and_its_order_is_kept(thread
             b"%d" % number for number in range(each)
         ]
     assert (out.packed, out.size) == (threads * each, 0)
+
+
+def test_what_went_into_frames_while_nothing_left_can_be_taken_back() -> None:
+    out = Outgoing(JSON, 1000, 1000)
+    out.events.append((1, b"1"))
+    out.pack()
+    out.record = []
+    out.events.append((1, b"2"))
+    out.pack()
+    out.events.append((1, b"3"))
+    assert out.packed == 2
+    assert out.take_back() == [(1, b"2"), (1, b"3")]
+    assert (out.packed, out.record, out.events) == (1, None, [])
+    out.events.append((1, b"4"))
+    assert out.take_back() == [(1, b"4")]

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError
 from sig.messages import Bye, Error, decode_control, encode_control
+from sig.protocol.bodies import pack_ack, unpack_ack
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
 from sig.protocol.peer import Peer
+from sig.protocol.session import ACK_FRAMES, Session
 
 
 class Simple(Peer):
@@ -386,3 +388,50 @@ def test_a_link_that_ends_for_another_reason_has_not_vanished() -> None:
     peer.beat()
     peer.cut(ConnectionLost("pulled"))
     assert not peer.vanished
+
+
+class Numbered(Simple):
+    """One whose link is reliable; for the rest see test_reliable.py."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resumes = Session(100)
+        self.opened = True
+
+    @property
+    def _clock(self) -> float:
+        return 10.0
+
+
+def test_on_a_reliable_link_all_counts_and_is_kept() -> None:
+    peer = Numbered()
+    assert peer.data_to_send(100) == PREFACE
+    peer._put(pack(Kind.LOST, bytes(50)))
+    peer._put(pack(Kind.LOST, bytes(50)))
+    peer._urge(pack(Kind.CREDIT))
+    assert [frame.kind for frame in said(peer)] == [Kind.CREDIT, Kind.LOST, Kind.LOST]
+    assert said(peer) == []
+    peer.receive_data(PREFACE + pack_ack(3) + pack(Kind.PONG, bytes(8)) * ACK_FRAMES)
+    assert peer.resumes is not None
+    assert peer.resumes.bytes == 0
+    peer._reader.max_frame_bytes = 10
+    peer.receive_data(pack(Kind.CREDIT) * ACK_FRAMES + pack(Kind.CREDIT, bytes(11)))
+    assert peer.error is not None
+    assert peer.resumes.received == ACK_FRAMES
+
+
+def test_what_has_come_on_a_reliable_link_is_acknowledged() -> None:
+    peer = Numbered()
+    peer.data_to_send(100)
+    peer.receive_data(PREFACE + pack(Kind.CREDIT) * ACK_FRAMES)
+    (frame,) = said(peer)
+    assert unpack_ack(frame) == ACK_FRAMES
+    with pytest.raises(NotImplementedError):
+        _ = Peer._clock.fget(peer)  # type: ignore[attr-defined]
+
+
+def test_where_no_link_is_reliable_what_must_not_be_lost_overtakes_all() -> None:
+    peer = opened()
+    peer._put(pack(Kind.LOST))
+    peer._urge(pack(Kind.CREDIT))
+    assert [frame.kind for frame in said(peer)] == [Kind.CREDIT, Kind.LOST]

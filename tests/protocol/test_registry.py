@@ -439,3 +439,27 @@ def test_who_is_sent_off_is_not_told_that_its_own_senders_leave() -> None:
     raw.read()
     world.server.close()
     assert [frame.kind for frame in raw.read()] == [Kind.BYE]
+
+
+def test_the_name_of_one_who_is_away_is_for_whoever_claims_it_first(world: World) -> None:
+    away, other, witness = world.client(reliable=True), world.client(), world.client()
+    for number, event in enumerate(("#connect", "#disconnect")):
+        witness.listen(number, None, event)
+    away.add("s", "e")
+    world.lose(away)
+    other.add("s", "e")
+    assert presence(witness) == [("s", "#connect"), ("s", "#disconnect"), ("s", "#connect")]
+    world.come_back(away)
+    assert not away.core.resumed
+
+
+def test_who_shares_a_name_with_one_who_is_away_leaves_it_to_both(world: World) -> None:
+    away, other = world.client(reliable=True), world.client()
+    for end in (away, other):
+        end.ask(AddSender("s", ["e"], shared=True))
+        if end is away:
+            world.lose(away)
+    world.come_back(away)
+    assert away.core.resumed
+    assert away.remove("s") is True
+    assert other.remove("s") is True

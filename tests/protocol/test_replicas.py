@@ -21,7 +21,7 @@ from sig.errors import (
 from sig.messages import AddSender, Last, OpenRequests, Presence, RemoveSender, Senders, Stats
 from sig.protocol.bodies import Cancel, pack_cancel
 from sig.protocol.client import Coded, RequestArrived, RequestDropped
-from sig.protocol.connection import Connection, Held
+from sig.protocol.connection import Held
 from sig.protocol.replicas import Pool, on_route
 
 
@@ -53,8 +53,9 @@ def test_the_frame_goes_on_another_route() -> None:
 
 def test_a_pool_knows_who_answers_what() -> None:
     pool = Pool(1)
-    first, second = cast(Held, object()), cast(Held, object())
-    asker, other = cast(Connection, object()), cast(Connection, object())
+    world = World()
+    owner, asker, other = (world.client().connection for _ in range(3))
+    first, second = (Held("s", owner, AddSender("s"), number, 0) for number in range(2))
     pool.members = {first: 0, second: 0}
     assert pool.choose() is first
     pool.begin(asker, 1, first)
@@ -244,3 +245,14 @@ def test_the_number_of_a_pool_is_not_given_to_others(world: World) -> None:
     (number,) = world.server.replicas.pools
     world.server._last_number = number - 1
     assert world.server.number() > number
+
+
+def test_who_is_away_for_the_moment_is_not_asked_as_long_as_there_are_others(world: World) -> None:
+    away, here, requester = world.client(reliable=True), world.client(), world.client()
+    share(away)
+    share(here)
+    world.lose(away)
+    for _ in range(3):
+        requester.request("s", "m")
+        world.settle()
+    assert len(here.asked()) == 3

@@ -40,6 +40,7 @@ from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, pack_events
 from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
 from sig.protocol.login import Bearer, TokenProver
+from sig.protocol.session import ACK_S
 from sig.security.identity import Identity
 from sig.security.policy import allow, deny
 
@@ -50,7 +51,7 @@ def test_a_client_is_welcomed_with_what_holds(world: World) -> None:
     assert welcome is not None
     assert (welcome.version, welcome.codecs, welcome.node, welcome.epoch) == (1, ["json", "msgpack"], "test", 7)
     assert (welcome.client, welcome.max_frame_bytes) == (end.connection.number, world.limits.max_frame_bytes)
-    assert len(welcome.session) == 32
+    assert len(welcome.session) == 64
     assert (end.connection.name, end.connection.max_frame_bytes) == ("client 0", 5000)
     assert end.core.max_frame_bytes == 5000
 
@@ -609,7 +610,7 @@ def test_who_comes_back_before_its_old_link_is_known_to_be_down_finds_its_names_
     other.listen(1, "s", None)
     old.send(pack(Kind.CALL, encode_control(AddSender("s", ["e"])), route=1))
     back = world.accept("raw again")
-    assert greet(world, back, session=old.connection.session).fresh == "not_kept"
+    assert greet(world, back, session=old.session).fresh == "not_kept"
     assert str(old.connection.error) == "its client has come back on another link"
     world.server.receive_data(back, pack(Kind.CALL, encode_control(AddSender("s", ["e"])), route=1), world.now)
     world.settle()
@@ -621,7 +622,7 @@ def test_who_comes_back_before_its_old_link_is_known_to_be_down_finds_its_names_
 def test_whose_link_was_known_to_be_down_comes_back_just_so() -> None:
     world = World()
     old = world.raw()
-    token = old.connection.session
+    token = old.session
     old.hang_up()
     welcome = greet(world, world.accept(), session=token)
     assert welcome.fresh == "unknown"
@@ -632,7 +633,7 @@ def test_nobody_closes_the_link_of_another_identity() -> None:
     world = World()
     one, other = world.raw(), world.accept()
     other.known_as = "uid:1"
-    greet(world, other, session=one.connection.session)
+    greet(world, other, session=one.session)
     assert not one.connection.closed
 
 
@@ -640,7 +641,33 @@ def test_sessions_that_have_ended_are_forgotten() -> None:
     world = World()
     for _ in range(10):
         world.raw().hang_up()
-    assert world.server._sessions == {}
+    assert vars(world.server.sessions)["_by_token"] == vars(world.server.sessions)["_tokens"] == {}
+
+
+def test_reliable_links_are_part_of_what_is_due() -> None:
+    world = World()
+    end = world.client(reliable=True)
+    end.flush()
+    assert world.server.next_deadline() == world.now + ACK_S
+    world.advance(ACK_S)
+    world.lose(end)
+    assert world.server.sessions.due == world.now + 120
+    world.come_back(end)
+    assert end.core.resumed
+
+
+def test_over_the_budget_who_is_away_is_given_up_first() -> None:
+    world = World(memory_bytes=10_000)
+    end, owner = world.client(reliable=True), world.client()
+    end.listen(1, "s", "e")
+    owner.add("s", "e")
+    world.lose(end)
+    for _ in range(4):
+        owner.core.trigger("s", "e", b'"' + b"x" * 3000 + b'"')
+        world.settle()
+        if not end.connection.closed:
+            world.server.held_up(end.connection, 0)
+    assert len(world.server.sessions) == 0
 
 
 # -- what `access` and `rights` do, from here ------------------------------------------------------

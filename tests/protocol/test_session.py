@@ -12,17 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sig.errors import RemoteProtocolError
 from sig.protocol.bodies import pack_ack, unpack_ack
 from sig.protocol.frames import FrameReader, Kind, pack
-from sig.protocol.session import (
-    ACK_BYTES,
-    ACK_FRAMES,
-    ACK_S,
-    COUNTS,
-    MEMORY,
-    UNKNOWN,
-    Resumed,
-    Session,
-    Sessions,
-)
+from sig.protocol.session import ACK_BYTES, ACK_FRAMES, ACK_S, Session, numbered
 
 WINDOW = 400
 LARGEST = 3 * 72  # a piece of three frames
@@ -242,73 +232,30 @@ def test_what_was_told_in_the_handshake_is_not_told_again() -> None:
     assert (one.due(20.0), one.next_deadline()) == (None, None)
 
 
-# -- all of a server's ---------------------------------------------------------------------------
+def test_what_is_sent_again_leaves_in_parts_and_is_forgotten_when_the_link_is_lost() -> None:
+    one = Session(WINDOW)
+    for number in range(3):
+        one.keep(frame(number, 8))
+    one.part()
+    assert one.parted
+    one.go_on(1)
+    assert not one.parted
+    assert one.send_again(0) == []
+    assert one.send_again(1) == [frame(1, 8)]
+    one.part()
+    assert one.send_again(1000) == []
+    one.go_on(1)
+    assert one.send_again(1000) == [frame(1, 8), frame(2, 8)]
 
 
-def sessions(*tokens: str) -> tuple[Sessions[str], dict[str, Session]]:
-    """They have been away for a second each, in this order; each keeps a frame."""
-    all_of_them: Sessions[str] = Sessions(120)
-    made = {}
-    for now, token in enumerate(tokens):
-        made[token] = Session(WINDOW)
-        all_of_them.begin(token, made[token], f"client {token}")
-        made[token].keep(frame(0))
-        all_of_them.away(token, float(now))
-    return all_of_them, made
+def test_a_link_that_was_lost_is_owed_nothing() -> None:
+    one = Session(WINDOW)
+    one.arrived(3, 3, 10.0)
+    one.part()
+    assert (one.due(20.0), one.next_deadline()) == (None, None)
 
 
-def test_who_comes_back_gets_what_is_missing() -> None:
-    all_of_them, _ = sessions("a", "b")
-    assert all_of_them.bytes == 24
-    assert all_of_them.resume("a", 0) == Resumed("client a", [frame(0)])
-    assert all_of_them.bytes == 12
-    all_of_them.away("a", 50.0)
-    assert all_of_them.resume("a", 1) == Resumed("client a", [])
-    assert (len(all_of_them), all_of_them.bytes) == (2, 12)
-
-
-def test_nobody_is_kept_for_ever() -> None:
-    all_of_them, _ = sessions("a", "b", "c")
-    all_of_them.resume("b", 0)
-    assert all_of_them.next_deadline() == 120
-    assert all_of_them.handle_timeout(119.9) == []
-    assert all_of_them.handle_timeout(200.0) == ["client a", "client c"]
-    assert all_of_them.next_deadline() is None
-    assert (len(all_of_them), all_of_them.bytes) == (1, 0)
-    assert all_of_them.resume("a", 0) == UNKNOWN
-
-
-def test_where_memory_is_short_the_one_that_has_been_away_the_longest_goes_and_is_told() -> None:
-    all_of_them, _ = sessions("a", "b")
-    assert [all_of_them.shed(), all_of_them.shed(), all_of_them.shed()] == ["client a", "client b", None]
-    assert all_of_them.resume("a", 0) == all_of_them.resume("b", 0) == MEMORY
-    assert (len(all_of_them), all_of_them.bytes) == (0, 0)
-
-
-def test_those_who_were_given_up_are_not_remembered_for_ever() -> None:
-    tokens = [str(number) for number in range(1025)]
-    all_of_them, _ = sessions(*tokens)
-    while all_of_them.shed() is not None:
-        pass
-    told = [all_of_them.resume(token, 0) for token in tokens]
-    assert told == [UNKNOWN] + [MEMORY] * 1024
-
-
-@pytest.mark.parametrize("received", [2, 2**63])
-def test_who_has_got_what_was_never_sent_begins_anew(received: int) -> None:
-    all_of_them, _ = sessions("a")
-    assert all_of_them.resume("a", received) == COUNTS
-    assert (len(all_of_them), all_of_them.bytes, all_of_them.next_deadline()) == (0, 0, None)
-
-
-def test_who_leaves_in_order_has_no_session_any_more() -> None:
-    all_of_them, _ = sessions("a")
-    all_of_them.begin("b", Session(WINDOW), "client b")
-    assert all_of_them.find("b") == "client b"
-    all_of_them.end("b")
-    all_of_them.end("a")
-    assert (all_of_them.find("a"), all_of_them.find("b"), len(all_of_them), all_of_them.bytes) == (None, None, 0, 0)
-
-
-def test_a_token_is_not_guessed() -> None:
-    assert sessions("a")[0].resume("", 0) == UNKNOWN
+def test_what_is_of_one_link_alone_does_not_count() -> None:
+    stream = b"".join(pack(kind, bytes(8)) for kind in (Kind.ACK, Kind.PING, Kind.EVENT, Kind.PONG, Kind.CREDIT))
+    _, found = FrameReader(1 << 20).find(stream)
+    assert numbered(found) == 2

@@ -57,6 +57,8 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         "reconnect_first_s": 0.5,
         "reconnect_longest_s": 30,
         "presence_grace_s": 5,
+        "session_s": 120,
+        "resend_bytes": 4 * MIB,
         "offline_bytes": 4 * MIB,
         "offline_s": 30,
         "request_timeout_s": 30,

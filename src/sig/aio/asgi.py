@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from sig.drivers.aio import ServerDriver, Wire
 from sig.errors import ConnectionLost, RemoteProtocolError, SigError
 from sig.log import logger
+from sig.protocol.connection import Connection
 from sig.protocol.frames import PREFACE
 from sig.protocol.subprotocol import SUBPROTOCOL, check_origins, messages_of
 
@@ -123,18 +124,18 @@ class ASGIWire(Wire):
         self._code = _NORMAL
         self._work = asyncio.Event()  # there is something to send, or nothing more will come
         self._tasks: list[asyncio.Task[None]] = []
-        self._connection = driver.attach(self, address)
+        self._connection: Connection | None = driver.attach(self, address)
 
     async def run(self, receive: Receive) -> None:
         """Carry bytes both ways until the end."""
-        self._driver.received(self._connection, PREFACE)  # which no WebSocket has, and our peers begin with
+        self._take(PREFACE)  # which no WebSocket has, and our peers begin with
         self._tasks = [asyncio.create_task(self._read(receive)), asyncio.create_task(self._write())]
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in self._tasks:
                 task.cancel()
-            self._driver.detached(self._connection)
+            self._detach()
             await asyncio.wait(self._tasks)
         for task in self._tasks:
             if not task.cancelled():
@@ -164,11 +165,29 @@ class ASGIWire(Wire):
         self._work.set()
 
     def abort(self) -> None:
-        self._driver.loop.call_soon(self._driver.detached, self._connection)  # the tasks would take longer
+        self._driver.loop.call_soon(self._detach)  # the tasks would take longer
         for task in self._tasks:
             task.cancel()
 
+    def move(self, connection: Connection | None) -> None:
+        self._connection = connection
+        if connection is None:
+            self.abort()
+
     # Within
+
+    def _take(self, data: bytes) -> None:
+        if self._connection is not None:
+            self._driver.received(self._connection, data)
+
+    def _pump(self) -> None:
+        if self._connection is not None:
+            self._driver.pump(self._connection)
+
+    def _detach(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._driver.detached(connection)
 
     async def _read(self, receive: Receive) -> None:
         while True:
@@ -177,27 +196,30 @@ class ASGIWire(Wire):
                 return  # it is down
             data = message.get("bytes")
             if data is not None:
-                self._driver.received(self._connection, data)
+                self._take(data)
                 continue
             self._code = _NOT_BINARY
-            self._connection.fail(RemoteProtocolError("the peer sent a text message, where all are binary"))
-            self._driver.pump(self._connection)
+            if self._connection is not None:
+                self._connection.fail(RemoteProtocolError("the peer sent a text message, where all are binary"))
+            self._pump()
 
     async def _write(self) -> None:
         try:
             while not self._closing or self._queue:
                 if not self._queue:
                     self._work.clear()
-                    self._driver.pump(self._connection)  # more may have come meanwhile
+                    self._pump()  # more may have come meanwhile
                     await self._work.wait()
                     continue
                 for message in messages_of(self._queue[0]):
                     await self._bring(bytes(message))
                 self._unwritten -= len(self._queue.popleft())
-            broken = isinstance(self._connection.error, RemoteProtocolError) and self._code == _NORMAL
+            error = None if self._connection is None else self._connection.error
+            broken = isinstance(error, RemoteProtocolError) and self._code == _NORMAL
             await self._send({"type": "websocket.close", "code": _BROKEN_RULES if broken else self._code})
         except SigError as error:
-            self._connection.cut(error)
+            if self._connection is not None:
+                self._connection.cut(error)
         except OSError:
             pass  # it is down, which the reader is told too
         except Exception as error:  # of the server, each of which has its own

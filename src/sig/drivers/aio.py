@@ -60,6 +60,10 @@ class Wire:
         """Close once everything written has gone. May be called again."""
         raise NotImplementedError
 
+    def move(self, connection: Connection | None) -> None:
+        """What comes from here on is another connection's; `None`: nobody's, and the link ends at once."""
+        raise NotImplementedError
+
     def abort(self) -> None:
         raise NotImplementedError
 
@@ -94,6 +98,7 @@ class ServerDriver:
 
     def __init__(self, core: ServerCore, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.core = core
+        core.sessions.moved = self._moved
         self.limits: Limits = limits
         self.loop: asyncio.AbstractEventLoop = loop
         self._wires: dict[Connection, Wire] = {}
@@ -160,6 +165,8 @@ class ServerDriver:
         """Send what a connection has to say, while its link takes it; close when that was the last."""
         wire = self._wires.get(connection)
         if wire is None:
+            if connection.parted:
+                self.core.held_up(connection, 0)
             return
         while not wire.full:
             data = connection.data_to_send(_CHUNK)
@@ -205,6 +212,18 @@ class ServerDriver:
         for wire in list(self._wires.values()):
             if not wire.ours:
                 wire.abort()
+
+    def _moved(self, link: Connection, to: Connection | None) -> None:
+        wire = self._wires.pop(link, None)
+        if wire is None:
+            return  # it is down already
+        if to is not None:
+            self._wires[to] = wire
+        else:
+            self._clients -= not wire.ours
+            if not self._clients and self._deserted is not None:
+                self._deserted.set()
+        wire.move(to)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -299,6 +318,11 @@ class StreamWire(Wire, asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def move(self, connection: Connection | None) -> None:
+        self._connection = connection
+        if connection is None:
+            self.abort()
 
     def _stalled(self) -> None:
         if self._connection is not None:

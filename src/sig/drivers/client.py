@@ -265,6 +265,8 @@ class ClientDriver:
             self._send_back()
             self._room_changed()
             over = self.core.closed and not self._leaving
+            if self.core.resumes is not None:
+                self._watch()  # what has come is to be acknowledged before long
         self._complete()
         self._hand_out()
         if asked:
@@ -293,7 +295,7 @@ class ClientDriver:
             self._room_changed()
             self._shaken(self.core.error)
             asked = self.core.take_asked()
-            final = not self.core.away
+            final = not (self.core.away or self.core.parted)
             if not final:
                 self._announce(self.core.take_news())
         self._complete()
@@ -350,6 +352,8 @@ class ClientDriver:
         """Say that we go. The lock is held."""
         if not self.core.closed or self.core.away:
             self._leaving = True
+            if self.core.parted:
+                self._gone = False  # nobody has been told yet
             self.core.leave()
             self._pump()
         if self._link is not None:

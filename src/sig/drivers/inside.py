@@ -98,6 +98,11 @@ class InsideLink(ReadsByItself, Wire):
 
     abort = close
 
+    def move(self, connection: Connection | None) -> None:
+        self._connection = connection
+        if connection is None:
+            self._tell(self._end)
+
     def _tell(self, function: Callable[..., object], *args: object) -> None:
         """Call something of the router's where it may be called: any thread will do."""
         function(*args)

@@ -158,6 +158,9 @@ class LayeredWire(Wire):
     def abort(self) -> None:
         self._wire.abort()
 
+    def move(self, connection: Connection | None) -> None:
+        self._wire.move(connection)
+
     # WireUser
 
     def attach(self, wire: Wire, address: str, identity: str | None = None) -> Connection:

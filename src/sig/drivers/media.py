@@ -248,6 +248,11 @@ class MediumWire(Wire):
         self._closing = True
         self._pumps.finish(0)
 
+    def move(self, connection: Connection | None) -> None:
+        self._connection = connection
+        if connection is None:
+            self.abort()
+
     def _attach(self) -> None:
         self._connection = self._driver.attach(self, self._address)
         self._pumps.start()

@@ -321,7 +321,7 @@ class ThreadsDriver(ClientDriver):
         with self._lock:
             self._tail.gate = 0.0
             self._leave(timeout)
-            said = not self.core.outgoing.size
+            said = self.core.parted or not self.core.outgoing.size
         if said:
             self.lost(Closed("this router has been closed"))  # nobody need wait until the other end has closed too
         if self._link is not None:
@@ -399,7 +399,7 @@ class ThreadsDriver(ClientDriver):
     def _room_changed(self) -> None:
         if self.core.closed:
             self._tail.gate = 0.0
-            if not self.core.away:
+            if not (self.core.away or self.core.parted):
                 self._tail.close()
         if self._crowd:
             self._room.notify_all()

@@ -30,6 +30,7 @@ from sig.errors import (
     to_wire,
 )
 from sig.messages import (
+    RELIABLE,
     RETURNS,
     Auth,
     Call,
@@ -48,6 +49,7 @@ from sig.messages import (
     decode_error,
     encode_control,
 )
+from sig.protocol import coming, reliable
 from sig.protocol.bodies import (
     NO_DEADLINE,
     REPLY_BYTES,
@@ -211,6 +213,7 @@ class ClientCore(Peer):
         prover: proves who this client is, where the server asks.
         offline: takes what is triggered while there is no link; with it a link that is lost is not the end, and
             another may follow, see `renew`.
+        reliable: what is said either way outlives the link, see `coming`; needs `offline`.
     """
 
     other: ClassVar[str] = "the server"
@@ -223,6 +226,7 @@ class ClientCore(Peer):
         name: str = "",
         prover: Prover | None = None,
         offline: Offline | None = None,
+        reliable: bool = False,
     ) -> None:
         super().__init__(limits, lanes=_LANES)
         self.max_frame_bytes: int = limits.max_frame_bytes
@@ -232,6 +236,13 @@ class ClientCore(Peer):
         """Whether there is no link, or not all has been registered on it again."""
         self.links: int = 1
         """How many there have been, this one included."""
+        self.resumed: bool = False
+        """Whether this link goes on with the session of the last: then nothing need be registered again."""
+        self.lapsed: Callable[[], object] = _nothing
+        """Called when the session that was to go on is found to have ended, before anything comes of it."""
+        self._reliable = reliable
+        self._nothing_on_its_way = False  # when the link was lost, all that had been said had arrived
+        self._flushed = 0  # of the events that were triggered, so many were known to have been routed
         self._name = name
         self._offered = codecs
         self._packed_before = 0  # events that had gone into frames when this link began
@@ -275,34 +286,54 @@ class ClientCore(Peer):
         """What the server asks before it lets us in; to be given to `prover`, and its answer to `answer`."""
         self._challenged = False
         self._beat_due: float | None = None
+        self.resumed = False
 
-    def _greet(self, session: str | None) -> None:
+    def _greet(self, session: str | None, received: int | None = None) -> None:
         limits = self.limits
+        features = [] if self.offline is None else [RETURNS, RELIABLE] if self._reliable else [RETURNS]
         hello = Hello(
             versions=[VERSION],
             codecs=list(self._offered),
             name=self._name,
             session=session,
+            received=received,
             heartbeat_s=_wish(limits.heartbeat_s, _DEFAULTS.heartbeat_s),
             heartbeat_timeout_s=_wish(limits.heartbeat_timeout_s, _DEFAULTS.heartbeat_timeout_s),
-            features=[] if self.offline is None else [RETURNS],
+            features=features,
             max_frame_bytes=limits.max_frame_bytes,
             login=None if self.prover is None else self.prover.login,
         )
-        self._put(pack(Kind.HELLO, encode_control(hello)))
+        self._say(pack(Kind.HELLO, encode_control(hello)))
+
+    def _say(self, frame: bytes) -> None:
+        """Send a part of the handshake, which nothing that waits for it to be complete is in the way of."""
+        if self.resumes is None:
+            self._put(frame)
+        else:
+            self._first += frame
 
     def answer(self, auth: Auth) -> None:
         """Answer the challenge."""
         self.challenge = None
         if not self.closed:
-            self._put(pack(Kind.AUTH, encode_control(auth)))
+            self._say(pack(Kind.AUTH, encode_control(auth)))
 
     # What the application does
 
     @property
     def linked(self) -> bool:
         """Whether it can be asked something."""
-        return self.opened and not self.closed and not self.away
+        return (self.opened or self.parted) and not self.away and not self._ended
+
+    @property
+    def parted(self) -> bool:
+        """Whether there is no link, and all is as if it took nothing: another is to go on with the session."""
+        return self.resumes is not None and self.resumes.parted
+
+    @property
+    def _ended(self) -> bool:
+        """Whether nothing more can be said, nor will be on another link."""
+        return self.closed and not self.parted
 
     def call(self, message: Call, now: float, timeout: float, done: Done) -> int:
         """Ask the server for something; `done` gets the decoded answer, or the error. Returns the call's number."""
@@ -337,7 +368,7 @@ class ClientCore(Peer):
 
     def grant(self, number: int, events: int) -> None:
         """So many events have been begun that came on the lanes of that `listen`. It overtakes what waits."""
-        self._first += pack_credit(Credit(events, Unit.EVENTS), route=number)
+        self._urge(pack_credit(Credit(events, Unit.EVENTS), route=number))
 
     def last(self, sender: str, event: str, now: float, timeout: float, done: Done) -> None:
         """Ask for the last value of an event; `done` gets it as `Told`, `None` if there is none."""
@@ -410,7 +441,7 @@ class ClientCore(Peer):
 
         `instance` is the incarnation of the one to ask, of several that share the name.
         """
-        if self.closed:
+        if self._ended:
             raise self._end()
         self._now = now
         whom = sender if instance is None else (sender, instance)
@@ -503,7 +534,7 @@ class ClientCore(Peer):
         call = self.calls.find(number)
         if call is not None and (amount := parts.give_back()) and not self.closed:
             assert isinstance(call.about, int)  # it has given parts
-            self._first += pack_credit(Credit(amount, Unit.PARTS, 0, number), route=call.about)
+            self._urge(pack_credit(Credit(amount, Unit.PARTS, 0, number), route=call.about))
 
     def give_up(self, number: int) -> None:
         """Nobody waits for the answer to this request any more: its `done` is not called, and the owner is told."""
@@ -518,7 +549,7 @@ class ClientCore(Peer):
 
     def _cancel_request(self, number: int, call: Waiting[_What]) -> None:
         """Tell the owner, if it has been asked, that nobody waits any more."""
-        if isinstance(call.about, int) and not self.closed:
+        if isinstance(call.about, int) and not self._ended:
             self._put(pack_cancel(Cancel(0, number), route=call.about))
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
@@ -558,7 +589,13 @@ class ClientCore(Peer):
             error = Closed("this router has been closed")
         elif self.last_words:
             error = ConnectionLost(f"the server closed the link: {self.last_words}")
+        if coming.parts(self, error):
+            return
         self.error = self.error or error
+        self._lose()
+
+    def _lose(self) -> None:
+        """Whatever was under way on the link is lost with it."""
         if self.sent_away:
             self.away = False
         elif self.offline is not None and self.welcome is not None and not self._left:
@@ -581,9 +618,9 @@ class ClientCore(Peer):
         if self.away:
             return  # it was lost before all was registered on it: nothing has been sent
         self.away = True
+        waiting = self.outgoing.take_back()
         self._in_flight = self.outgoing.packed - self._packed_before
         self._sent = self.outgoing.packed + self._abandoned + offline.dropped
-        waiting = self.outgoing.part()
         names = {number: (route.sender, route.event or "") for number, route in self._routes.items()}
         kept = [Kept(*names[number], payload) for number, payload in waiting if number in names]
         self._abandoned += len(waiting) - len(kept)
@@ -593,10 +630,21 @@ class ClientCore(Peer):
     def renew(self, flushed: int) -> None:
         """Begin on another link, as nobody that the server knows: all has to be registered again, then `restored`.
 
+        One that goes on with the session says so in `resumed`, once the handshake is complete.
+
         Args:
             flushed: of the events that were triggered, so many are known to have been routed.
         """
+        self._flushed = flushed
+        if self.resumes is not None:
+            coming.renew(self, self.resumes)
+            return
         self._begin()
+        self._forget_link(flushed)
+        self._greet(None if self.welcome is None else self.welcome.session)
+
+    def _forget_link(self, flushed: int) -> None:
+        """What was known of the last link holds no more."""
         self.outgoing.clear()
         for table in (self._routes, self._known, self._owned, self._request_routes, self._foreign, self._pasts.lanes):
             table.clear()
@@ -605,7 +653,6 @@ class ClientCore(Peer):
         self.links += 1
         if flushed >= self._sent:
             self._in_flight = 0
-        self._greet(None if self.welcome is None else self.welcome.session)
 
     def keep(self, sender: str, event: str, payload: bytes, now: float) -> None:
         """An event that is triggered while there is no link. Raises `ConnectionLost` where it is not accepted."""
@@ -674,7 +721,8 @@ class ClientCore(Peer):
     def next_deadline(self) -> float | None:
         """When `handle_timeout` has something to do."""
         beat = None if self.closed else self._beat_due
-        deadlines = [d for d in (self.calls.next_deadline(), self._control.next_deadline(), beat) if d is not None]
+        ack = None if self.resumes is None else self.resumes.next_deadline()
+        deadlines = [d for d in (self.calls.next_deadline(), self._control.next_deadline(), beat, ack) if d is not None]
         return min(deadlines, default=None)
 
     def handle_timeout(self, now: float) -> None:
@@ -685,9 +733,17 @@ class ClientCore(Peer):
         if self.rhythm is not None and self._beat_due is not None and now >= self._beat_due and not self.closed:
             self._beat_due = now + self.rhythm.period_s
             self.beat()
+        if self.resumes is not None:
+            reliable.acknowledge(self, self.resumes, now)
+
+    @property
+    def _clock(self) -> float:
+        return self._now
 
     def receive_at(self, data: bytes | memoryview, now: float) -> None:
         """Bytes from the link."""
+        if self.opened and self.parted:
+            return  # of a link that was given up: they will come again
         self._now = now
         self.receive_data(data)
 
@@ -726,6 +782,8 @@ class ClientCore(Peer):
         super()._close()
 
     def _discard(self) -> None:
+        if self.resumes is not None and coming.outlives(self, self.resumes):
+            return
         super()._discard()
         if self.offline is None or self._left:
             self._abandoned += len(self.outgoing.part())  # lost with the rest
@@ -737,7 +795,9 @@ class ClientCore(Peer):
             raise RemoteProtocolError(
                 f"the server chose version {welcome.version} and {welcome.codecs}, which were not offered"
             )
-        if self.welcome is not None:
+        if self._reliable:
+            coming.welcomed(self, welcome)
+        if self.welcome is not None and not self.resumed:
             self._welcomed_again(self.welcome, welcome, next(iter(agreed.values())))
         self.welcome = welcome
         self.codecs = agreed
@@ -749,7 +809,8 @@ class ClientCore(Peer):
         self.max_frame_bytes = min(self.limits.max_frame_bytes, welcome.max_frame_bytes)
         self._reader.max_frame_bytes = self.limits.max_frame_bytes
         self.outgoing.max_frame_bytes = self.max_frame_bytes
-        self.outgoing.credit = welcome.window_bytes
+        if not self.resumed:
+            self.outgoing.credit = welcome.window_bytes
 
     def _welcomed_again(self, before: Welcome, welcome: Welcome, codec: Codec) -> None:
         if codec is not self.codec:
@@ -845,7 +906,7 @@ class ClientCore(Peer):
             self.outgoing.lens = True  # of all its batches: to tell them apart would cost more than the lengths
         if heard:
             # From here on nothing is held back: whoever waits to be told so is told.
-            self._first += pack(Kind.INTEREST, frame.body, route=frame.route)
+            self._urge(pack(Kind.INTEREST, frame.body, route=frame.route))
 
     def _credit(self, frame: Frame) -> None:
         credit = unpack_credit(frame)
@@ -930,7 +991,7 @@ class ClientCore(Peer):
         self._asked.append(RequestDropped(unpack_peer_gone(frame), None))
 
     def _check_alive(self) -> None:
-        if self.closed:
+        if self._ended:
             raise self._end()
 
     def _end(self, more: str = "") -> SigError:
@@ -979,6 +1040,10 @@ _HANDLERS: Final[dict[int, Callable[[ClientCore, Frame], None]]] = {
     Kind.CANCEL: ClientCore._cancel,
     Kind.PEER_GONE: ClientCore._peer_gone,
 }
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _key(route: Route) -> Whom:

@@ -13,12 +13,14 @@ from msgspec import Raw
 
 from sig.codecs import Codec
 from sig.constants import NAME_MAX_BYTES
-from sig.errors import Overloaded, RemoteProtocolError, SigError, to_wire
+from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError, SigError, to_wire
 from sig.messages import NO_SCHEMA, AddSender, Result, Schema, encode_control
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
-from sig.protocol.frames import HEADER, RESULT_ERR, Frame, Kind, pack
+from sig.protocol.frames import HEADER, RESULT_ERR, Found, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Entry, Outbox, total
 from sig.protocol.peer import Peer
+from sig.protocol.reliable import acknowledge
+from sig.protocol.session import Session
 from sig.security.credentials import Credential
 from sig.security.identity import Identity
 
@@ -216,6 +218,7 @@ class Connection(Peer):
         "heard",
         "held",
         "identity",
+        "kept",
         "known",
         "known_as",
         "known_until",
@@ -229,7 +232,6 @@ class Connection(Peer):
         "retained",
         "returns",
         "server",
-        "session",
         "streams",
         "subscriptions",
         "trusted",
@@ -246,8 +248,6 @@ class Connection(Peer):
         self.address: str = address
         self.deadline: float = deadline
         self.name: str = ""
-        self.session: str = ""
-        """Its token, which tells its client from others when that comes back on another link."""
         self.known_as: str | None = None
         """Who the carrier says it is, as a policy writes it."""
         self.known_until: float = inf
@@ -293,6 +293,8 @@ class Connection(Peer):
         self._unfit = 0  # events that it could not take
         self.beside: int = 0
         """Bytes that wait for it outside the outbox, as far as the budget knows."""
+        self.kept: int = 0
+        """Bytes that may have to be sent again, as far as it knows."""
 
     def remove(self, message: str) -> None:
         """End it, and send it nothing more but why."""
@@ -323,7 +325,7 @@ class Connection(Peer):
         by = self.server.windows.change(self.window_bytes, free)
         self.window_bytes += by
         if free + by:
-            self._first += pack_credit(Credit(free + by))
+            self._urge(pack_credit(Credit(free + by)))
             self._touch()
         self._spent -= free
 
@@ -354,7 +356,8 @@ class Connection(Peer):
     @property
     def waiting(self) -> int:
         """Bytes that its link does not take."""
-        return self.beside + (self.outbox.bytes if self.outbox.held else 0)
+        kept = 0 if self.resumes is None else self.resumes.bytes
+        return self.beside + kept + (self.outbox.bytes if self.outbox.held else 0)
 
     def weigh(self, unwritten: int) -> None:
         """Take what waits for it into the budget, with so many bytes that its link has taken and not passed on."""
@@ -456,13 +459,58 @@ class Connection(Peer):
                 frames += [pack_lost(Lost(route, missed, reason)) for (route, reason), missed in entry.lost.items()]
         return frames
 
+    # A link that is reliable, see `sessions`
+
+    @property
+    def parted(self) -> bool:
+        """Whether it has no link, and waits for its client to come back."""
+        return self.resumes is not None and self.resumes.parted
+
+    def cut(self, error: SigError) -> None:
+        if self.resumes is not None and isinstance(error, ConnectionLost) and not self.closed:
+            self.server.sessions.part(self)
+        else:
+            super().cut(error)
+
+    def rest(self) -> None:
+        """It has no link: nothing is of it."""
+        self._first.clear()
+        self._quiet = 0
+
+    def acknowledge(self, now: float) -> None:
+        """Tell the client what has arrived, if it is time to."""
+        if self.resumes is not None and not self.parted:
+            acknowledge(self, self.resumes, now)
+            self.server.sessions.owes(self, self.resumes)
+
+    @property
+    def _clock(self) -> float:
+        return self.server.now
+
+    def _arrived(self, session: Session, found: list[Found]) -> None:
+        super()._arrived(session, found)
+        self.server.sessions.owes(self, session)
+
+    def _acknowledged(self, session: Session, received: int) -> None:
+        super()._acknowledged(session, received)
+        self.server.sessions.confirmed(self)
+
+    def _keeps(self) -> None:
+        kept = 0 if self.resumes is None else self.resumes.bytes
+        self.server.budget.used += kept - self.kept
+        self.kept = kept
+
+    def _hold_up(self) -> None:
+        if not self.closed:
+            self.outbox.hold_up(self.server.budget)
+
     def _discard(self) -> None:
         super()._discard()
         self.outbox.clear()
         self._asked.clear()
         self._asked_bytes = self._run_bytes = 0
-        self.server.budget.used -= self.beside
-        self.beside = 0
+        self.server.budget.used -= self.beside + self.kept
+        self.beside = self.kept = 0
 
     def _close(self) -> None:
         if not self.closed:  # it may come by here again when the link is down

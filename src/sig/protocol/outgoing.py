@@ -36,6 +36,8 @@ class Outgoing:
         self.other_bytes: int = 0
         self.lens: bool = False
         """Whether batches tell the lengths of their events, so that they can be shared out."""
+        self.record: list[tuple[int, bytes]] | None = None
+        """While nothing leaves: the events that have gone into frames all the same, for `take_back`."""
         self._window_bytes = window_bytes
         self.codec: Codec = codec
         self._frames: deque[bytes] = deque()
@@ -69,6 +71,8 @@ class Outgoing:
         self._frames.extend(frames)
         self.event_bytes += sum(map(len, frames))
         self.packed += count
+        if self.record is not None:
+            self.record += taken
 
     def take(self, limit: int) -> Sequence[bytes]:
         """Frames to send, oldest first, up to about `limit` bytes; events only as far as there is credit."""
@@ -104,6 +108,12 @@ class Outgoing:
         """Take the events that no frame holds yet. From here on they are gathered in another list."""
         events, self.events = self.events, []
         return events
+
+    def take_back(self) -> list[tuple[int, bytes]]:
+        """The same, with those of `record` before them: as if they had not gone into frames."""
+        record, self.record = self.record or [], None
+        self.packed -= len(record)
+        return record + self.part()
 
     def clear(self) -> None:
         """Forget the frames that wait."""

@@ -13,9 +13,11 @@ from typing import Any, ClassVar, Final, TypeAlias
 from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded, ProtocolError, RemoteProtocolError, SigError
 from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
-from sig.protocol.bodies import pack_ping, unpack_ping
+from sig.protocol import reliable
+from sig.protocol.bodies import pack_ping, unpack_ack, unpack_ping
 from sig.protocol.frames import HEADER, PREFACE, Found, Frame, FrameReader, FramingError, Kind, pack
 from sig.protocol.heartbeat import Rhythm, own_rhythm
+from sig.protocol.session import Session
 
 _EVENT: Final = Kind.EVENT.value
 # Whose answer it is matters to nobody.
@@ -55,6 +57,7 @@ class Peer:
         "limits",
         "max_frame_bytes",
         "opened",
+        "resumes",
         "rhythm",
     )
     other: ClassVar[str] = "the other end"
@@ -76,6 +79,8 @@ class Peer:
         self.frames_in: int = 0
         self.frames_out: int = 0
         """Frames handed out, but for PING, PONG, CREDIT and a last word."""
+        self.resumes: Session | None = None
+        """What is kept of this link, and goes on with the next; `None`: it is not reliable."""
         self._heard = self._said = 0  # `bytes_in` and `bytes_out` when the last period of the heartbeat began
         self._begin(number)
 
@@ -99,7 +104,7 @@ class Peer:
         self._quiet = 0  # how many of its periods have gone by since anything has come
         self._reader = FrameReader(limits.max_frame_before_login_bytes, preface=True, peer=number)
         # What leaves before all that waits in order: the preface, PONGs and the last word; then REPLYs.
-        self._first = bytearray(PREFACE)
+        self._first: bytearray = bytearray(PREFACE)
         self._replies: deque[bytes] = deque()
         self._reply_bytes = 0
 
@@ -112,10 +117,14 @@ class Peer:
         whole, found = reader.find(data, time_us)
         self.frames_in += len(found)
         self._take(whole, found)
+        if self.resumes is not None:
+            self._arrived(self.resumes, found)
         while reader.more:
             whole, found = reader.find(time_us=time_us)
             self.frames_in += len(found)
             self._take(whole, found)
+            if self.resumes is not None:
+                self._arrived(self.resumes, found)
         if reader.error is not None:
             self.fail(reader.error)
 
@@ -184,6 +193,8 @@ class Peer:
 
         If it is less than that, nothing more can leave now.
         """
+        if self.resumes is not None:
+            return reliable.take(self, self.resumes, limit)
         first, replies = self._first, self._replies
         if not first and not replies:
             ordered = self._ordered(limit)
@@ -193,8 +204,17 @@ class Peer:
             data = b"".join(ordered)  # of one frame that is no copy
             self.bytes_out += len(data)
             return data
+        frames = self._next(limit - len(first))
+        self.frames_out += len(frames)
+        data = b"".join((first, *frames))
+        first.clear()
+        self.bytes_out += len(data)
+        return data
+
+    def _next(self, limit: int) -> list[bytes]:
+        """What leaves behind `_first`: replies, then what stands in order."""
         frames: list[bytes] = []
-        size = len(first)
+        replies, size = self._replies, 0
         if self._reply_bytes <= limit:  # as nearly always, all of them leave
             frames += replies
             replies.clear()
@@ -206,11 +226,7 @@ class Peer:
             self._reply_bytes -= len(frames[-1])
         # At least one, whatever overtakes: what stands in order moves on.
         frames.extend(self._ordered(max(1, limit - size)))
-        self.frames_out += len(frames)
-        data = b"".join((first, *frames))
-        first.clear()
-        self.bytes_out += len(data)
-        return data
+        return frames
 
     def _count_out(self, frames: int) -> None:
         """More frames have left than pieces: some hold several."""
@@ -261,6 +277,8 @@ class Peer:
             self._touch()
             if len(self._first) > self.limits.link_control_bytes:
                 self.cut(Overloaded(f"the other end does not read: {len(self._first)} bytes of PONGs wait for it"))
+        elif kind == Kind.ACK and self.resumes is not None:
+            self._acknowledged(self.resumes, unpack_ack(frame))
         elif kind not in _LATER:
             raise RemoteProtocolError(f"the peer sent {Kind(kind).name}, which has no business in this direction")
 
@@ -274,6 +292,32 @@ class Peer:
         if self._reply_bytes > self.limits.link_cut_bytes:
             self.cut(Overloaded(f"the other end does not read: {self._reply_bytes} bytes of answers wait for it"))
 
+    def _urge(self, frame: bytes) -> None:
+        """Send what may overtake everything, and must not be lost."""
+        if self.resumes is None:
+            self._first += frame
+        else:
+            self._hasten(frame)
+
+    @property
+    def _clock(self) -> float:
+        """Now."""
+        raise NotImplementedError
+
+    def _arrived(self, session: Session, found: list[Found]) -> None:
+        """These frames have been taken."""
+        reliable.arrived(self, session, found, self._clock)
+
+    def _acknowledged(self, session: Session, received: int) -> None:
+        """So many frames have arrived at the other end."""
+        reliable.acknowledged(self, session, received)
+
+    def _keeps(self) -> None:
+        """What is kept has changed."""
+
+    def _hold_up(self) -> None:
+        """Nothing more leaves until some of that has been acknowledged."""
+
     def _close(self) -> None:
         """Read nothing more. Whatever ends a link comes by here."""
         self.closed = True
@@ -283,6 +327,8 @@ class Peer:
         """Forget what waits to be sent in order, and the answers."""
         self._replies.clear()
         self._reply_bytes = 0
+        if self.resumes is not None:
+            self.resumes.again.clear()
 
     def _put(self, frame: bytes) -> None:
         """Append to what must stay in order."""

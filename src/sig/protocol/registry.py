@@ -67,6 +67,9 @@ class Registry:
             raise InvalidArgument(f"sender {name!r} cannot retain {foreign[0]!r}: it is not among its events")
         server.rights.check(connection, "own", name, "", "register")
         first = self._senders.get(name)
+        if first is not None and first.owner.parted and not (first.shared and call.shared):
+            server.sessions.give_way(first.owner)  # whoever comes first, see below
+            first = self._senders.get(name)
         if first is not None and first.owner.closed:
             if server.absences.adopt(connection, first, call):
                 self._tell_lost(first, call.lost)

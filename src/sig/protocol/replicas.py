@@ -37,7 +37,11 @@ class Pool:
 
     def choose(self) -> Held:
         """Who is to be asked next; there is one."""
-        return min(self.members, key=self.members.__getitem__)
+        return min(self.members, key=self._load)
+
+    def _load(self, held: Held) -> tuple[bool, int]:
+        """Who is away for the moment would answer late."""
+        return held.owner.parted, self.members[held]
 
     def begin(self, requester: Connection, corr: int, held: Held) -> None:
         """It has been asked."""

@@ -26,6 +26,7 @@ from sig.errors import (
 )
 from sig.messages import (
     NO_SCHEMA,
+    RELIABLE,
     RETURNS,
     AddSender,
     Clients,
@@ -71,6 +72,7 @@ from sig.protocol.requests import Requests
 from sig.protocol.retained import Retained
 from sig.protocol.rights import Rights
 from sig.protocol.session import NOT_KEPT, UNKNOWN
+from sig.protocol.sessions import Sessions
 from sig.protocol.statistics import Statistics
 from sig.protocol.streams import Streams
 from sig.security.credentials import Credential
@@ -131,7 +133,6 @@ class ServerCore:
         self._last_number = 0
         self._entrance: Entrance[Connection] = Entrance(limits)  # whose strangers are in order of their deadlines
         self.routes: dict[int, Route] = {}
-        self._sessions: dict[str, Connection] = {}  # by the tokens that they were given
         self._rounds: Rounds[Connection] = Rounds()
         self.budget: Budget = Budget(limits.memory_bytes)
         self.windows: Windows = Windows(
@@ -146,6 +147,7 @@ class ServerCore:
         self.shares: Lanes = Lanes(self)
         self.streams: Streams = Streams(self)
         self.replicas: Replicas = Replicas(self)
+        self.sessions: Sessions = Sessions(self)
         self.absences: Absences = Absences(self, limits.presence_grace_s)
         self._statistics = Statistics(self)
         self._admin = Admin(self)
@@ -195,7 +197,7 @@ class ServerCore:
         elif not room:
             why = "this server has no descriptors left for more connections: come back later"
             self._turn_away(connection, "overloaded", why)
-        elif (refusal := self._entrance.refusal(len(self.connections), now, paced=vanishes)) is not None:
+        elif (refusal := self._entrance.refusal(self._linked, now, paced=vanishes)) is not None:
             self._turn_away(connection, "overloaded", refusal)
         else:
             self.connections[connection.number] = connection
@@ -228,14 +230,23 @@ class ServerCore:
             self.settle()
 
     def disconnected(self, connection: Connection, now: float) -> None:
-        """A link is down, by whatever cause: what it held is given up."""
+        """A link is down, by whatever cause: what it held is given up, unless its client may come back to that."""
         self.now = now
+        if connection.resumes is not None and not connection.closed:
+            self.sessions.part(connection)
+            self.settle()
+            return
         connection.receive_eof()
         self.settle()
         if self.connections.get(connection.number) is connection:  # not one that was turned away
             self._statistics.forget(connection)
             del self.connections[connection.number]
         self.dirty.pop(connection, None)
+
+    @property
+    def _linked(self) -> int:
+        """How many connections have a link."""
+        return len(self.connections) - len(self.sessions)
 
     def drain(self) -> None:
         """From here on nobody is let in, and nothing new is asked; what is under way goes on."""
@@ -271,6 +282,8 @@ class ServerCore:
             due = min(due, self.access.due - self._wall_offset)
         if (returned := self.absences.due) is not None:
             due = min(due, returned)
+        if (session := self.sessions.due) is not None:
+            due = min(due, session)
         return None if due == inf else due
 
     def handle_timeout(self, now: float) -> None:
@@ -285,6 +298,7 @@ class ServerCore:
             self.access.expire(self.wall)
         self.listening.handle_timeout(now)
         self.absences.handle_timeout(now)
+        self.sessions.handle_timeout(now)
         if self._rounds.due <= now:
             for connection in self._rounds.take(now):
                 if not connection.closed:
@@ -323,6 +337,7 @@ class ServerCore:
             self._entrance.leave(connection)
             self._rounds.leave(connection)
             self.access.left(connection)
+            self.sessions.left(connection)
             self.vanished += connection.vanished
             if connection.error is not None and not connection.opened:
                 self.refused += 1
@@ -351,7 +366,7 @@ class ServerCore:
 
     def give_up(self, connection: Connection) -> None:
         """What it listened to and held is no more."""
-        self._sessions.pop(connection.session, None)
+        self.sessions.forget(connection)
         for subscription in connection.subscriptions.values():
             self.listening.ignore(subscription, reason="lost_link")
         connection.subscriptions.clear()
@@ -370,7 +385,9 @@ class ServerCore:
         return "timeout" if connection.vanished else "shutdown" if self.closing else "lost"
 
     def _relieve(self) -> None:
-        """Keep no more than we may: events go, and where there are none left links that do not read."""
+        """Keep no more than we may: who is away goes, then events, and then links that do not read."""
+        while self.budget.over and self.sessions.shed():
+            pass
         while not self.budget.shed():
             worst = max(self.connections.values(), key=_waiting, default=None)
             if worst is None or not worst.waiting:
@@ -401,9 +418,15 @@ class ServerCore:
         """It is known who that is: let it in."""
         self._entrance.leave(connection)
         connection.returns = RETURNS in hello.features
-        events = None if hello.session is None else self._replace(hello.session, connection)
-        connection.session = f"{self.random64():016x}{self.random64():016x}"
-        self._sessions[connection.session] = connection
+        fresh: str | None = None
+        events: int | None = None
+        if hello.session is not None:
+            found = UNKNOWN if hello.received is None else self.sessions.resume(connection, hello)
+            if isinstance(found, Connection):
+                self._enter(found, hello, resumed=True)
+                return
+            events = self._replace(hello.session, connection)
+            fresh = found if events is None else NOT_KEPT
         connection.agree({name: self.codecs[name] for name in hello.codecs if name in self.codecs})
         connection.name = in_a_line(hello.name, NAME_MAX_BYTES)
         connection.opened = True
@@ -411,6 +434,20 @@ class ServerCore:
         if hello.max_frame_bytes is not None:
             connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
         connection.window_bytes = self.windows.first
+        self.sessions.begin(connection, hello)
+        self._enter(connection, hello, fresh, events)
+
+    def _enter(
+        self,
+        connection: Connection,
+        hello: Hello,
+        fresh: str | None = None,
+        events: int | None = None,
+        *,
+        resumed: bool = False,
+    ) -> None:
+        """Welcome it, to a session that is new or goes on."""
+        session = connection.resumes
         rhythm = connection.rhythm
         if rhythm is not None:
             rhythm = connection.rhythm = granted(self.limits, hello.heartbeat_s, hello.heartbeat_timeout_s)
@@ -421,26 +458,34 @@ class ServerCore:
             node=self.node,
             epoch=self._epoch,
             client=connection.number,
-            session=connection.session,
+            session=self.sessions.token(connection),
             max_frame_bytes=self.limits.max_frame_bytes,
             window_bytes=connection.window_bytes,
             heartbeat_s=0.0 if rhythm is None else rhythm.heartbeat_s,
             heartbeat_timeout_s=0.0 if rhythm is None else rhythm.timeout_s,
-            fresh=None if hello.session is None else UNKNOWN if events is None else NOT_KEPT,
+            features=[] if session is None else [RELIABLE],
+            received=session.received if session is not None and resumed else None,
+            fresh=fresh,
             events=events,
             identity=name_of(connection.identity),
         )
         # Not `put`: it still comes under the limit that holds before login, and not under the client's own.
-        connection._put(pack(Kind.WELCOME, encode_control(welcome)))
+        frame = pack(Kind.WELCOME, encode_control(welcome))
+        if session is None:
+            connection._put(frame)
+        else:
+            connection._first += frame
+            connection._touch()
 
     def _replace(self, session: str, connection: Connection) -> int | None:
         """A client is back before its old link is known to be down: what that holds must not be in the client's way.
 
         Returns how many events have come on that; `None` if it is not known.
         """
-        old = self._sessions.get(session)
+        old = self.sessions.find(session)
         if old is None or old.identity is None or not old.identity.same_as(connection.identity):
             return None
+        old.resumes = None  # it has begun anew
         old.cut(ConnectionLost("its client has come back on another link"))
         self.settle()
         connection.lineage = old.lineage

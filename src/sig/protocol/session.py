@@ -5,18 +5,17 @@ that leave in order, by counting: no number is carried. It keeps them until the 
 (ACK). When a new link takes the place of one that was lost, each end tells the other how many it has (HELLO, WELCOME),
 and what is missing is sent again, before anything else: nothing is lost, nothing comes twice, and the order stays.
 
-The handshake and its end, PING, PONG, CREDIT, ACK and REPLY do not stand in that order, and are no part of this.
+What is of one link alone is no part of this: the handshake, PING and PONG, ACK, and a last word.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Generic, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
 from sig.errors import RemoteProtocolError
-from sig.protocol.frames import HEADER
-
-T = TypeVar("T")
+from sig.protocol.frames import HEADER, Found, Kind
 
 # The other end is told what has arrived after so many frames or bytes, and after so long at the latest. The bytes are
 # a part of what it may keep: else a few large frames would fill that, and stand still until it is time.
@@ -30,8 +29,19 @@ MEMORY: Final = "memory"  # the server had to give it up
 COUNTS: Final = "counts"  # the two ends do not agree on what has arrived
 NOT_KEPT: Final = "not_kept"  # nothing is kept on links of this kind
 
-# Of sessions that were given up, so many are remembered, to say so.
-_REMEMBERED: Final = 1024
+# What is of one link alone, and is not numbered.
+_APART: Final = frozenset(
+    kind.value
+    for kind in (
+        *(Kind.HELLO, Kind.CHALLENGE, Kind.AUTH, Kind.WELCOME),
+        *(Kind.PING, Kind.PONG, Kind.ACK, Kind.BYE, Kind.ERROR),
+    )
+)
+
+
+def numbered(found: Iterable[Found]) -> int:
+    """How many of these frames count."""
+    return sum(frame[0] not in _APART for frame in found)
 
 
 class Session:
@@ -48,7 +58,9 @@ class Session:
         "_told",
         "_unsaid",
         "acknowledged",
+        "again",
         "bytes",
+        "parted",
         "received",
         "sent",
         "window",
@@ -64,6 +76,10 @@ class Session:
         """Frames that have arrived here."""
         self.bytes: int = 0
         """What is kept."""
+        self.again: deque[bytes] = deque()
+        """What is to be sent on a new link before anything else."""
+        self.parted: bool = False
+        """Whether there is no link, or none on which it goes on."""
         # Pieces, and how many frames each of them is. The first is kept until all of it has arrived.
         self._kept: deque[tuple[bytes, int]] = deque()
         self._before = 0  # frames that left before the first piece
@@ -101,6 +117,28 @@ class Session:
             piece, frames = kept.popleft()
             self._before += frames
             self.bytes -= len(piece)
+
+    def part(self) -> None:
+        """The link is lost."""
+        self.parted = True
+        self.again.clear()
+        self._ack_due = None  # the next handshake will tell
+
+    def go_on(self, received: int) -> None:
+        """On a new link, whose other end has got so many frames in all: `again` is what it lacks.
+
+        Raises as `resume`.
+        """
+        self.again = deque(self.resume(received))
+        self.parted = False
+
+    def send_again(self, limit: int) -> list[bytes]:
+        """The next pieces of `again`, up to about `limit` bytes."""
+        pieces: list[bytes] = []
+        while self.again and limit > 0:
+            pieces.append(self.again.popleft())
+            limit -= len(pieces[-1])
+        return pieces
 
     def resume(self, received: int) -> list[bytes]:
         """What is to be sent before anything else on a new link, whose other end has got so many frames in all.
@@ -146,95 +184,3 @@ def _without(piece: bytes, frames: int) -> bytes:
     for _ in range(frames):
         start += HEADER.size + HEADER.unpack_from(piece, start)[0]
     return piece[start:] if start else piece
-
-
-class Resumed(NamedTuple, Generic[T]):
-    """The session goes on."""
-
-    what: T
-    again: list[bytes]
-    """To be sent before anything else."""
-
-
-class Sessions(Generic[T]):
-    """All sessions of a server, by their tokens, and what each belongs to.
-
-    Those whose clients are away are bounded in time; whoever owns this bounds what they keep, with `shed`.
-
-    Args:
-        kept_s: for so long a client may be away.
-    """
-
-    def __init__(self, kept_s: float) -> None:
-        self.bytes: int = 0
-        """What is kept for those who are away."""
-        self._kept_s = kept_s
-        self._all: dict[str, tuple[Session, T]] = {}
-        self._away: dict[str, float] = {}  # when each ends, in that order
-        self._given_up: dict[str, None] = {}
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def begin(self, token: str, session: Session, what: T) -> None:
-        """Its first link is up."""
-        self._all[token] = session, what
-
-    def away(self, token: str, now: float) -> None:
-        """Its link is lost."""
-        self._away[token] = now + self._kept_s
-        self.bytes += self._all[token][0].bytes
-
-    def end(self, token: str) -> None:
-        """Its client has left, or is to have a new one."""
-        session, _ = self._all.pop(token)
-        if self._away.pop(token, None) is not None:
-            self.bytes -= session.bytes
-
-    def find(self, token: str) -> T | None:
-        """What has that token. If it is not away, its link must be ended before it is resumed."""
-        found = self._all.get(token)
-        return None if found is None else found[1]
-
-    def resume(self, token: str, received: int) -> Resumed[T] | str:
-        """A client that was away is back, and has got so many frames in all; or why it must have a new session."""
-        found = self._all.get(token)
-        if found is None:
-            return MEMORY if token in self._given_up else UNKNOWN
-        session, what = found
-        size = session.bytes
-        try:
-            again = session.resume(received)
-        except RemoteProtocolError:
-            self.end(token)
-            return COUNTS
-        del self._away[token]
-        self.bytes -= size
-        return Resumed(what, again)
-
-    def next_deadline(self) -> float | None:
-        """When to call `handle_timeout`."""
-        return next(iter(self._away.values()), None)
-
-    def handle_timeout(self, now: float) -> list[T]:
-        """Time has passed: those who have been away for too long, and have no session any more."""
-        ended: list[T] = []
-        while self._away and next(iter(self._away.values())) <= now:
-            ended.append(self._drop())
-        return ended
-
-    def shed(self) -> T | None:
-        """Give up the one that has been away the longest, if anyone is; who it was."""
-        if not self._away:
-            return None
-        self._given_up[next(iter(self._away))] = None
-        if len(self._given_up) > _REMEMBERED:
-            del self._given_up[next(iter(self._given_up))]
-        return self._drop()
-
-    def _drop(self) -> T:
-        """The one that has been away the longest."""
-        token = next(iter(self._away))
-        what = self._all[token][1]
-        self.end(token)
-        return what

@@ -1,0 +1,211 @@
+"""Links with `reliable=True`: cut anywhere, over each carrier, in both faces, and nothing is lost, doubled or told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from net.proxy import Proxy
+from net.unbroken import EVENTS, LIMIT_S, OVER, QUICK, Book, check, cut_anywhere
+
+import sig
+import sig.aio
+
+OPTIONS: dict[str, Any] = {**QUICK, "reliable": True}
+
+
+@pytest.fixture
+def server() -> Iterator[sig.ServerRouter]:
+    with sig.serve("tcp://127.0.0.1:0") as router:
+        yield router
+
+
+@pytest.fixture
+def proxy(server: sig.ServerRouter) -> Iterator[Proxy]:
+    made = Proxy(server.urls[0])
+    yield made
+    made.close()
+
+
+# All of it, at every byte: python -m benchmarks.reliability cuts
+@pytest.mark.parametrize("carrier", OVER)
+def test_a_session_that_is_cut_goes_on(carrier: str) -> None:
+    cut, resumed = cut_anywhere(carrier, 97, random.randrange(97))
+    assert 0 < cut < resumed
+
+
+@pytest.mark.parametrize(
+    ("at_client", "at_server"),
+    [
+        ([*range(EVENTS - 1)], [*range(EVENTS)]),
+        ([*range(EVENTS)], [0, *range(EVENTS)]),
+        ([1, 0, *range(2, EVENTS)], [*range(EVENTS)]),
+        ([*range(EVENTS), sig.Gap(1, "lost_link")], [*range(EVENTS)]),
+        ([*range(EVENTS)], [*range(EVENTS), "#disconnect", "#connect"]),
+    ],
+    ids=["lost", "doubled", "swapped", "told of a loss", "a pair"],
+)
+def test_the_oracle_sees_what_is_wrong(at_client: list[object], at_server: list[object]) -> None:
+    check([*range(EVENTS)], ["#connect", *range(EVENTS), "#disconnect"])
+    with pytest.raises(AssertionError, match="heard"):
+        check(at_client, ["#connect", *at_server, "#disconnect"])
+
+
+def test_the_link_may_be_lost_again_and_again_idle_or_not(server: sig.ServerRouter, proxy: Proxy) -> None:
+    book, states, gaps = Book(), Book(), Book()
+    sender = server.add_sender("s", "e")
+    with sig.connect(proxy.url, **OPTIONS) as client:
+        client.on_state = states.add
+        client.listen(book.hear, "s", "e", on_gap=gaps.gap)
+        mine = client.add_sender("c", "e")
+        server.listen(book.hear, "c", "e")
+        for _ in range(5):
+            proxy.cut()
+            states.wait("connected")
+            assert client.wait_connected(LIMIT_S)
+            assert client.state == "connected"
+            assert mine.connected
+            states.story.clear()
+        for number in range(10):
+            sender.trigger("e", number)
+            mine.trigger("e", -1 - number)
+            proxy.cut()
+            states.wait("connected")
+            states.story.clear()
+        book.wait(9)
+        client.flush()
+        book.wait(-10)
+    assert [data for data in book.story if data in range(10)] == [*range(10)]
+    assert [data for data in book.story if data not in range(10)] == [*range(-1, -11, -1)]
+    assert gaps.story == []
+
+
+def test_while_the_link_is_away_everything_waits_and_nothing_is_refused(server: sig.ServerRouter, proxy: Proxy) -> None:
+    book, states, heard = Book(), Book(), Book()
+    answers: list[object] = []
+    sender = server.add_sender("s", ["e", "f"], {"double": lambda number: 2 * number})
+    for event in ("e", "#connect", "#disconnect"):
+        server.listen(book.hear, "c", event)
+    with sig.connect(proxy.url, **OPTIONS) as client:
+        client.on_state = states.add
+        client.listen(heard.hear, "s", "e", on_gap=heard.gap)
+        mine = client.add_sender("c", "e")
+        proxy.refuse()
+        proxy.cut()
+        states.wait("away")
+        assert (client.state, mine.connected) == ("away", True)
+        mine.trigger("e", 1)
+        sender.trigger("e", 1)
+        asking = threading.Thread(target=lambda: answers.append(client.request("s", "double", 21)))
+        asking.start()
+        proxy.accept()
+        states.wait("connected")
+        client.flush()
+        assert client.request("s", "double", 4) == 8
+        client.listen(heard.hear, "s", "f")
+        sender.trigger("f", "last")
+        heard.wait("last")
+        asking.join(LIMIT_S)
+    assert (book.story, heard.story, answers) == (["#connect", 1, "#disconnect"], [1, "last"], [42])
+
+
+def test_a_client_that_is_back_too_late_registers_again_and_is_told(server: sig.ServerRouter) -> None:
+    states, heard = Book(), Book()
+    with sig.serve("tcp://127.0.0.1:0", session_s=0.01) as hasty:
+        proxy = Proxy(hasty.urls[0])
+        sender = hasty.add_sender("s", "e", {"double": lambda number: 2 * number})
+        present = Book()
+        hasty.listen(present.hear, "c", "#disconnect")
+        with sig.connect(proxy.url, **OPTIONS) as client:
+            client.on_state = states.add
+            client.listen(heard.hear, "s", "e", on_gap=heard.gap)
+            mine = client.add_sender("c", "e", {"triple": lambda number: 3 * number})
+            sender.trigger("e", 1)
+            heard.wait(1)
+            proxy.refuse()
+            proxy.cut()
+            present.wait("#disconnect")
+            proxy.accept()
+            states.wait("connected")
+            assert client.wait_connected(LIMIT_S)
+            assert (mine.connected, hasty.request("c", "triple", 7)) == (True, 21)
+            sender.trigger("e", 2)
+            heard.wait(2)
+        proxy.close()
+    assert heard.story == [1, sig.Gap(None, "lost_link"), 2]
+
+
+def test_without_a_link_that_comes_back_none_can_be_reliable(server: sig.ServerRouter) -> None:
+    with pytest.raises(sig.InvalidArgument, match="leave reconnect=False out"):
+        sig.connect(server.urls[0], reliable=True, reconnect=False)
+
+
+def test_who_closes_while_the_link_is_away_is_done_at_once(server: sig.ServerRouter, proxy: Proxy) -> None:
+    states = Book()
+    client = sig.connect(proxy.url, **OPTIONS)
+    client.on_state = states.add
+    client.add_sender("c", "e")
+    proxy.refuse()
+    proxy.cut()
+    states.wait("away")
+    client.close()
+    assert client.state == "closed"
+    with pytest.raises(sig.Closed):
+        client.flush()
+
+
+def test_another_program_with_the_same_name_takes_it(server: sig.ServerRouter, proxy: Proxy) -> None:
+    book, states, lost = Book(), Book(), Book()
+    for event in ("e", "#connect", "#disconnect"):
+        server.listen(book.hear, "c", event)
+    with sig.connect(proxy.url, **OPTIONS) as client:
+        client.on_state = states.add
+        client.on_name_lost = lambda sender: lost.add(sender.name)
+        client.add_sender("c", "e")
+        proxy.refuse()
+        proxy.cut()
+        states.wait("away")
+        with sig.connect(server.urls[0]) as other:
+            other.add_sender("c", "e").trigger("e", "other")
+            proxy.accept()
+            lost.wait("c")
+        book.wait("other")
+    assert book.story[:4] == ["#connect", "#disconnect", "#connect", "other"]
+
+
+def test_in_asyncio(server: sig.ServerRouter, proxy: Proxy) -> None:
+    book, heard = Book(), Book()
+    sender = server.add_sender("s", "e", {"double": lambda number: 2 * number})
+    for event in ("e", "#connect", "#disconnect"):
+        server.listen(book.hear, "c", event)
+
+    async def main() -> None:
+        connected = asyncio.Event()
+
+        def told(state: str) -> None:
+            if state == "connected":
+                connected.set()
+
+        async with sig.aio.connect(proxy.url, **OPTIONS) as client:
+            client.on_state = told
+            await client.listen(heard.hear, "s", "e", on_gap=heard.gap)
+            mine = await client.add_sender("c", "e")
+            for number in range(EVENTS):
+                connected.clear()
+                mine.trigger("e", number)
+                sender.trigger("e", number)
+                asking = asyncio.ensure_future(client.request("s", "double", number))
+                await asyncio.sleep(0)
+                proxy.cut()
+                await connected.wait()
+                assert await asking == 2 * number
+            await client.flush()
+            await asyncio.to_thread(heard.wait, EVENTS - 1)
+
+    asyncio.run(asyncio.wait_for(main(), LIMIT_S))
+    book.wait("#disconnect")
+    check(heard.story, book.story)

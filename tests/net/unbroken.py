@@ -1,0 +1,190 @@
+"""The session of reference over links that are cut, with `reliable=True`: nothing may be lost, doubled or reordered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from conformance.carriers import CARRIERS
+
+import sig
+from sig.testing import Fault, Faults
+from sig.testing.faults import Way as FaultyWay
+
+LIMIT_S = 30.0
+EVENTS = 10
+# Over all of them and at every byte: python -m benchmarks.reliability cuts. A pipe to a child cannot be opened again.
+OVER = ("local", "tcp", "unix", "ws", "wss", "tls", "medium")
+QUICK: dict[str, float] = {"reconnect_first_s": 0.001, "reconnect_longest_s": 0.01}
+
+
+class Way(FaultyWay):
+    """One that can be told to do no more."""
+
+    def spare(self) -> None:
+        self._fault, self._places = Fault(), []
+
+
+class Cuts(Faults):
+    """One fault for each of the first links; all others are sound."""
+
+    def __init__(self, *links: dict[str, Fault]) -> None:
+        super().__init__()
+        self._each = links
+        self._ways: list[Way] = []
+
+    def _take(self) -> tuple[Way, Way]:
+        super()._take()
+        faults = self._each[self.opened - 1] if self.opened <= len(self._each) else {}
+        ways = Way(faults.get("sent", Fault())), Way(faults.get("received", Fault()))
+        self._ways += ways
+        return ways
+
+    def heal(self) -> None:
+        """What has not been cut by now will not be."""
+        self._each = ()
+        for way in self._ways:
+            if not way.cut:
+                way.spare()
+
+
+class Book:
+    """All that is heard of one side, in order."""
+
+    def __init__(self) -> None:
+        self.story: list[object] = []
+        self._changed = threading.Condition()
+
+    def hear(self, info: sig.Info, data: object) -> None:
+        self.add(info.event if info.event.startswith("#") else data)
+
+    def gap(self, info: sig.Info, gap: sig.Gap) -> None:
+        self.add(gap)
+
+    def add(self, what: object) -> None:
+        with self._changed:
+            self.story.append(what)
+            self._changed.notify_all()
+
+    def wait(self, last: object) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: last in self.story, LIMIT_S), f"{last} has not come: {self.story}"
+
+
+class World:
+    """A server of one carrier with a sender of its own, and what it hears of the client."""
+
+    def __init__(self, server: sig.ServerRouter, ends: Any) -> None:
+        self.server = server
+        self._ends = ends
+        self.heard = Book()
+        self.asked: list[object] = []
+        for event in ("e", "#connect", "#disconnect"):
+            server.listen(self.heard.hear, "c", event, on_gap=self.heard.gap)
+        self.sender = server.add_sender("s", "e", {"echo": self._echo})
+
+    def _echo(self, params: object) -> object:
+        self.asked.append(params)
+        return params
+
+    def connect(self, faults: Faults, **options: Any) -> Any:
+        class api:  # stands for the module
+            @staticmethod
+            def connect(url: Any, **given: Any) -> sig.ClientRouter:
+                # Certificates and the like are the carrier's.
+                return sig.connect(faults.upon(url, **given), reliable=True, **QUICK, **options)  # type: ignore[arg-type]
+
+        return self._ends.connect(api, self.server)
+
+    def empty(self) -> bool:
+        """Wait until nobody is left but the server's own router."""
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
+            if self.server.stats().totals.clients == 1:
+                return True
+        return False
+
+
+@contextmanager
+def world(carrier: str) -> Iterator[World]:
+    with CARRIERS[carrier]() as ends, ends.serve(sig) as server:
+        yield World(server, ends)
+
+
+def session(there: World, faults: Cuts) -> tuple[dict[str, int], dict[str, int]]:
+    """A handshake, a listener, a sender, events both ways, requests both ways, a goodbye: all as if the link held.
+
+    Returns how many bytes there were each way on the last link, after the handshake and before the goodbye.
+
+    Raises:
+        ConnectFailed: it was cut before there was a session.
+        AssertionError: something was lost, came twice, or in another order, or somebody was told of a loss.
+    """
+    there.heard.story.clear()
+    there.asked.clear()
+    mine = Book()
+    asked: list[object] = []
+
+    def double(number: int) -> int:
+        asked.append(number)
+        return 2 * number
+
+    with there.connect(faults) as client:
+        began = {"sent": faults.bytes_sent, "received": faults.bytes_received}
+        client.listen(mine.hear, "s", "e", on_gap=mine.gap)
+        sender = client.add_sender("c", "e", {"double": double})
+        for number in range(EVENTS):
+            sender.trigger("e", number)
+            there.sender.trigger("e", number)
+        assert client.request("s", "echo", {"a": [1]}, timeout=LIMIT_S) == {"a": [1]}
+        assert there.server.request("c", "double", 21, timeout=LIMIT_S) == 42
+        client.flush()
+        mine.wait(EVENTS - 1)
+        ended = {"sent": faults.bytes_sent, "received": faults.bytes_received}
+        faults.heal()  # a goodbye that is lost costs the server `session_s`, and nobody an event
+        client.flush()
+    there.heard.wait("#disconnect")
+    check(mine.story, there.heard.story)
+    assert (there.asked, asked) == ([{"a": [1]}], [21]), "a request was carried out twice"
+    return began, ended
+
+
+def check(at_client: list[object], at_server: list[object]) -> None:
+    """Raise `AssertionError` unless both ends have heard all, once, in order, and nothing of a loss."""
+    everything = list(range(EVENTS))
+    assert at_client == everything, f"the client heard {at_client}"
+    assert at_server == ["#connect", *everything, "#disconnect"], f"the server heard {at_server}"
+
+
+def cut_anywhere(carrier: str, step: int, first: int) -> tuple[int, int]:
+    """Cut the session at so many bytes: its first link, and the one that takes its place.
+
+    Returns how many sessions there were that were cut, and how many links went on with them.
+    """
+    cut = resumed = 0
+    with world(carrier) as there:
+        began, ended = session(there, Cuts())
+        for direction in ("sent", "received"):
+            middle = (began[direction] + ended[direction]) // 2
+            for at in range(began[direction] + first % step, ended[direction], step):
+                links = _lost(there, Cuts({direction: Fault(cut_at=at)}), f"{direction}, {at}")
+                cut, resumed = cut + bool(links), resumed + links
+            for at in range(first % step, ended[direction], step):
+                # Its handshake, and what is sent again.
+                faults = Cuts({direction: Fault(cut_at=middle)}, {direction: Fault(cut_at=at)})
+                links = _lost(there, faults, f"{direction}, {middle}, then {at}")
+                cut, resumed = cut + bool(links), resumed + links
+        assert there.empty()
+    return cut, resumed
+
+
+def _lost(there: World, faults: Cuts, where: str) -> int:
+    """How many links of a session were lost."""
+    try:
+        session(there, faults)
+    except (AssertionError, sig.SigError) as error:
+        raise AssertionError(f"{where}: {error}") from error
+    return faults.opened - 1

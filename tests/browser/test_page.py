@@ -156,7 +156,7 @@ def test_a_page_sends_no_more_than_its_credit_and_all_of_it_arrives(page: Script
         await router.flush();
         return sentAtOnce;
     """)
-    server.flush()
+    settle(server)
     assert 200_000 < sent_at_once < server.limits.send_window_bytes + 201_000
     assert sizes == [200_000 + n for n in range(50)]
 

@@ -134,7 +134,7 @@ class Returning:
                     return
                 yield partial(driver.reopen, link, self._router.limits.handshake_timeout_s)
                 if driver.core.resumed:
-                    driver.tell_listeners(self._router._rejoined)
+                    self._resumed(driver)
                 else:
                     yield from self._register(driver)
             except Exception as error:  # carriers may be the user's
@@ -145,6 +145,13 @@ class Returning:
                 self.opened()
                 logger.warning(f"{self._name}: connected to {self.carrier} again")
                 return
+
+    def _resumed(self, driver: ClientDriver) -> None:
+        """The session goes on: the server has all that was registered."""
+        driver.tell_listeners(self._router._rejoined)
+        with self._router._lock:
+            if not driver.core.parted:  # it may be lost again already
+                self._router._up.set()
 
     def _register(self, driver: ClientDriver) -> Steps[None]:
         """Tell the new link of all listeners and senders, those included that come meanwhile."""

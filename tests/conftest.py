@@ -1,4 +1,5 @@
-"""What holds for every test: nothing is left behind, and properties are tried on the same examples each time."""
+"""What holds for every test: nothing is left behind, no secret is logged, and properties are tried on the same examples
+each time."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
+from canary import shows_a_secret
 from hypothesis import settings
 
 # The run decides, not the day. For a search: pytest --hypothesis-profile=long
@@ -94,6 +96,29 @@ def nothing_left_behind() -> Iterator[None]:
     leaks += errors.texts
     if leaks:
         pytest.fail("left behind: " + "; ".join(leaks), pytrace=False)
+
+
+class Secrets(logging.Handler):
+    """Collects where a secret of the tests has been logged; not the line itself, which would show it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if shows_a_secret(self.format(record)):  # with the traceback, if there is one
+            self.places.append(f"{record.name}, {record.filename}:{record.lineno}")
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged() -> Iterator[None]:
+    """Fail a test in which we log a token, or a text that is called a secret, whatever the test is about."""
+    secrets = Secrets()
+    logging.getLogger("sig").addHandler(secrets)
+    yield
+    logging.getLogger("sig").removeHandler(secrets)
+    if secrets.places:
+        pytest.fail("a secret was logged: " + "; ".join(secrets.places), pytrace=False)
 
 
 @pytest.fixture(autouse=True)

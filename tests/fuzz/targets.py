@@ -26,7 +26,7 @@ from sig.protocol.frames import Frame, FrameReader, Kind, pack
 from sig.protocol.guard import GuardLayer
 from sig.protocol.layers import Layer
 from sig.protocol.websocket import ClientWebSocket, ServerWebSocket
-from sig.security.credentials import parse_credentials
+from sig.security.credentials import Credential, format_credentials, parse_credentials
 from sig.security.policyfile import parse_policy
 
 _MAX_BYTES = 4096
@@ -261,7 +261,17 @@ _VALUES = [
     b'"\\ud800"',
     b'{"a":1,"a":2}',
 ]
-_POLICY = b'[groups]\ng = ["a"]\n[[allow]]\nwho = "group:g"\nactions = ["listen"]\nsenders = "lab/**"\n[end]\n'
+_POLICY = (
+    b'[groups]\ng = ["a"]\n[[allow]]\nwho = "group:g"\nactions = ["listen"]\nsenders = "lab/**"\n'
+    b'events = ["x", "#audit"]\n'
+    b'[[deny]]\nname = "no"\nwho = ["b", "*"]\nactions = "request"\nsenders = "lab/laser"\nmethods = "fire"\n[end]\n'
+)
+_CREDENTIALS = format_credentials(
+    [
+        Credential("a", "0123456789abcdef", bytes(32), ("g", "h"), expires=2_000_000_000.0),
+        Credential("b", "b", bytes(32), salt=bytes(16)),
+    ]
+).encode()
 
 TARGETS: dict[str, Target] = {
     "frames": Target(frames, [PREFACE + _SESSION, *(PREFACE + frame for frame in FRAMES.values())]),
@@ -282,7 +292,7 @@ TARGETS: dict[str, Target] = {
     "guard": Target(guard, [GuardLayer(9, 0.0).data_to_send(), bytes(40)]),
     "patterns": Target(patterns, [b"a/b\na/*\n**\na/**\n*/b\na/b/c\n#connect\n*\na\n/\na//b"]),
     "policy": Target(policy, [_POLICY]),
-    "credentials": Target(credentials, [b'[[credential]]\nidentity = "a"\nkind = "token"\n[end]\n']),
+    "credentials": Target(credentials, [_CREDENTIALS]),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 SUITE = """
-import asyncio, socket, threading
+import asyncio, logging, socket, threading
 import pytest
 
 kept = []
@@ -37,6 +38,18 @@ def test_leaks_an_error_of_asyncio():
     loop.call_exception_handler({"message": "nobody asked"})
     loop.close()
 
+def test_logs_a_secret():
+    logging.getLogger("sig").warning("refused: %s", "S3CR3T")
+
+def test_logs_a_token():
+    try:
+        raise LookupError("sig1-0123456789abcdef-" + 43 * "a")
+    except LookupError:
+        logging.getLogger("sig.child").exception("failed")
+
+def test_fine_with_the_name_of_a_token():
+    logging.getLogger("sig").warning("refused: 0123456789abcdef, S3CR")
+
 def test_fine_with_a_foreign_daemon():
     thread("pool", daemon=True)
 
@@ -62,12 +75,15 @@ EXPECTED = {
     "test_leaks_a_descriptor": r"left behind: descriptor \d+ -> socket:\[\d+\]; descriptor",
     "test_leaks_a_task": "left behind: <Task pending name='forgotten'",
     "test_leaks_an_error_of_asyncio": "left behind: asyncio: nobody asked",
+    "test_logs_a_secret": r"a secret was logged: sig, test_suite.py:\d+$",
+    "test_logs_a_token": r"a secret was logged: sig.child, test_suite.py:\d+$",
 }
 
 
 def test_what_is_left_behind_fails_the_test_and_is_named(tmp_path: Path) -> None:
     # Long enough for what ends soon, short for what never does.
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text("utf-8") + "\nGRACE_S = 0.5\n", "utf-8")
+    shutil.copy(CONFTEST.with_name("canary.py"), tmp_path)
     (tmp_path / "test_suite.py").write_text(SUITE, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = strict\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", str(tmp_path)]
@@ -76,4 +92,4 @@ def test_what_is_left_behind_fails_the_test_and_is_named(tmp_path: Path) -> None
     assert [name for name, _ in reports] == list(EXPECTED), done.stdout
     for name, text in reports:
         assert re.match(EXPECTED[name], text)
-    assert "9 passed, 5 errors" in done.stdout
+    assert "12 passed, 7 errors" in done.stdout

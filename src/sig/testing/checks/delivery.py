@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ from sig.testing.stage import Stage, raises, same
 
 _FRAME_BYTES: Final = 32 * 1024
 
-_DEEP: Final = eval("[" * 30 + "1" + "]" * 30)
+# More levels than anybody writes by hand.
+_DEEP: Final = json.loads("[" * 30 + "1" + "]" * 30)
 
 # What every codec has.
 _VALUES: Final[tuple[object, ...]] = (

@@ -338,6 +338,32 @@ def test_one_that_is_closed_by_another_thread_holds_its_slot_until_it_has_ended(
         walk(source.more(LIMIT_S))
 
 
+def test_one_whose_taker_is_cancelled_holds_its_slot_until_it_has_ended_elsewhere() -> None:
+    held, slots = Held(), Slots("s", 1, 5)
+    threads: list[threading.Thread] = []
+
+    def post(work: object) -> None:
+        threads.append(threading.Thread(target=work))  # type: ignore[arg-type]  # a function
+        threads[-1].start()
+
+    async def main() -> None:
+        runtime = LoopRuntime(executor=post)
+        handlers = Handlers([held.wait], runtime, None, None, slots)
+        source = Inline(runtime, handlers, "s", "wait", None, Trail(1, FOREVER))
+        await walk_awaiting(source.more(LIMIT_S))
+        taking = asyncio.create_task(walk_awaiting(source.more(LIMIT_S)))
+        await asyncio.to_thread(held.entered.wait, LIMIT_S)
+        taking.cancel()
+        await asyncio.wait([taking])
+        await walk_awaiting(source.close(LIMIT_S))
+        assert (slots.taken, held.ended.is_set()) == (1, False)
+        held.go.set()
+        await asyncio.to_thread(threads[-1].join, LIMIT_S)
+        assert (slots.taken, held.ended.is_set()) == (0, True)
+
+    asyncio.run(main())
+
+
 def test_a_handler_that_fails_is_over() -> None:
     over: list[bool] = []
     handlers = Handlers([fail], LocalRuntime())

@@ -113,9 +113,17 @@ class LoopRuntime(LocalRuntime):
 
         def work() -> None:
             try:
-                done.set_result(context.run(function, *arguments))
+                answer = context.run(function, *arguments)
             except BaseException as error:
-                done.set_exception(error)
+                tell(done.set_exception, error)
+            else:
+                tell(done.set_result, answer)
+
+        def tell(how: Callable[[Any], object], outcome: object) -> None:
+            try:
+                how(outcome)
+            except futures.InvalidStateError:
+                pass  # whoever waited has been cancelled: the executor is the user's, and has no part in that
 
         self._post(work)
         return await asyncio.wrap_future(done)

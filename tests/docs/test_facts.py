@@ -9,7 +9,7 @@ import re
 import pytest
 
 import sig
-from sig import constants, errors
+from sig import aio, constants, errors
 from sig.alias import OldNames
 from sig.carriers import Carrier, TCPClient, TCPServer
 from sig.protocol import requests
@@ -104,6 +104,21 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
     pages = [page.read_text(encoding="utf-8") for page in PAGES if page.parent.name == "reference"]
     forms = (f"sig.{name}\n", f"sig.{name}()\n", f"`{name}`", f"`sig.{name}`")
     assert any(form in page for page in pages for form in forms)
+
+
+def test_what_is_awaited_in_asyncio_is_told() -> None:
+    told = {cells[0]: sorted(quoted(cells[1])) for cells in list(rows(read("reference/asyncio.md")))[1:]}
+    pending, awaited, called = told
+    owners = [aio.Router, aio.ServerRouter, aio.ClientRouter, aio.Sender, aio.Signal, aio.Stream, aio.Events]
+    verbs = [aio.serve, aio.connect]
+    verbs += [getattr(owner, name) for owner in owners for name in dir(owner) if not name.startswith("_")]
+    coroutines = {verb.__name__ for verb in verbs if inspect.iscoroutinefunction(verb)}
+    others = {
+        verb.__name__: str(inspect.signature(verb).return_annotation) for verb in verbs if inspect.isfunction(verb)
+    }
+    assert sorted(coroutines) == told[awaited]
+    assert sorted(name for name, returned in others.items() if "Pending" in returned) == told[pending]
+    assert {name for name in told[called] if name not in others or name in coroutines} == set()
 
 
 def test_the_options_of_listen_are_described() -> None:

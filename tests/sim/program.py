@@ -1,0 +1,234 @@
+"""What the processes of a world do: each client holds senders, listens, triggers and asks, several things at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from sim.ledger import Ear, Life, Place
+from sim.network import Way
+from sim.world import Loop
+
+import sig.aio
+from sig.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    Overloaded,
+    RequestTimeout,
+    SenderAlreadyConnected,
+    SenderNotConnected,
+)
+from sig.subscription import Subscription
+
+if TYPE_CHECKING:
+    from sim.scene import Scene
+
+# What a request may come to beside its answer, in a world where links and processes die.
+ENDS = (ConnectionLost, Overloaded, RequestTimeout, SenderNotConnected)
+# How much longer than its time a request may take.
+LATE_S = 1.0
+
+
+class Program:
+    """A client, from its first line to its last."""
+
+    def __init__(self, scene: Scene, name: str, life: int) -> None:
+        self.scene = scene
+        self.name = name
+        self.chance = random.Random(f"{scene.seed}: {name} {life}")
+        self.loop = Loop(scene.world, f"{name}.{life}", self.chance.randrange(1000))
+        self.place = Place(name, scene.limits["presence_grace_s"])
+        self.router: sig.aio.ClientRouter
+        self.lives: dict[Life, Any] = {}
+        self.ears: dict[Ear, Subscription] = {}
+        self.hands = 0
+        self.done = False
+
+    def start(self) -> None:
+        with self.scene.world.running(self.loop):
+            self.loop.create_task(self._main())
+
+    async def _main(self) -> None:
+        scene = self.scene
+        self.router = sig.aio.ClientRouter(Way(scene.network, "hub"), **scene.limits)
+        self.router.on_state = self._state
+        while True:
+            try:
+                await self.router.open()
+                break
+            except (ConnectFailed, ConnectionLost):
+                await asyncio.sleep(self.chance.uniform(0.1, 2))
+        hands = [self._hold, self._listen, self._trigger, self._ask]
+        self.hands = len(hands)
+        async with asyncio.TaskGroup() as group:
+            for hand in hands:
+                group.create_task(self._work(hand))
+
+    def _state(self, state: str) -> None:
+        now = self.scene.world.now
+        self.scene.world.note(self.loop.name, state)
+        if state == "away":
+            self.place.lost(now)
+        elif state == "connected":
+            self.place.back(now)
+
+    async def _work(self, act: Callable[[], Awaitable[None]]) -> None:
+        while not self.scene.quiet:
+            # There are more events than anything else.
+            pause_s = self.scene.pause_s / (4 if act == self._trigger else 1)
+            await asyncio.sleep(self.chance.expovariate(1 / pause_s))
+            if not self.scene.quiet:
+                await act()
+        self.hands -= 1
+
+    # What it does
+
+    async def _hold(self) -> None:
+        """Take a name, or give one up."""
+        chance, ledger = self.chance, self.scene.ledger
+        if self.lives and chance.random() < (0.1 if len(self.lives) == 1 else 0.5):
+            life = chance.choice(list(self.lives))
+            sender = self.lives.pop(life)
+            ledger.leave(life)
+            await sender.remove()
+            return
+        name = f"{self.name}/{chance.randrange(self.scene.senders)}"
+        if any(life.name == name for life in self.lives):
+            return
+        events = ["e", "f"][: self.scene.events]
+        life = ledger.live(self.place, name, events)
+        try:
+            self.lives[life] = await self.router.add_sender(name, events, {"double": self._double})
+        except (SenderAlreadyConnected, ConnectionLost, Overloaded) as error:
+            self._refused("add_sender", error, life.begun)
+            ledger.leave(life)
+
+    def _refused(self, verb: str, error: Exception, begun: float) -> None:
+        self.scene.tally[f"{verb}: {type(error).__name__}"] += 1
+        place, now = self.place, self.scene.world.now
+        if isinstance(error, ConnectionLost) and not (place.faults or place.away_since(begun, now)):
+            self.scene.ledger.fail(f"{self.name} is told {error!r} by {verb}, and its link was not lost")
+
+    async def _listen(self) -> None:
+        chance, scene = self.chance, self.scene
+        if self.ears and chance.random() < (0.2 if len(self.ears) < 4 else 0.7):
+            self._close(chance.choice(list(self.ears)))
+            return
+        names = [f"{place}/{number}" for place in scene.names for number in range(scene.senders)]
+        sender = chance.choice([*names, *names, None, "*/0", "**"])
+        event = chance.choice(["e", "e", "f", "*", None, None, "#connect", "#disconnect"])
+        group = chance.choice(["g1", "g2"]) if chance.random() < scene.grouped else None
+        ear = Ear(scene.ledger, self.place, sender, event, initial=chance.random() < 0.3, group=group)
+        slow = chance.random() < scene.slow
+        try:
+            subscription = await self.router.listen(
+                self._slow(ear) if slow else ear.hear, sender, event, on_gap=ear.gap, initial=ear.initial, group=group
+            )
+        except (ConnectionLost, Overloaded) as error:
+            self._refused("listen", error, ear.asked)
+            ear.closed = True
+            return
+        ear.listening()
+        scene.ledger.ears.append(ear)
+        self.ears[ear] = subscription
+
+    def _slow(self, ear: Ear) -> Callable[[Any, Any], Awaitable[None]]:
+        async def hear(info: Any, data: Any) -> None:
+            ear.hear(info, data)
+            await asyncio.sleep(self.chance.uniform(0, 0.05))
+
+        return hear
+
+    def _close(self, ear: Ear) -> None:
+        self.ears.pop(ear).close()
+        ear.closed = True
+        self.scene.ledger.ears.remove(ear)
+
+    async def _trigger(self) -> None:
+        chance = self.chance
+        if not self.lives:
+            return
+        life = chance.choice(list(self.lives))
+        for _ in range(chance.choice([1, 1, 2, 8])):
+            try:
+                self.scene.ledger.trigger(life, chance.choice(list(life.counts)), self.lives[life].trigger)
+            except (ConnectionLost, Overloaded, SenderNotConnected) as error:
+                self.scene.tally[f"trigger: {type(error).__name__}"] += 1
+        if chance.random() < 0.1:
+            counts = dict(life.counts)
+            try:
+                await self.router.flush()
+            except (ConnectionLost, Overloaded):
+                return
+            life.routed.update(counts)
+
+    async def _double(self, params: int) -> int:
+        self.scene.begun(params)
+        if self.chance.random() < 0.5:
+            await asyncio.sleep(self.chance.expovariate(1))
+        return 2 * params
+
+    async def _ask(self) -> None:
+        scene, chance, loop = self.scene, self.chance, self.loop
+        name = f"{chance.choice(scene.names)}/{chance.randrange(scene.senders)}"
+        number, timeout = scene.next_request(), chance.choice([0.5, 5.0, 30.0])
+        begun = loop.time() - loop.stood_s
+        asked = loop.create_task(self._request(name, number, timeout))
+        if chance.random() < 0.2:
+            await asyncio.sleep(chance.uniform(0, 1))
+            asked.cancel()
+        scene.tally[await asked] += 1
+        took = loop.time() - loop.stood_s - begun
+        if took > timeout + LATE_S:
+            scene.ledger.fail(f"request {number} of {self.name} took {took:.1f} s, and had {timeout:g} s")
+
+    async def _request(self, name: str, number: int, timeout: float) -> str:
+        try:
+            answer = await self.router.request(name, "double", number, timeout=timeout)
+        except asyncio.CancelledError:
+            return "request: given up"
+        except ENDS as error:
+            return f"request: {type(error).__name__}"
+        if answer != 2 * number or not self.scene.has_begun(number):
+            self.scene.ledger.fail(f"request {number} was answered {answer!r}")
+        return "request: answered"
+
+    @property
+    def together(self) -> bool:
+        """Whether it does nothing, and has all it should have."""
+        return self.told == "together"
+
+    @property
+    def told(self) -> str:
+        router = getattr(self, "router", None)
+        if router is None or router._driver is None or not router._driver.core.opened:
+            return "not connected yet"
+        if self.hands:
+            return f"busy with {self.hands} things"
+        if router.state != "connected" or router._away:
+            return router.state
+        gone = [life.name for life, sender in self.lives.items() if not sender.connected]
+        return f"without {gone}" if gone else "together"
+
+    # Its end
+
+    async def finish(self) -> None:
+        """Leave as a program should."""
+        for life in list(self.lives):
+            self.scene.ledger.leave(life)
+        await self.router.close()
+        for ear in self.ears:
+            ear.closed = True
+            self.scene.ledger.ears.remove(ear)
+        self.done = True
+
+    def crash(self, *, silent: bool) -> None:
+        for life in self.lives:
+            self.scene.ledger.leave(life)
+        for ear in self.ears:
+            ear.closed = True
+            self.scene.ledger.ears.remove(ear)
+        self.scene.network.crash(self.loop, silent=silent)
+        self.loop.kill()

@@ -1,0 +1,123 @@
+"""Each promise is watched: with one fault planted in one place, a few seeds are enough to find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from sim.scene import Scene
+from sim.world import Violation
+
+from sig.info import Gap, Info
+from sig.protocol.connection import Connection
+from sig.protocol.frames import Kind
+from sig.protocol.registry import Registry
+from sig.protocol.requests import Requests
+from sig.returning import Returning
+from sig.subscription import Subscription
+
+# So many seeds are tried, of so many seconds.
+SEEDS = 12
+LENGTH_S = 30
+# Of so many occasions one goes wrong.
+NOW_AND_THEN = 7
+
+
+def now_and_then() -> Callable[[], bool]:
+    numbers = count(1)
+    return lambda: next(numbers) % NOW_AND_THEN == 0
+
+
+def found() -> str:
+    """What the first seed says that finds something."""
+    for seed in range(SEEDS):
+        try:
+            Scene(seed, LENGTH_S).play()
+        except Violation as violation:
+            return str(violation)
+    pytest.fail("nobody has noticed")
+
+
+def test_a_frame_that_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    share, wrong = Connection.share, now_and_then()
+    monkeypatch.setattr(Connection, "share", lambda self, entry: None if wrong() else share(self, entry))
+    assert "has missed" in found()
+
+
+def test_a_frame_that_is_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    share, wrong = Connection.share, now_and_then()
+
+    def twice(self: Connection, entry: Any) -> None:
+        share(self, entry)
+        if wrong():
+            share(self, entry)
+
+    monkeypatch.setattr(Connection, "share", twice)
+    assert "twice" in (what := found()) or "after number" in what
+
+
+def test_frames_that_change_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    ordered = Connection._ordered
+    monkeypatch.setattr(Connection, "_ordered", lambda self, limit: swapped(ordered(self, limit)))
+
+    def swapped(frames: Any) -> Any:
+        events = [frame[4] == Kind.EVENT for frame in frames]
+        return frames[::-1] if len(events) > 1 and all(events) else frames
+
+    assert "has missed" in (what := found()) or "after number" in what
+
+
+def test_a_gap_that_is_told_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    gap = Subscription.gap
+
+    def more(self: Subscription, info: Info, missed: Gap) -> None:
+        gap(self, info, missed if missed.missed is None else Gap(missed.missed + 1, missed.reason))
+
+    monkeypatch.setattr(Subscription, "gap", more)
+    assert "and was told of" in found()
+
+
+def test_a_place_in_a_table_that_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = Registry.release
+
+    def forgetful(self: Registry, held: Any, reason: str, **options: Any) -> None:
+        release(self, held, reason, **options)
+        self._server.routes[held.requests_route.id] = held.requests_route
+
+    monkeypatch.setattr(Registry, "release", forgetful)
+    assert found().startswith("something is left at the server when all have gone: {'routes': ")
+
+
+def test_an_acknowledgement_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, wrong = Connection.result, now_and_then()
+    monkeypatch.setattr(Connection, "result", lambda self, *told: None if wrong() else result(self, *told))
+    assert "was not lost" in (what := found()) or "after all was well" in what
+
+
+def test_a_presence_that_is_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell = Registry._tell_presence
+
+    def twice(self: Registry, *what: Any) -> None:
+        tell(self, *what)
+        tell(self, *what)
+
+    monkeypatch.setattr(Registry, "_tell_presence", twice)
+    assert "twice in a row" in found()
+
+
+def test_a_request_that_is_carried_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    pass_on = Requests.pass_on
+
+    def twice(self: Requests, *what: Any, **options: Any) -> None:
+        pass_on(self, *what, **options)
+        pass_on(self, *what, **options)
+
+    monkeypatch.setattr(Requests, "pass_on", twice)
+    assert "carried out twice" in found()
+
+
+def test_a_listener_that_is_forgotten_when_its_client_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Returning, "_listen", lambda self, driver, subscription, initial, done: done(None, None))
+    assert "missed" in found()

@@ -37,8 +37,8 @@ class Source(Protocol):
 class Inline:
     """Parts from a handler of this process: it runs up to its next part when that is asked for.
 
-    Whoever takes them may be told by another thread that nobody does any more: then the handler ends with what it is
-    doing, and holds its slot until then.
+    It may be closed by another thread than that which takes its parts: then the handler ends with what it is doing, and
+    holds its slot until then.
 
     Args:
         over: called when the handler has ended, or nobody takes its parts any more; perhaps more than once, and where
@@ -146,6 +146,8 @@ class Inline:
                 await self._end_awaiting(generator)
 
     def _taken(self) -> Closed:
+        if self._closed:
+            self._leave()  # it may have got its slot after that
         sender, method = self._asked
         return Closed(f"the answer of {sender!r} to {method!r} has been closed, or another thread takes its next part")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Hashable, Iterator, Sequence
 
 import pytest
 
@@ -327,6 +327,8 @@ def test_one_that_is_closed_by_another_thread_holds_its_slot_until_it_has_ended(
     thread = threading.Thread(target=lambda: found.append(walk(source.more(LIMIT_S))))
     thread.start()
     assert held.entered.wait(LIMIT_S)
+    with pytest.raises(Closed, match="or another thread takes its next part"):
+        walk(source.more(LIMIT_S))
     walk(source.close(LIMIT_S))
     assert (slots.taken, over, held.ended.is_set()) == (1, [], False)
     held.go.set()
@@ -336,6 +338,21 @@ def test_one_that_is_closed_by_another_thread_holds_its_slot_until_it_has_ended(
     assert (slots.taken, over) == (0, [1])
     with pytest.raises(Closed, match="has been closed, or another thread takes its next part"):
         walk(source.more(LIMIT_S))
+
+
+def test_one_that_is_closed_in_the_moment_in_which_it_gets_its_slot_gives_it_back() -> None:
+    class Closing(Slots):
+        def enter(self, who: Hashable, go: Callable[[], object]) -> bool:
+            entered = super().enter(who, go)
+            walk(source.close(LIMIT_S))
+            return entered
+
+    ended, slots, runtime = Ended(), Closing("s", 1, 5), LocalRuntime()
+    handlers = Handlers([ended.count], runtime, None, None, slots)
+    source = Inline(runtime, handlers, "s", "count", 3, Trail(1, FOREVER))
+    with pytest.raises(Closed, match="the answer of 's' to 'count' has been closed"):
+        walk(source.more(LIMIT_S))
+    assert slots.taken == 0
 
 
 def test_one_whose_taker_is_cancelled_holds_its_slot_until_it_has_ended_elsewhere() -> None:

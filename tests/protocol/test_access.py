@@ -326,6 +326,16 @@ def test_who_shows_something_new_on_each_link_comes_back_when_it_expires() -> No
     assert [news for news in other.news if isinstance(news, Presence)] == []
 
 
+def test_a_session_outlives_what_a_link_showed() -> None:
+    world = World(heartbeat_s=1000, heartbeat_timeout_s=2500)
+    lab = world.client(known_as="cert:lab", settle=False, reliable=True)
+    lab.connection.known_until = world.now + 1_700_000_010.0
+    world.settle()
+    world.advance(10)
+    assert lab.connection.parted
+    assert not lab.connection.closed
+
+
 def test_who_is_sent_away_gets_nothing_that_still_waits_and_leaves_as_kicked() -> None:
     world = World(access=make_access(ALICE, ALICE_2)[0])
     alice, other = world.client(prover=TokenProver(token(7))), world.client(prover=TokenProver(token(9)))

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from protocol.pairs import End, Raw, World
 
-from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError, SenderNotConnected
+from sig.errors import ConnectionLost, Denied, Overloaded, RemoteProtocolError, SenderNotConnected
 from sig.messages import RELIABLE, RETURNS, AddSender, Hello, Presence, Welcome, decode_control, encode_control
 from sig.protocol.access import Access
 from sig.protocol.bodies import pack_ack, unpack_ack
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Frame, Kind, pack
+from sig.protocol.login import Bearer
 from sig.protocol.session import ACK_S, COUNTS, MEMORY, NOT_KEPT, UNKNOWN
 from sig.protocol.sessions import Sessions
 from sig.security.identity import Identity
+from sig.security.policy import Policy, allow
 
 SESSION_S = 120
 
@@ -247,6 +249,51 @@ def test_who_it_is_and_where_is_what_the_new_link_says() -> None:
     assert end.core.resumed
     assert (end.connection.address, end.connection.rhythm) == ("elsewhere", None)
     assert end.connection.identity == Identity("unix:1", source="carrier")
+
+
+def test_who_is_back_with_fewer_rights_loses_what_came_of_the_others() -> None:
+    rules = [allow("group:staff", ["own", "listen", "request"]), allow("uid:1", ["own", "trigger"], "s")]
+    policy = Policy(rules, {"staff": []})
+    asked: list[Connection] = []
+    world = World(access=Access(lambda: bytes(32), policy=policy, own=lambda link, login: asked.append(link)))
+    owner = world.client(prover=Bearer("owner"))
+    world.server.logged_in(asked.pop(), Identity("uid:1"), world.now)
+    end = client(world, prover=Bearer("staff"))
+    world.server.logged_in(asked.pop(), Identity("alice", ("staff",)), world.now)
+    world.settle()
+    owner.add("s", "e", requests=["m"])
+    end.add("t", "e")
+    end.listen(1, "s", "e")
+    answer, _ = end.request("s", "m")
+    world.settle()
+    lose(world, end)
+    world.come_back(end)
+    world.server.logged_in(asked.pop(), Identity("alice"), world.now)
+    world.settle()
+    assert end.core.resumed
+    owner.core.trigger("s", "e", b"1")
+    world.settle()
+    assert values(end) == []
+    assert isinstance(answer.error, Denied)
+    assert list(world.server.registry._senders) == ["s"]
+
+
+def test_what_expires_parts_the_link_and_the_session_waits_for_its_own() -> None:
+    world = World()
+    wall = world.now + 1_700_000_000.0
+    end = world.client(reliable=True, known_as="cert:lab", settle=False)
+    end.connection.known_until = wall + 10
+    witness = world.client()
+    witness.add("s", "e")
+    end.listen(1)
+    world.advance(10)
+    assert end.connection.parted
+    witness.core.trigger("s", "e", b"1")
+    lose(world, end, unnoticed=end in world.ends)
+    world.come_back(end)  # with a certificate that holds for longer
+    assert end.core.resumed
+    assert values(end) == [1]
+    assert end.connection.identity == Identity("cert:lab", source="carrier")
 
 
 class ByHand(Raw):

@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from sig.constants import NAME_MAX_BYTES
-from sig.errors import RemoteProtocolError
+from sig.errors import ConnectionLost, RemoteProtocolError
 from sig.log import logger
 from sig.messages import Auth, Challenge, Hello, decode_control, encode_control, in_a_line
 from sig.protocol.frames import Frame, Kind, pack
@@ -196,7 +196,11 @@ class Access:
             identity = connection.identity
             if identity is not None and identity.source in _RENEWED:
                 # It may have another by now: on its next link it shows what it has then, or is refused for good.
-                connection.say_bye("denied", f"{_RENEWED[identity.source]} has expired: come back with a new one", 0.0)
+                why = f"{_RENEWED[identity.source]} has expired: come back with a new one"
+                if connection.resumes is None:
+                    connection.say_bye("denied", why, 0.0)
+                else:
+                    connection.cut(ConnectionLost(why))  # its session waits, for nobody else
             else:
                 connection.remove("your token or password has expired: log in with a new one")
 

@@ -69,7 +69,7 @@ class Rights:
     def govern(self, policy: Policy | None, credentials: Mapping[str, Credential] | None) -> None:
         """From here on these hold, also for who is in: whoever has lost a right loses what came of it."""
         server, access = self._server, self._server.access
-        server.forwarder.seal()
+        server.forwarder.seal()  # what has come before it is for those who might hear it then
         access.policy, access.credentials = policy, credentials
         access.note("reloaded", rules=0 if policy is None else len(policy.rules))
         for connection in server.connections.values():
@@ -80,8 +80,15 @@ class Rights:
                 connection.remove("the token or password that you logged in with holds no more")
                 continue
             connection.identity = identity
-            connection.may_ask.clear()
             access.expect(connection, identity)
+        self.reconsider()
+
+    def reconsider(self) -> None:
+        """Rights are others than they were: what came of those that are lost ends."""
+        server = self._server
+        server.forwarder.seal()
+        for connection in server.connections.values():
+            connection.may_ask.clear()
         server.settle()
         for held in list(server.registry.senders()):
             if not server.allowed(held.owner.identity, "own", held.name, ""):

@@ -113,8 +113,9 @@ class Sessions:
         old._reader = FrameReader(server.limits.max_frame_bytes, peer=old.number)
         old.rhythm = new.rhythm
         old.address, old.known_as, old.known_until = new.address, new.known_as, new.known_until
-        old.identity, old.credential = new.identity, new.credential
-        assert old.identity is not None  # it has been let in
+        before, old.identity, old.credential = old.identity, new.identity, new.credential
+        assert before is not None  # it has been let in
+        assert old.identity is not None
         server.access.left(new)
         server.access.expect(old, old.identity)
         new.closed = True
@@ -123,6 +124,8 @@ class Sessions:
         server.dirty.pop(new, None)
         self.moved(new, old)
         old._touch()
+        if old.identity.groups != before.groups:
+            server.rights.reconsider()
 
     def part(self, connection: Connection) -> None:
         """The link of a connection is lost, or is to be: it is away."""

@@ -408,7 +408,7 @@ def _without(owner: type, name: str) -> Callable[[pytest.MonkeyPatch], None]:
         _in("_tell_stats", "list"),
         _in("_tell_stats", "admin"),
         _in("_may_ask", "request"),
-        _in("govern", "own"),
+        _in("reconsider", "own"),
         _without(Rights, "check"),
         _without(Rights, "check_possible"),
         _without(Rights, "tell"),

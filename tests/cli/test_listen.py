@@ -51,6 +51,7 @@ def test_presence_has_no_number(here: Here, server: sig.ServerRouter, url: str) 
     with running("listen", "oven", "#connect", "--meta", "--count", "1", url=url) as process:
         while process.poll() is None:  # until it listens
             server.add_sender("oven", "done").remove()
+            server.wait(0.01)
         record = json.loads(line_of(process))
     assert (record["event"], record["seq"]) == ("#connect", None)
     assert record["data"]["events"] == ["done"]

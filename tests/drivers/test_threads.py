@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import math
+import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -547,6 +549,33 @@ def test_who_waits_for_room_is_told_when_there_will_be_none(server: RawServer, h
             with pytest.raises(sig.SenderNotConnected):
                 waiting.result(LIMIT_S)
             removing.result(LIMIT_S)
+
+
+def test_what_is_triggered_in_the_moment_in_which_a_link_ends_waits_for_the_next(server: RawServer) -> None:
+    """The answer and the end come at once; whoever was given the answer triggers."""
+    client, raw = server.connected(reconnect=True, reconnect_first_s=600)
+    driver = client._driver
+    assert driver is not None
+    with ending(client, raw):
+        sender = holding(client, raw)
+        answered: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+        def done(value: object, error: BaseException | None) -> None:
+            try:
+                sender.trigger("e", 1)
+            except sig.SigError as refused:
+                answered.put(refused)
+            else:
+                answered.put(error)
+
+        driver.start_request("other", "m", b"null", time.monotonic() + LIMIT_S, 1, done)
+        raw.send(route(5, "other"), result(5, raw.read(Kind.CALL)))
+        corr = unpack_request(raw.read(Kind.REQUEST)).corr
+        end = control(Kind.BYE, Bye("shutdown", "the server closes"))
+        raw.send(pack_reply(Reply(0, corr, b"1"), route=5), end)
+        assert answered.get(timeout=LIMIT_S) is None
+        assert driver.core.offline is not None
+        assert len(driver.core.offline) == 1
 
 
 def test_ctrl_c_ends_the_waiting_for_room_and_nothing_was_accepted(server: RawServer) -> None:

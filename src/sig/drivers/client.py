@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sig.codecs import Codec
 from sig.constants import Limits
@@ -29,6 +29,13 @@ _CHUNK: Final = 256 * 1024
 _FOREVER_S: Final = 1e6
 # Events no larger than this are gathered.
 SMALL: Final = 4096
+
+
+class _Dropped(NamedTuple):
+    """A link that is down, and nobody outside of the lock has been told."""
+
+    asked: list[Asked]
+    final: bool  # no other link follows
 
 
 class ClientDriver:
@@ -264,15 +271,15 @@ class ClientDriver:
                 self._shaken(None)  # whoever opens the link answers
             self._send_back()
             self._room_changed()
-            over = self.core.closed and not self._leaving
             if self.core.resumes is not None:
                 self._watch()  # what has come is to be acknowledged before long
+            dropped = self._check("the server closed the link")
         self._complete()
         self._hand_out()
         if asked:
             self._asked(asked)
-        if over:
-            self.lost(ConnectionLost("the server closed the link"))  # nobody need wait until it really is
+        if dropped is not None:
+            self._tell_lost(dropped)
 
     def writable(self) -> None:
         """What was left has gone."""
@@ -288,23 +295,9 @@ class ClientDriver:
     def lost(self, error: SigError) -> None:
         """The link is down, or of no use any more. Only the first time counts."""
         with self._lock:
-            if self._gone:
-                return
-            self._gone = True
-            self.core.disconnected(error)
-            self._room_changed()
-            self._shaken(self.core.error)
-            asked = self.core.take_asked()
-            final = not (self.core.away or self.core.parted)
-            if not final:
-                self._announce(self.core.take_news())
-        self._complete()
-        if asked:
-            self._asked(asked)
-        self._hand_out()
-        self._ended()
-        if final:
-            self._no_more()
+            dropped = self._lose(error)
+        if dropped is not None:
+            self._tell_lost(dropped)
 
     def give_up_opening(self) -> None:
         """Whoever waits for a handshake is told that it is in vain."""
@@ -391,10 +384,41 @@ class ClientDriver:
             self.core.handle_timeout(time.monotonic())
             self._pump()
             self._watch()
-            over = self.core.closed and not self._leaving
+            dropped = self._check("the server is silent")  # the core has said so, in more words
         self._complete()
-        if over:
-            self.lost(ConnectionLost("the server is silent"))  # the core has said so, in more words
+        if dropped is not None:
+            self._tell_lost(dropped)
+
+    def _check(self, error: str) -> _Dropped | None:
+        """`_lose` a link that has ended, though it may be up yet: nobody need wait until it is not.
+
+        Before the lock is left: who triggers in between would be refused what is to be kept for the next link.
+        """
+        return self._lose(ConnectionLost(error)) if self.core.closed and not self._leaving else None
+
+    def _lose(self, error: SigError) -> _Dropped | None:
+        """The link is down; what `_tell_lost` is to tell, or `None` if it has been before. The lock is held."""
+        if self._gone:
+            return None
+        self._gone = True
+        self.core.disconnected(error)
+        self._room_changed()
+        self._shaken(self.core.error)
+        asked = self.core.take_asked()
+        final = not (self.core.away or self.core.parted)
+        if not final:
+            self._announce(self.core.take_news())
+        return _Dropped(asked, final)
+
+    def _tell_lost(self, dropped: _Dropped) -> None:
+        """Tell whoever has to know that the link is down. The lock is not held."""
+        self._complete()
+        if dropped.asked:
+            self._asked(dropped.asked)
+        self._hand_out()
+        self._ended()
+        if dropped.final:
+            self._no_more()
 
     def _watch(self) -> None:
         """Have `_on_time` called at the next deadline. The lock is held."""

@@ -1,8 +1,8 @@
 """What runs on the machines of `apart`: `python far.py serve HOST SECONDS`, `python far.py listen URL SECONDS`.
 
-Either triggers numbers, a hundred a second. It tells what it hears of the other as `[name, number]`, and what it is told
-to have missed as `["gap", missed, reason]`; the client its states, too, as `["state", state]`, and what became of its
-requests. SECONDS are the heartbeat's.
+Either triggers numbers, a hundred a second. It tells what it hears of the other as `[name, number]`, and what it is
+told to have missed as `["gap", missed, reason]`; the client its states, too, as `["state", state]`, and what became of
+its requests. SECONDS are the heartbeat's.
 """
 
 from __future__ import annotations

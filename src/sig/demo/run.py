@@ -32,7 +32,7 @@ def run(*, seconds: float, folder: str | None, json: bool, url: str) -> int:
     problems: list[str] = []
     began = time.monotonic()
     with ExitStack() as stack:
-        # Who is killed is told to have left at once: its link does not come back, and nobody wants to watch five seconds.
+        # Who is killed is told to have left at once: its link does not come back, and nobody wants to watch that.
         server = stack.enter_context(sig.serve(url, presence_grace_s=0.5))
         (address,) = server.urls
         listener = stack.enter_context(sig.connect(address, name="sig demo"))

@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 from carriers.cable import BitFlips, Cable, silence
+from protocol.who import credential, token
 
 import sig
 import sig.aio
 from sig.carriers.schemes import client_carrier, server_carrier
 from sig.drivers import layered
 from sig.protocol.packets import RST, SYN, Packet, PacketReader
+from sig.security import Credentials
 
 serial: Any = pytest.importorskip("sig.carriers.serial", exc_type=ImportError)
 
@@ -71,6 +73,17 @@ def test_events_and_requests_go_both_ways_and_on_over_tcp(cable: Cable) -> None:
         becomes(lambda: told, list(range(500)))
         (found,) = (each for each in server.senders() if each.name == "board")
         assert found.address == cable.here
+
+
+def test_a_board_logs_in_as_everybody_does(cable: Cable, tmp_path: Path) -> None:
+    store = Credentials(tmp_path / "tokens.toml")
+    store.save([credential(7, "board")])
+    with sig.serve(url(cable.here), auth=store) as server:
+        for auth in (None, token(8)):
+            with pytest.raises(sig.Denied):
+                sig.connect(url(cable.there), auth=auth)
+        with sig.connect(url(cable.there), auth=token(7)):
+            assert [row.identity for row in server.clients()] == ["board"]
 
 
 def test_both_ends_in_the_asyncio_face(cable: Cable) -> None:

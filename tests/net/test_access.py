@@ -6,8 +6,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from sig.security import (
     deny,
     load_policy,
 )
+from sig.testing import settle
 
 ALICE = credential(7, "alice", ("staff",))
 LIMIT_S = 20.0
@@ -411,3 +413,87 @@ def test_whoever_watches_the_door_hears_what_happens_there(store: Credentials) -
             sig.connect(server.urls[0], auth=token(8))
         becomes(lambda: len(told) == 2)
     assert told == [("server", "connected"), ("server", "refused")]
+
+
+@pytest.mark.parametrize("how", [{}, {"group": "g"}, {"when_full": "block"}, {"iterated": True}], ids=str)
+@pytest.mark.parametrize("named", [True, False, None])
+def test_the_door_is_watched_by_those_alone_whose_rule_names_it(how: dict[str, Any], named: bool | None) -> None:
+    """A rule that allows all events does not; and where there are no rules nobody does."""
+    rules = {True: [allow("anonymous", "listen", events="#audit")], False: [allow("anonymous", "listen")]}
+    acl = None if named is None else Policy(rules[named])
+    with sig.serve("tcp://127.0.0.1:0", acl=acl) as server, sig.connect(server.urls[0]) as client, ExitStack() as stack:
+        told: list[object] = []
+
+        def watch() -> object:
+            if not how.get("iterated"):
+                return client.listen(lambda info, data: told.append(data["what"]), "server", "#audit", **how)
+            return stack.enter_context(client.events("server", "#audit"))
+
+        if named is False:
+            with pytest.raises(sig.Denied, match="may not listen to event '#audit'"):
+                watch()
+            return
+        found = watch()
+        server.set_acl(acl)  # which is told to whoever watches
+        if named is None:
+            client.flush()
+            settle(client)
+            assert told == []
+        elif how.get("iterated"):
+            assert next(iter(found)).data["what"] == "reloaded"  # type: ignore[call-overload]
+        else:
+            becomes(lambda: told == ["reloaded"])
+
+
+def test_a_right_that_is_taken_away_ends_streams_and_requests(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    owner = '[[allow]]\nwho = "anonymous"\nactions = ["own", "list"]\n'
+    path.write_text(f'{owner}[[allow]]\nwho = "anonymous"\nactions = "request"\n[end]\n')
+    begun, ended, go = threading.Event(), threading.Event(), threading.Event()
+
+    def count(params: object) -> Iterator[int]:
+        try:
+            yield 1
+            while not go.wait(0.01):
+                yield 2
+        finally:
+            ended.set()
+
+    def wait(params: object) -> None:
+        begun.set()
+        go.wait(LIMIT_S)
+
+    with sig.serve("tcp://127.0.0.1:0", acl=path) as server, sig.connect(server.urls[0]) as guest:
+        server.add_sender("s", requests={"count": count, "wait": wait})
+        try:
+            asked = guest.start_request("s", "wait", timeout=LIMIT_S)
+            with guest.stream("s", "count") as parts:
+                assert next(iter(parts)) == 1
+                assert begun.wait(LIMIT_S)
+                path.write_text(f"{owner}[end]\n")
+                with pytest.raises(sig.Denied, match="you may not ask for 'count' of sender 's': no rule allows it"):
+                    for _ in parts:
+                        pass
+                with pytest.raises(sig.Denied, match="you may not ask for 'wait'"):
+                    asked.result(LIMIT_S)
+            assert ended.wait(LIMIT_S)  # it need not go on
+        finally:
+            go.set()
+
+
+def test_of_those_who_race_for_a_name_one_has_it_and_the_others_know() -> None:
+    many = 8
+    begin = threading.Barrier(many)
+
+    def claim(client: sig.ClientRouter) -> bool:
+        begin.wait(LIMIT_S)
+        try:
+            client.add_sender("s", ["e"])
+        except sig.SenderAlreadyConnected:
+            return False
+        return True
+
+    with sig.serve("tcp://127.0.0.1:0") as server, ExitStack() as stack, ThreadPoolExecutor(many) as pool:
+        clients = [stack.enter_context(sig.connect(server.urls[0])) for _ in range(many)]
+        assert sorted(pool.map(claim, clients)) == [False] * (many - 1) + [True]
+        assert [row.name for row in server.senders()] == ["s"]

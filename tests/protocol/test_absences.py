@@ -140,6 +140,24 @@ def test_who_is_back_with_another_sender_of_that_name_has_left_and_come(call: Ad
     assert presence(other) == ["#disconnect", "#connect"]
 
 
+def test_another_identity_is_not_given_what_waits_for_who_is_away() -> None:
+    world = World()
+    end, thief, asks = owner(world, known_as="uid:1"), world.client(known_as="uid:2", offline=away()), world.client()
+    session = end.core.welcome
+    assert session is not None
+    world.lose(end)
+    waiting, _ = asks.request("s", "m")
+    world.settle()
+    assert not waiting.times
+    world.lose(thief)
+    thief.core.welcome = session  # which it has overheard
+    world.come_back(thief)
+    assert thief.core.welcome is not session
+    thief.ask(AddSender("s", ["e", "f"], ["m"]))
+    assert isinstance(waiting.error, SenderNotConnected)
+    assert thief.asked() == []
+
+
 def test_whoever_comes_first_has_the_name() -> None:
     world = World()
     end, other = owner(world), world.client()

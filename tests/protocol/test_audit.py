@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from protocol.pairs import End, World
+from protocol.pairs import Answer, End, World
 from protocol.who import credential, make_access, token
 
 from sig.errors import Denied
-from sig.messages import Kick, Presence
+from sig.messages import Kick, Listen, Presence
 from sig.protocol.audit import Audit
 from sig.protocol.login import TokenProver
 from sig.security.policy import Policy, allow
@@ -70,6 +70,33 @@ def test_it_is_heard_by_name_and_by_right_only() -> None:
     before = len(heard(root))
     world.client(prover=TokenProver(token(3)))
     assert (len(heard(root)), len(heard(alice)), len(heard(inside))) == (before, 0, 1)
+
+
+def test_of_a_group_one_is_told_who_may_and_keeps_up() -> None:
+    may = Policy([allow("*", "listen", events="#audit")])
+    access, _ = make_access(credential(1, "root"), credential(2, "alice"), policy=may)
+    world = World(access=access, link_control_bytes=4000)
+    access.audit = Audit(world.server, 7)
+    alice, root = world.client(prover=TokenProver(token(2))), world.client(prover=TokenProver(token(1)))
+    for end, more in ((alice, {"group": "g"}), (root, {"group": "g"}), (root, {"max_wait_s": 1.0})):
+        answer = Answer()
+        listen = Listen(len(root.connection.subscriptions) + 1, None, "#audit", **more)  # type: ignore[arg-type]
+        end.core.listen(listen, "listener", world.now, 30, answer)
+        world.settle()
+        assert answer.times == 1
+    world.server.access.note("refused")
+    world.settle()
+    assert [len(heard(end)) for end in (alice, root)] == [1, 1]
+    assert [news.listener for news in root.news if isinstance(news, Presence)] == [2]
+    # Rights count, and so does who reads.
+    rules = [allow("root", "listen", events="#audit"), allow("alice", "listen")]
+    world.server.govern(Policy(rules), world.server.access.credentials, world.now)
+    world.settle()
+    assert [len(heard(end)) for end in (alice, root)] == [1, 3]
+    for _ in range(100):
+        world.server.access.note("refused", address="somewhere", login="x" * 50, reason="no")
+    world.settle()
+    assert 3 < len(heard(root)) < 100
 
 
 def test_who_does_not_keep_up_misses_some_and_keeps_the_link() -> None:

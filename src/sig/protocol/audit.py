@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from sig.constants import EVENT_AUDIT
 from sig.messages import Presence, encode_control
 from sig.protocol.frames import Kind, pack
 
 if TYPE_CHECKING:
+    from sig.protocol.connection import Connection
+    from sig.protocol.line import Line
     from sig.protocol.server import ServerCore
 
 # Whose event it is; no such sender need be there.
@@ -29,15 +33,29 @@ class Audit:
     def __call__(self, what: str, more: dict[str, object]) -> None:
         server = self._server
         matching = server.listening.index.matching(AUDIT_SENDER, EVENT_AUDIT)
-        found = dict.fromkeys(s.connection for s in matching if s.line is None)
-        if not found:
+        if not matching:
             return
         message = Presence(AUDIT_SENDER, self._epoch, EVENT_AUDIT, {"what": what, **more}, server.time_us())
         body = encode_control(message)
-        frame = pack(Kind.PRESENCE, body)
-        for connection in found:
-            # Without a policy nobody has been granted anything.
-            granted = connection.trusted or server.access.policy is not None
-            allowed = granted and server.allowed(connection.identity, "listen", AUDIT_SENDER, EVENT_AUDIT)
-            if allowed and connection.has_room_for(body):
-                connection.put(frame)
+        for connection in dict.fromkeys(s.connection for s in matching if s.line is None):
+            self._tell(connection, body)
+        told: dict[Line, None] = {}
+        for each in matching:
+            line, member = each.line, each.member
+            if line is None or member is None or line in told or not member.ready:
+                continue
+            # One of each group, the first that keeps up: nothing waits for the others.
+            if self._tell(each.connection, encode_control(replace(message, listener=member.id))):
+                told[line] = None
+
+    def _tell(self, connection: Connection, body: bytes) -> bool:
+        """Whether it was told: it may hear that, and has room for it."""
+        access = self._server.access
+        # Without a policy nobody has been granted anything.
+        granted = connection.trusted or access.policy is not None
+        if not granted or not self._server.allowed(connection.identity, "listen", AUDIT_SENDER, EVENT_AUDIT):
+            return False
+        if not connection.has_room_for(body):
+            return False
+        connection.put(pack(Kind.PRESENCE, body))
+        return True

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from protocol.pairs import Answer, World
+from protocol.test_absences import away
 from protocol.who import make_access
 
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.errors import Denied, SenderAlreadyConnected, SenderNotConnected, SigError
 from sig.messages import AddSender, Close, Last, Listen, Presence, RemoveSender, Senders, Stats
 from sig.names import matches
-from sig.protocol.client import EventsArrived, ListenerReady, RequestArrived, RouteClosed, RouteOpened
+from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, RequestArrived, RouteClosed, RouteOpened
 from sig.protocol.events import unpack_events
 from sig.protocol.listening import Listening
+from sig.protocol.parts import PartsIn
 from sig.protocol.past import Told
+from sig.protocol.requests import Requests
 from sig.protocol.rights import Rights
 from sig.protocol.server import ServerCore
 from sig.security.identity import Identity
@@ -58,19 +62,48 @@ class Subscribed(NamedTuple):
     group: bool
 
 
+class Asked(NamedTuple):
+    """A request under way; `taken` where its answer comes in parts."""
+
+    person: int
+    name: str
+    method: str
+    answer: Answer
+    taken: PartsIn | None
+    arrived: RequestArrived
+
+    @property
+    def denied(self) -> bool:
+        error = self.answer.error if self.taken is None else self.taken.error
+        return isinstance(error, Denied)
+
+    @property
+    def waits(self) -> bool:
+        return not (self.answer.times if self.taken is None else self.taken.over)
+
+    def so_far(self) -> list[object]:
+        found: list[object] = []
+        while self.taken is not None and (some := self.taken.take()) is not None:
+            found += some
+        return found
+
+
 class Play:
     """Three people and a server, and what must follow."""
 
     def __init__(self) -> None:
         self.policy = Policy([])
         self.world = World(access=make_access(policy=self.policy)[0])
-        self.ends = [self.world.client(known_as=name) for name in PEOPLE]
+        self.ends = [self.world.client(known_as=name, offline=away()) for name in PEOPLE]
         self.who = [Identity(name, source="carrier") for name in PEOPLE]
         self.routes: list[dict[int, Any]] = [{} for _ in PEOPLE]
         self.listens: list[list[Subscribed]] = [[] for _ in PEOPLE]
         self.owners: dict[str, int] = {}
         self.past: dict[tuple[str, str], bool] = {}
         self.numbers = 0
+        self.arrived: list[RequestArrived] = []  # of all, the last is what was asked last
+        self.asked: list[Asked] = []
+        self.revoked: list[tuple[Asked, ClientCore]] = []  # and who may answer nevertheless
 
     def may(self, person: int, action: str, sender: str = "", name: str = "") -> bool:
         return self.policy.allowed(self.who[person], action, sender, name)
@@ -105,6 +138,7 @@ class Play:
                         found.past.append((part.sender, part.event))
             elif isinstance(each, RequestArrived):
                 found.asked.append((each.sender, each.request.method))
+                self.arrived.append(each)
         # Of a group a listener has room for all: it says at once that it has begun.
         for listen in self.listens[person]:
             if listen.group and found.shared:
@@ -143,11 +177,18 @@ class Play:
                 self.gone(name)
         self.after()
         assert sorted(self.world.server.registry._senders) == sorted(self.owners), "a name that may not be owned"
+        lost = [each for each in self.asked if not self.may(each.person, "request", each.name, each.method)]
+        for each in lost:
+            assert each.denied, ("a request that may not be asked goes on", each)
+            self.asked.remove(each)
+            self.revoked.append((each, self.ends[self.owners[each.name]].core))
 
     def gone(self, name: str) -> None:
         del self.owners[name]
         for event in EVENTS:
             self.past.pop((name, event), None)
+        self.asked = [each for each in self.asked if each.name != name]
+        self.revoked = [(each, core) for each, core in self.revoked if each.name != name]
 
     def ask(self, person: int, message: Any) -> Answer:
         answer = self.ends[person].call(message)
@@ -230,16 +271,59 @@ class Play:
         if allowed and event == "x":
             self.past[name, event] = True
 
-    def request(self, person: int, name: str, method: str) -> None:
-        answer, _ = self.ends[person].request(name, method)
+    def request(self, person: int, name: str, method: str, how: str = "whole") -> None:
+        answer, taken = Answer(), PartsIn(lambda: None) if how == "parts" else None
+        now = self.world.now
+        done: Any = answer if taken is None else taken.finish
+        self.ends[person].core.request(name, method, b"null", now=now, deadline=inf, hops=1, done=done, parts=taken)
         told = self.after()
+        error = answer.error if taken is None else taken.error
         allowed, owner = self.may(person, "request", name, method), self.owners.get(name)
         came = [method in [m for sender, m in one.asked if sender == name] for one in told]
         assert came == [allowed and other == owner for other in range(len(PEOPLE))], ("request", person, name, method)
         if not allowed and owner is not None:
-            assert isinstance(answer.error, Denied)
+            assert isinstance(error, Denied)
         if not self.policy.rights(self.who[person]).possible("request", name).allowed:
-            assert isinstance(answer.error, Denied)  # whether or not it is there
+            assert isinstance(error, Denied)  # whether or not it is there
+        if allowed and owner is not None:
+            self.asked.append(Asked(person, name, method, answer, taken, self.arrived[-1]))
+
+    def reply(self) -> None:
+        """Everybody answers all that he was asked, and also what he was told that nobody waits for."""
+        for each, core in [*((one, self.ends[self.owners[one.name]].core) for one in self.asked), *self.revoked]:
+            if each.arrived.parts is not None:
+                each.arrived.parts.write(b"1")
+            core.reply(each.arrived, b"2", None)
+        self.after()
+        for each in self.asked:
+            assert not each.waits
+            assert each.so_far() == ([] if each.taken is None else [1])
+            assert each.answer.value == b"2" or each.taken is not None
+        for each, _ in self.revoked:
+            assert each.denied
+            assert each.answer.times <= 1, ("an answer that may not be had", each)
+            assert each.so_far() == [], ("a part that may not be had", each)
+        self.asked, self.revoked = [], []
+
+    def away(self, person: int, policy: Policy | None) -> None:
+        """The link is lost, and another follows. Meanwhile another policy may come to hold."""
+        end = self.ends[person]
+        self.world.lose(end)
+        mine = [name for name, owner in self.owners.items() if owner == person]
+        self.asked = [each for each in self.asked if each.person != person and each.name not in mine]
+        self.revoked = [one for one in self.revoked if one[0].person != person and one[0].name not in mine]
+        if policy is not None:
+            self.govern(policy)
+        self.world.come_back(end)
+        told = self.after()
+        for name in mine:
+            answer = self.ask(person, AddSender(name, list(EVENTS), list(METHODS), retain=["x"]))
+            assert isinstance(answer.error, Denied) is not (name in self.owners)
+        assert all(not each.presence for each in (*told, *self.after())), "it was not away for anybody else"
+        end.core.restored(self.world.now)
+        before, self.listens[person] = self.listens[person], []
+        for listen in before:
+            self.listen(person, listen.sender, listen.event, "group" if listen.group else "plain")
 
     def last(self, person: int, name: str, event: str) -> None:
         answer = self.ask(person, Last(name, event))
@@ -322,6 +406,9 @@ STEPS = st.one_of(
     st.tuples(st.just("trigger"), PERSON, NAME, st.sampled_from(EVENTS)),
     st.tuples(st.just("trigger"), PERSON, NAME, st.sampled_from(EVENTS)),
     st.tuples(st.just("request"), PERSON, NAME, st.sampled_from(METHODS)),
+    st.tuples(st.just("request"), PERSON, NAME, st.sampled_from(METHODS), st.just("parts")),
+    st.tuples(st.just("reply")),
+    st.tuples(st.just("away"), PERSON, st.none() | POLICIES),
     st.tuples(st.just("last"), PERSON, NAME, st.sampled_from(EVENTS)),
     st.tuples(st.just("list"), PERSON, st.sampled_from([None, "*", "a"])),
     st.tuples(st.just("close"), PERSON),
@@ -357,6 +444,11 @@ HISTORY: list[tuple[Any, ...]] = [
     *(("trigger", 0, name, event) for name in ("a", "c") for event in EVENTS),
     ("listen", 1, None, None, "initial"),
     *(("request", 1, name, method) for name in ("a", "c") for method in METHODS),
+    ("reply",),
+    ("away", 1, None),
+    ("away", 0, None),
+    ("trigger", 0, "c", "x"),
+    ("request", 1, "a", "get", "parts"),
     *(("last", 1, name, "x") for name in ("a", "c")),
     ("list", 1, None),
     ("remove", 1, "c"),
@@ -366,6 +458,7 @@ HISTORY: list[tuple[Any, ...]] = [
     ("govern", as_policy([Rule(True, ("uid:1",), ("own",)), Rule(True, ("*",), ("listen",))])),
     ("trigger", 0, "a", "x"),
     ("request", 1, "a", "get"),  # which it might a moment ago
+    ("reply",),
     ("govern", as_policy([Rule(True, ("*",), ("listen",))])),
 ]
 
@@ -413,6 +506,7 @@ def _without(owner: type, name: str) -> Callable[[pytest.MonkeyPatch], None]:
         _without(Rights, "check_possible"),
         _without(Rights, "tell"),
         _without(Rights, "govern"),
+        _without(Requests, "govern"),
     ],
     ids=[
         "live",
@@ -428,6 +522,7 @@ def _without(owner: type, name: str) -> Callable[[pytest.MonkeyPatch], None]:
         "listen and ask",
         "trigger",
         "reload",
+        "requests under way",
     ],
 )
 def test_every_planted_bypass_is_found(

@@ -7,11 +7,13 @@ import time
 import sig
 
 
-def test_a_thousand_requests_do_not_take_a_thousand_polls() -> None:
+def test_an_answer_is_not_waited_for_in_steps_of_ten_milliseconds() -> None:
     with sig.serve("tcp://127.0.0.1:0") as server, sig.connect(server.urls[0]) as client:
         server.add_sender("s", requests={"m": lambda params: params})
-        before = time.monotonic()
-        for number in range(1000):
+        took = []
+        for number in range(300):
+            before = time.monotonic()
             assert client.request("s", "m", number) == number
-        # With a poll each, ten seconds at least. It takes a fifth of one: the rest is room for a slow machine.
-        assert time.monotonic() - before < 9
+            took.append(time.monotonic() - before)
+        # With a poll each, half of them take five at least. One in ten takes a quarter of one, on a busy machine too.
+        assert sorted(took)[30] < 0.005

@@ -91,10 +91,12 @@ class Asked(NamedTuple):
 class Play:
     """Three people and a server, and what must follow."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reliable: bool = False) -> None:
+        self.reliable = reliable
+        self.absent: int | None = None
         self.policy = Policy([])
         self.world = World(access=make_access(policy=self.policy)[0])
-        self.ends = [self.world.client(known_as=name, offline=away()) for name in PEOPLE]
+        self.ends = [self.world.client(known_as=name, reliable=reliable, offline=away()) for name in PEOPLE]
         self.who = [Identity(name, source="carrier") for name in PEOPLE]
         self.routes: list[dict[int, Any]] = [{} for _ in PEOPLE]
         self.listens: list[list[Subscribed]] = [[] for _ in PEOPLE]
@@ -179,7 +181,8 @@ class Play:
         assert sorted(self.world.server.registry._senders) == sorted(self.owners), "a name that may not be owned"
         lost = [each for each in self.asked if not self.may(each.person, "request", each.name, each.method)]
         for each in lost:
-            assert each.denied, ("a request that may not be asked goes on", each)
+            if each.person != self.absent:  # who is told as soon as it is back
+                assert each.denied, ("a request that may not be asked goes on", each)
             self.asked.remove(each)
             self.revoked.append((each, self.ends[self.owners[each.name]].core))
 
@@ -309,6 +312,15 @@ class Play:
         """The link is lost, and another follows. Meanwhile another policy may come to hold."""
         end = self.ends[person]
         self.world.lose(end)
+        if self.reliable:
+            self.absent = person
+            self.govern(policy or self.policy)
+            self.absent = None
+            self.world.come_back(end)
+            assert end.core.resumed
+            self.after()
+            assert all(each.denied for each, _ in self.revoked)
+            return
         mine = [name for name, owner in self.owners.items() if owner == person]
         self.asked = [each for each in self.asked if each.person != person and each.name not in mine]
         self.revoked = [one for one in self.revoked if one[0].person != person and one[0].name not in mine]
@@ -416,17 +428,19 @@ STEPS = st.one_of(
 )
 
 
-def play(policy: Policy, steps: list[tuple[Any, ...]]) -> None:
-    it = Play()
+def play(policy: Policy, steps: list[tuple[Any, ...]], *, reliable: bool = False) -> None:
+    it = Play(reliable=reliable)
     it.govern(policy)
     for name, *arguments in steps:
         getattr(it, name)(*arguments)
 
 
 @settings(max_examples=120, deadline=None)
-@given(POLICIES, st.lists(STEPS, max_size=25))
-def test_what_is_denied_reaches_nobody_and_what_is_allowed_everybody(policy: Policy, steps: list[Any]) -> None:
-    play(policy, steps)
+@given(POLICIES, st.lists(STEPS, max_size=25), st.booleans())
+def test_what_is_denied_reaches_nobody_and_what_is_allowed_everybody(
+    policy: Policy, steps: list[Any], reliable: bool
+) -> None:
+    play(policy, steps, reliable=reliable)
 
 
 # -- bypasses that are planted, and must be found ------------------------------------------------
@@ -463,8 +477,9 @@ HISTORY: list[tuple[Any, ...]] = [
 ]
 
 
-def test_the_history_is_right_without_a_bypass() -> None:
-    play(as_policy([*OWNER, GUEST]), HISTORY)
+@pytest.mark.parametrize("reliable", [False, True])
+def test_the_history_is_right_without_a_bypass(reliable: bool) -> None:
+    play(as_policy([*OWNER, GUEST]), HISTORY, reliable=reliable)
 
 
 def nothing(*_: object, **__: object) -> None:

@@ -512,7 +512,8 @@ def test_who_is_back_and_answers_what_it_was_not_asked_for_want_of_time_is_belie
     world.settle()
     (asked,) = owner.asked()
     ((corr, (number, *_)),) = list(asks.connection.unanswered.items())[-1:]
-    owner.core.reply(replace(asked, route=number, request=replace(asked.request, corr=corr)), b"1", None)
+    forged = replace(asked, route=number, request=replace(asked.request, corr=corr), link=owner.core.links)
+    owner.core.reply(forged, b"1", None)
     world.settle()
     assert (asks.connection.called, owner.connection.asked_by) == ({}, {})
     assert late.times == 1

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import access, events, requests, scale, slow, streams, types
+from benchmarks.costs import access, events, reliable, requests, scale, slow, streams, types
 from benchmarks.costs.rows import Outcome
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
@@ -72,6 +72,7 @@ def arguments(line: Sequence[str] | None) -> argparse.Namespace:
 SUITES = {
     "access": access,
     "events": events,
+    "reliable": reliable,
     "requests": requests,
     "scale": scale,
     "slow": slow,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
-from benchmarks.reliability import cuts, idle, kills, mute, storm, strangers, subscriptions, vanished
+from benchmarks.reliability import cuts, idle, kills, mute, reliable, storm, strangers, subscriptions, vanished
 from benchmarks.reliability.place import Outcome
 from benchmarks.tables import markdown, missing_rich, show, write_page
 
@@ -26,6 +26,7 @@ SCENARIOS = {
     "vanished": vanished.run,
     "kills": kills.run,
     "cuts": cuts.run,
+    "reliable": reliable.run,
 }
 
 

@@ -130,6 +130,8 @@ class Linked(Hub):
             raise
         self._codec = driver.core.codec
         self._joined = True
+        if not driver.core.up:
+            self._ended()  # it was lost in the same instant, when there was nobody to be told
 
     def _offline(self) -> Offline | None:
         """What takes events while the link is away; `None` where a lost link is final."""
@@ -163,7 +165,7 @@ class Linked(Hub):
         """The link is down. On the thread that noticed, so nothing of the user's is called."""
         with self._lock:
             driver = self._driver
-            if driver is None or not self._joined or self._closing:
+            if driver is None or not self._joined or self._closing or driver.core.up:
                 return
             returning = self._returning
             if returning is not None and driver.core.sent_away:
@@ -523,6 +525,8 @@ class Linked(Hub):
         with self._lock:
             first, self._closing = not self._closing, True
             held = list(self._senders.values())
+            if self._driver is not None:
+                self._driver.core.finishing = True
         if not first:
             if not self._runtime.ours():  # else it may be we whom the other waits for
                 yield partial(self._finished.wait, limit)

@@ -394,7 +394,9 @@ class Connecting(Linked):
                     self._returning.missed(error)
         if self._returning is not None:
             self._returning.opened()
-        self._up.set()
+        with self._lock:
+            if self.state == "connected":  # else it is lost again already
+                self._up.set()
         self._told_up = True
         self._tell(self.on_connected, self._carrier.on_connected)
         self._tell_state("connected")

@@ -46,6 +46,7 @@ def test_a_little_of_each() -> None:
     assert set(told["vanished"]) == {"a client, tuned", "a server, tuned"}
     assert told["kills"]["heard_of_victims"] >= told["kills"]["acknowledged"] > 0
     assert all(told["cuts"][carrier]["sessions"] > 10 for carrier in told["cuts"])
+    assert all(told["reliable"][carrier]["links"] > 10 for carrier in told["reliable"])
 
 
 def test_what_the_documentation_includes(tmp_path: Path) -> None:

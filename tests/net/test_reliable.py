@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from net.proxy import Proxy
-from net.unbroken import EVENTS, LIMIT_S, OVER, QUICK, Book, check, cut_anywhere
+from net.unbroken import EVENTS, LIMIT_S, OVER, QUICK, Book, Hasty, check, cut_anywhere
+from protocol.pairs import World as Wires
 
 import sig
 import sig.aio
+from sig.protocol.session import Session
 
 OPTIONS: dict[str, Any] = {**QUICK, "reliable": True}
 
@@ -31,11 +33,11 @@ def proxy(server: sig.ServerRouter) -> Iterator[Proxy]:
     made.close()
 
 
-# All of it, at every byte: python -m benchmarks.reliability cuts
+# All of it, at every byte: python -m benchmarks.reliability reliable
 @pytest.mark.parametrize("carrier", OVER)
 def test_a_session_that_is_cut_goes_on(carrier: str) -> None:
-    cut, resumed = cut_anywhere(carrier, 97, random.randrange(97))
-    assert 0 < cut < resumed
+    found = cut_anywhere(carrier, 97, random.randrange(97))
+    assert 0 < found.cut < found.links
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,61 @@ def test_the_oracle_sees_what_is_wrong(at_client: list[object], at_server: list[
     check([*range(EVENTS)], ["#connect", *range(EVENTS), "#disconnect"])
     with pytest.raises(AssertionError, match="heard"):
         check(at_client, ["#connect", *at_server, "#disconnect"])
+
+
+def lose_a_piece(pieces: list[bytes]) -> list[bytes]:
+    return pieces[:3] + pieces[4:]
+
+
+def double_a_frame(pieces: list[bytes]) -> list[bytes]:
+    return pieces[:3] + pieces[2:]
+
+
+def swap_two(pieces: list[bytes]) -> list[bytes]:
+    return pieces[:3] + pieces[4:5] + pieces[3:4] + pieces[5:]
+
+
+@pytest.mark.parametrize("planted", [None, lose_a_piece, double_a_frame, swap_two])
+def test_the_oracle_sees_a_fault_in_what_is_sent_again(
+    planted: Callable[[list[bytes]], list[bytes]] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = Wires()
+    owner, listener = wire.client(reliable=True), wire.client()
+    owner.add("c", "e")
+    listener.listen(1, "c", "e")
+    wire.settle()
+    for number in range(EVENTS):
+        owner.core.trigger("c", "e", b"%d" % number)
+        assert owner.core.data_to_send(1000)  # and it gets no further
+    wire.lose(owner)
+    resume = Session.resume
+    if planted is not None:
+        monkeypatch.setattr(Session, "resume", lambda session, received: planted(resume(session, received)))
+    wire.come_back(owner)
+    heard = [value for _, value in listener.heard()]
+    if planted is None:
+        check(heard, ["#connect", *range(EVENTS), "#disconnect"])
+    else:
+        with pytest.raises(AssertionError, match="the client heard"):
+            check(heard, ["#connect", *range(EVENTS), "#disconnect"])
+
+
+def test_the_oracle_sees_an_acknowledgement_of_what_never_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = Wires()
+    owner, listener = wire.client(reliable=True), wire.client()
+    owner.add("c", "e")
+    listener.listen(1, "c", "e")
+    wire.advance(1)
+    for number in range(EVENTS):
+        owner.core.trigger("c", "e", b"%d" % number)
+        owner.core.data_to_send(1000)
+    assert owner.core.resumes is not None
+    owner.core.resumes.acknowledge(owner.core.resumes.acknowledged + 1)
+    wire.lose(owner)
+    wire.come_back(owner)
+    assert not owner.core.resumed  # the two do not agree, and say so
+    with pytest.raises(AssertionError, match="the client heard"):
+        check([value for _, value in listener.heard()], ["#connect", *range(EVENTS), "#disconnect"])
 
 
 def test_the_link_may_be_lost_again_and_again_idle_or_not(server: sig.ServerRouter, proxy: Proxy) -> None:
@@ -82,6 +139,21 @@ def test_the_link_may_be_lost_again_and_again_idle_or_not(server: sig.ServerRout
     assert [data for data in book.story if data in range(10)] == [*range(10)]
     assert [data for data in book.story if data not in range(10)] == [*range(-1, -11, -1)]
     assert gaps.story == []
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_a_link_that_is_lost_in_the_instant_in_which_it_is_up_comes_back(
+    server: sig.ServerRouter, reliable: bool
+) -> None:
+    heard = Book()
+    sender = server.add_sender("s", "e")
+    faults = Hasty()
+    with sig.connect(faults.upon(server.urls[0]), **{**OPTIONS, "reliable": reliable}) as client:
+        assert client.wait_connected(LIMIT_S)
+        client.listen(heard.hear, "s", "e")
+        sender.trigger("e", 1)
+        heard.wait(1)
+    assert faults.opened == 2
 
 
 def test_while_the_link_is_away_everything_waits_and_nothing_is_refused(server: sig.ServerRouter, proxy: Proxy) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from conformance.carriers import CARRIERS
@@ -16,7 +17,7 @@ from sig.testing.faults import Way as FaultyWay
 
 LIMIT_S = 30.0
 EVENTS = 10
-# Over all of them and at every byte: python -m benchmarks.reliability cuts. A pipe to a child cannot be opened again.
+# All of them, at every byte: python -m benchmarks.reliability reliable. A pipe to a child cannot be opened again.
 OVER = ("local", "tcp", "unix", "ws", "wss", "tls", "medium")
 QUICK: dict[str, float] = {"reconnect_first_s": 0.001, "reconnect_longest_s": 0.01}
 
@@ -49,6 +50,22 @@ class Cuts(Faults):
         for way in self._ways:
             if not way.cut:
                 way.spare()
+
+
+class OfOneWelcome(FaultyWay):
+    """Cut as soon as the handshake has come."""
+
+    @property
+    def cut(self) -> bool:
+        return self._passed > 100
+
+
+class Hasty(Faults):
+    """The first link is down in the instant in which it is up."""
+
+    def _take(self) -> tuple[FaultyWay, FaultyWay]:
+        sent, received = super()._take()
+        return sent, OfOneWelcome(Fault()) if self.opened == 1 else received
 
 
 class Book:
@@ -159,32 +176,49 @@ def check(at_client: list[object], at_server: list[object]) -> None:
     assert at_server == ["#connect", *everything, "#disconnect"], f"the server heard {at_server}"
 
 
-def cut_anywhere(carrier: str, step: int, first: int) -> tuple[int, int]:
-    """Cut the session at so many bytes: its first link, and the one that takes its place.
+@dataclass
+class Found:
+    """What has been tried."""
 
-    Returns how many sessions there were that were cut, and how many links went on with them.
+    cut: int = 0
+    """Sessions that lost a link."""
+    links: int = 0
+    """Links that were lost, and another went on."""
+    events: int = 0
+    """That were heard in these sessions, at both ends."""
+
+
+def cut_anywhere(carrier: str, step: int, first: int, found: Found | None = None) -> Found:
+    """Cut the session at every so many bytes from the first on: its first link, and the one that takes its place.
+
+    Raises:
+        AssertionError: something was lost, came twice, or in another order; says where the cut was.
     """
-    cut = resumed = 0
+    found = found or Found()
+    first %= step
     with world(carrier) as there:
         began, ended = session(there, Cuts())
         for direction in ("sent", "received"):
             middle = (began[direction] + ended[direction]) // 2
-            for at in range(began[direction] + first % step, ended[direction], step):
-                links = _lost(there, Cuts({direction: Fault(cut_at=at)}), f"{direction}, {at}")
-                cut, resumed = cut + bool(links), resumed + links
-            for at in range(first % step, ended[direction], step):
+            for at in range(began[direction] + first, ended[direction], step):
+                _lost(there, Cuts({direction: Fault(cut_at=at)}), f"{direction}, {at}", found)
+            for at in range(first, ended[direction], step):
                 # Its handshake, and what is sent again.
                 faults = Cuts({direction: Fault(cut_at=middle)}, {direction: Fault(cut_at=at)})
-                links = _lost(there, faults, f"{direction}, {middle}, then {at}")
-                cut, resumed = cut + bool(links), resumed + links
+                _lost(there, faults, f"{direction}, {middle}, then {at}", found)
         assert there.empty()
-    return cut, resumed
+    return found
 
 
-def _lost(there: World, faults: Cuts, where: str) -> int:
-    """How many links of a session were lost."""
+def _lost(there: World, faults: Cuts, where: str, found: Found) -> None:
+    """A session that may lose links."""
     try:
         session(there, faults)
+    except sig.ConnectFailed:
+        return  # a byte earlier than it seemed: there was no session yet
     except (AssertionError, sig.SigError) as error:
         raise AssertionError(f"{where}: {error}") from error
-    return faults.opened - 1
+    if faults.opened > 1:
+        found.cut += 1
+        found.links += faults.opened - 1
+        found.events += 2 * EVENTS

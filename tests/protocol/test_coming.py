@@ -157,6 +157,16 @@ def test_who_closes_while_away_has_left() -> None:
     assert (end.core.parted, routes[-1]) == (False, CLOSED)
 
 
+def test_who_is_about_to_close_waits_for_no_other_link() -> None:
+    world = World()
+    end, _ = owner(world)
+    end.core.finishing = True
+    answer = end.call(Listen(2))
+    lose(world, end)
+    assert isinstance(answer.error, ConnectionLost)
+    assert (end.core.parted, end.core.up) == (False, False)
+
+
 def test_a_mistake_of_the_servers_ends_the_session() -> None:
     world = World()
     end, _ = owner(world)

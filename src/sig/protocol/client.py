@@ -236,6 +236,10 @@ class ClientCore(Peer):
         """Whether there is no link, or not all has been registered on it again."""
         self.links: int = 1
         """How many there have been, this one included."""
+        self.finishing: bool = False
+        """Whether no other link will follow should this one be lost."""
+        self.down: bool = False
+        """Whether the link has been given up: what still comes of it does not count."""
         self.resumed: bool = False
         """Whether this link goes on with the session of the last: then nothing need be registered again."""
         self.lapsed: Callable[[], object] = _nothing
@@ -287,6 +291,7 @@ class ClientCore(Peer):
         self._challenged = False
         self._beat_due: float | None = None
         self.resumed = False
+        self.down = False
 
     def _greet(self, session: str | None, received: int | None = None) -> None:
         limits = self.limits
@@ -324,6 +329,11 @@ class ClientCore(Peer):
     def linked(self) -> bool:
         """Whether it can be asked something."""
         return (self.opened or self.parted) and not self.away and not self._ended
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a link, and all has been registered on it."""
+        return self.opened and not (self.closed or self.away or self.parted)
 
     @property
     def parted(self) -> bool:
@@ -742,7 +752,7 @@ class ClientCore(Peer):
 
     def receive_at(self, data: bytes | memoryview, now: float) -> None:
         """Bytes from the link."""
-        if self.opened and self.parted:
+        if self.down:
             return  # of a link that was given up: they will come again
         self._now = now
         self.receive_data(data)

@@ -25,7 +25,9 @@ def outlives(core: ClientCore, session: Session) -> bool:
         return False
     if session.parted:
         return True  # whatever became of the attempt
-    return core.farewell is None and (core.error is None or isinstance(core.error, ConnectionLost))
+    if core.finishing or core.farewell is not None:
+        return False
+    return core.error is None or isinstance(core.error, ConnectionLost)
 
 
 def parts(core: ClientCore, error: SigError) -> bool:
@@ -39,6 +41,7 @@ def parts(core: ClientCore, error: SigError) -> bool:
     core.challenge = None
     core._first.clear()
     core._beat_due = None
+    core.down = True
     session.part()
     if core.outgoing.record is None:
         # Should it not go on, what is triggered from here on has not been lost.

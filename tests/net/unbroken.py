@@ -87,8 +87,12 @@ class Book:
             self._changed.notify_all()
 
     def wait(self, last: object) -> None:
+        assert self.comes(last, LIMIT_S), f"{last} has not come: {self.story}"
+
+    def comes(self, what: object, seconds: float) -> bool:
+        """Whether it does, within so many seconds."""
         with self._changed:
-            assert self._changed.wait_for(lambda: last in self.story, LIMIT_S), f"{last} has not come: {self.story}"
+            return self._changed.wait_for(lambda: what in self.story, seconds)
 
 
 class World:

@@ -1508,7 +1508,7 @@ def test_a_reliable_link_that_is_lost_is_no_end_for_those_who_wait(world: World)
     end.core.receive_at(late + b"whatever", world.now)
     end.core.trigger("s", "e", b"1")
     world.come_back(end)
-    assert (answer.times, end.core.resumed) == (1, True)
+    assert (answer.times, end.core.resumed, end.core.up) == (1, True, True)
     assert end.connection.events_in == 1
     world.lose(end)
     world.server.sessions.shed()

@@ -13,7 +13,7 @@ from conformance.carriers import CARRIERS
 
 import sig
 from sig.testing import Fault, Faults
-from sig.testing.faults import Way as FaultyWay
+from sig.testing.faults import Way
 
 LIMIT_S = 30.0
 EVENTS = 10
@@ -22,37 +22,20 @@ OVER = ("local", "tcp", "unix", "ws", "wss", "tls", "medium")
 QUICK: dict[str, float] = {"reconnect_first_s": 0.001, "reconnect_longest_s": 0.01}
 
 
-class Way(FaultyWay):
-    """One that can be told to do no more."""
-
-    def spare(self) -> None:
-        self._fault, self._places = Fault(), []
-
-
 class Cuts(Faults):
     """One fault for each of the first links; all others are sound."""
 
     def __init__(self, *links: dict[str, Fault]) -> None:
         super().__init__()
         self._each = links
-        self._ways: list[Way] = []
 
     def _take(self) -> tuple[Way, Way]:
         super()._take()
         faults = self._each[self.opened - 1] if self.opened <= len(self._each) else {}
-        ways = Way(faults.get("sent", Fault())), Way(faults.get("received", Fault()))
-        self._ways += ways
-        return ways
-
-    def heal(self) -> None:
-        """What has not been cut by now will not be."""
-        self._each = ()
-        for way in self._ways:
-            if not way.cut:
-                way.spare()
+        return Way(faults.get("sent", Fault())), Way(faults.get("received", Fault()))
 
 
-class OfOneWelcome(FaultyWay):
+class OfOneWelcome(Way):
     """Cut as soon as the handshake has come."""
 
     @property
@@ -63,7 +46,7 @@ class OfOneWelcome(FaultyWay):
 class Hasty(Faults):
     """The first link is down in the instant in which it is up."""
 
-    def _take(self) -> tuple[FaultyWay, FaultyWay]:
+    def _take(self) -> tuple[Way, Way]:
         sent, received = super()._take()
         return sent, OfOneWelcome(Fault()) if self.opened == 1 else received
 
@@ -120,13 +103,13 @@ class World:
 
         return self._ends.connect(api, self.server)
 
-    def empty(self) -> bool:
-        """Wait until nobody is left but the server's own router."""
+    def bid_farewell(self) -> None:
+        """Wait until the client has left. A goodbye that is lost costs the server `session_s`, and nobody an event."""
         deadline = time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline:
-            if self.server.stats().totals.clients == 1:
-                return True
-        return False
+        while self.server.stats().totals.clients > 1 or not self.heard.comes("#disconnect", 0):
+            for client in self.server.clients():
+                self.server.kick(client.client)
+            assert time.monotonic() < deadline, f"the server has not heard that it left: {self.heard.story}"
 
 
 @contextmanager
@@ -165,9 +148,7 @@ def session(there: World, faults: Cuts) -> tuple[dict[str, int], dict[str, int]]
         client.flush()
         mine.wait(EVENTS - 1)
         ended = {"sent": faults.bytes_sent, "received": faults.bytes_received}
-        faults.heal()  # a goodbye that is lost costs the server `session_s`, and nobody an event
-        client.flush()
-    there.heard.wait("#disconnect")
+    there.bid_farewell()
     check(mine.story, there.heard.story)
     assert (there.asked, asked) == ([{"a": [1]}], [21]), "a request was carried out twice"
     return began, ended
@@ -210,7 +191,6 @@ def cut_anywhere(carrier: str, step: int, first: int, found: Found | None = None
                 # Its handshake, and what is sent again.
                 faults = Cuts({direction: Fault(cut_at=middle)}, {direction: Fault(cut_at=at)})
                 _lost(there, faults, f"{direction}, {middle}, then {at}", found)
-        assert there.empty()
     return found
 
 

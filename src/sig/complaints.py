@@ -13,7 +13,7 @@ from .callables import describe
 from .errors import InvalidData
 from .info import Info, ListenerError, info_of
 from .kinds import is_kind, schema_of, shown
-from .log import logger
+from .log import last_words, logger
 from .schema import difference
 from .signal import Plan
 from .subscription import Callback, Subscription
@@ -46,10 +46,10 @@ class Complaints:
 
     def listener_failed(self, listener: Subscription, error: BaseException, info: Info) -> None:
         callback = listener.callback
-        logger.error(
-            f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: {_text(error)}"
-            f"{_raised_at(error)}{_triggered_at()}"
-        )
+        sentence = f"listener {describe(callback)} failed at {info.event!r} of {info.sender!r}: {_text(error)}"
+        sentence += f"{_raised_at(error)}{_triggered_at()}"
+        logger.error(sentence)
+        self._unheard(sentence)
         self.tell(error, callback, info)
 
     def handler_failed(self, sender: str, handler: Callable[..., object], method: str, error: Exception) -> None:
@@ -77,7 +77,12 @@ class Complaints:
                 self._differences.clear()
             self._differences[sentence] = None
         logger.error(sentence)
+        self._unheard(sentence)
         self.tell(InvalidData(sentence), callback, info)
+
+    def _unheard(self, sentence: str) -> None:
+        if self._router.on_error is None:
+            last_words(sentence)
 
     def tell(self, error: BaseException, callback: object, info: Info) -> None:
         on_error = self._router.on_error

@@ -18,6 +18,8 @@ from typing import Final, Protocol
 _DEFAULT: Final = logging.getLogger("sig")
 # A library stays silent until the application says where its log goes.
 _DEFAULT.addHandler(logging.NullHandler())
+# But so many sentences of `last_words` are told to who has not.
+_LAST_WORDS: Final = 10
 
 _METHODS: Final = ("debug", "info", "warning", "error", "critical")
 # What takes the place of a method that a logger need not have.
@@ -172,6 +174,30 @@ def setup_logger(obj: LogSink | None = None) -> None:
     if missing:
         raise TypeError(f"a logger needs the methods {', '.join(_METHODS)}: {obj!r} lacks {', '.join(missing)}")
     logger.sink = sink
+
+
+class _LastWords:
+    """What would be heard by nobody, on standard error.
+
+    A listener that raises must not vanish without a trace from the first program that somebody writes. It stops after
+    ten sentences: who fails at every event would fill the screen.
+    """
+
+    def __init__(self) -> None:
+        self.left = _LAST_WORDS
+
+    def __call__(self, text: str) -> None:
+        """Tell it, unless the application has said where its log goes, or that it wants none."""
+        heard = logging.root.handlers or any(not isinstance(h, logging.NullHandler) for h in _DEFAULT.handlers)
+        if heard or logger.sink is not _DEFAULT or not _DEFAULT.isEnabledFor(logging.ERROR):
+            return
+        if self.left and logging.lastResort is not None:
+            self.left -= 1
+            more = "" if self.left else "\nsig: no more is shown here; logging.basicConfig() shows all"
+            logging.lastResort.handle(logging.LogRecord("sig", logging.ERROR, "", 0, f"sig: {text}{more}", (), None))
+
+
+last_words: Final = _LastWords()
 
 
 def stringify_object(obj: object) -> str:

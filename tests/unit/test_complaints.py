@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import linecache
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -38,6 +40,23 @@ def test_a_failure_is_logged_with_the_listener_and_both_places(
     assert source(raised, "  at ").endswith("# raised")
     assert source(triggered, "  triggered at ").endswith("# triggered")
     assert "secret" not in record.getMessage()
+
+
+FAILING = """
+import sig, sys
+with sig.Router() as router:
+    router.on_error = eval(sys.argv[1])
+    router.listen(lambda info, data: 1 / 0, "s", "e")
+    router.add_sender("s", ["e"]).trigger("e")
+"""
+
+
+@pytest.mark.parametrize(("on_error", "told"), [("None", True), ("lambda failure: None", False)])
+def test_what_neither_a_log_nor_on_error_would_hear_is_told_on_standard_error(on_error: str, told: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", FAILING, on_error], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert ("failed at 'e' of 's': ZeroDivisionError: division by zero\n  at <string>" in done.stderr) is told
+    assert told or done.stderr == ""
 
 
 def source(line: str, before: str) -> str:

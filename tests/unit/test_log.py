@@ -7,12 +7,13 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sig import log
 from sig.log import LOG_LEVELS, NullLogger, SimpleLogger, logger, setup_logger, stringify_object
 
 METHODS = ["debug", "info", "warning", "error", "critical", "exception"]
@@ -68,9 +69,67 @@ def caught() -> ValueError:
 
 
 def test_by_default_the_logger_sig_is_used_and_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    handlers = logging.getLogger("sig").handlers
-    assert [type(handler) for handler in handlers] == [logging.NullHandler]
+    handlers = [type(handler) for handler in logging.getLogger("sig").handlers]
+    assert [handler for handler in handlers if handler.__module__ == "logging"] == [logging.NullHandler]
     logger.error("nobody listens")
+    assert capsys.readouterr() == ("", "")
+
+
+# -- what would be heard by nobody -----------------------------------------------------------------
+
+
+@pytest.fixture
+def last_words(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """As in a program of its own: those of pytest and of our tests are not there."""
+    tell = log._LastWords()
+
+    def say(text: str) -> None:
+        with monkeypatch.context() as alone:
+            for found in (logging.root, logging.getLogger("sig")):
+                alone.setattr(found, "handlers", [h for h in found.handlers if type(h).__module__ == "logging"])
+            tell(text)
+
+    return say
+
+
+def test_what_nobody_would_hear_is_told(last_words: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
+    last_words("the %s is broken")
+    assert capsys.readouterr() == ("", "sig: the %s is broken\n")
+
+
+def test_who_fails_all_the_time_does_not_fill_the_screen(
+    last_words: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(50):
+        last_words(f"failed at {number}")
+    more = "sig: no more is shown here; logging.basicConfig() shows all"
+    assert capsys.readouterr().err.splitlines() == [*(f"sig: failed at {n}" for n in range(10)), more]
+
+
+@pytest.mark.parametrize("name", ["", "sig"])
+def test_whoever_says_where_the_log_goes_is_told_there_alone(
+    last_words: Callable[[str], None], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = logging.StreamHandler(io.StringIO())
+    logging.getLogger(name).addHandler(handler)
+    try:
+        last_words("the roof is on fire")
+    finally:
+        logging.getLogger(name).removeHandler(handler)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_whoever_wants_silence_has_it(
+    last_words: Callable[[str], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as quiet:
+        quiet.setattr(logging, "lastResort", None)
+        last_words("nobody listens")
+    with monkeypatch.context() as quiet:
+        quiet.setattr(logging.getLogger("sig"), "disabled", True)
+        last_words("nobody listens")
+    setup_logger(NullLogger())
+    last_words("nobody listens")
     assert capsys.readouterr() == ("", "")
 
 

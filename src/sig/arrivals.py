@@ -166,6 +166,17 @@ class LanePlan(RoutePlan):
             self._listener.pace.miss(gap.missed or 0)
 
 
+def _asked_for(listener: Subscription, past: Past) -> Past:
+    """Of the past, what a new listener wants. One that is registered as a link comes back is told of all presences."""
+    if not listener.options.initial:
+        return []
+    return [part for part in past if isinstance(part, Told) or matches(listener.event, part.event)]
+
+
+def _hears_presence(listener: Subscription) -> bool:
+    return matches(listener.event, EVENT_CONNECT) or matches(listener.event, EVENT_DISCONNECT)
+
+
 def _walk(plan: RoutePlan, calls: Calls, info: Info, data: object) -> None:
     plan.walk(data, calls)
 
@@ -280,7 +291,9 @@ class Arrivals:
         """Who is told of a presence: all but those in groups, or one of those."""
         router = self.router
         if news.listener is None:
-            return [s for s in router._index.matching(news.sender, news.event) if s.pace is None]
+            # One who is still to be registered, for the first time or again, is told then of all that is there.
+            matching = router._index.matching(news.sender, news.event)
+            return [s for s in matching if s.pace is None and s.since_us and not self._presences.waits(s)]
         listener = self._listener(news.listener)
         if listener is None or listener.pace is None:
             return []
@@ -307,6 +320,9 @@ class Arrivals:
             plan = self._close_route(number)
             assert plan is not None  # it was there
             absence.leave(plan.info, plan.incarnation, plan.next_seq, plan.owed())
+        with self.router._lock:
+            listeners = [s for s in self.router._subscriptions.values() if s.since_us and _hears_presence(s)]
+        self._presences.part(listeners)
         self.router._parted()
 
     def _activate(self, news: ListenerReady) -> None:
@@ -323,22 +339,22 @@ class Arrivals:
         if listener.kind is not None:
             for plan in plans:
                 self._compare(listener, plan)
-        for part in news.past if not returning else self._news_of(listener, before, news.past):
+        for part in self._news_of(listener, before, news.past) if returning else _asked_for(listener, news.past):
             if listener.closed:
                 break
             self._tell(listener, part, initial=not returning or isinstance(part, Told))
         for part in news.past:
             if isinstance(part, Presence):
-                self._presences.found(part, self._absence is not None)
+                self._presences.found(part)
 
     def _news_of(self, listener: Subscription, since_us: int, past: Past) -> Past:
         """Of what is there now, what this listener does not know; and who has gone."""
         assert self._absence is not None  # it is returning
         told: Past = []
-        if matches(listener.event, EVENT_CONNECT) or matches(listener.event, EVENT_DISCONNECT):
+        if _hears_presence(listener):
             since_us = since_us if self._absence.same else 0
             there = [part for part in past if isinstance(part, Presence)]
-            told += self._presences.changes(listener.sender, listener.event, since_us, there)
+            told += self._presences.changes(listener, since_us, there)
         if listener.options.initial:
             told += [part for part in past if isinstance(part, Told) and not self._absence.knew(part.route)]
         return told

@@ -95,51 +95,48 @@ class Presences:
 
     def __init__(self) -> None:
         self._there: dict[str, Presence] = {}
-        # While listeners are registered again, one after the other, each is compared with what was.
-        self._come: dict[str, Presence] = {}
-        self._gone: dict[str, int] = {}
+        # While listeners are registered again, one after the other: what each knew when the link was lost, by serial.
+        self._knew: dict[int, dict[str, Presence]] = {}
+
+    def part(self, listeners: Iterable[Subscription]) -> None:
+        """The link is lost: these are to be told what changes until they are registered again."""
+        there = dict(self._there)
+        for listener in listeners:
+            self._knew.setdefault(listener.serial, there)
+
+    def waits(self, listener: Subscription) -> bool:
+        """Whether this one is still to be registered again, and then told all at once."""
+        return listener.serial in self._knew
 
     def take(self, news: Presence) -> None:
         """Everybody who listens to that is told."""
-        self._come.pop(news.sender, None)
-        self._gone.pop(news.sender, None)
         if news.event == EVENT_CONNECT:
             self._there[news.sender] = news
         else:
             self._there.pop(news.sender, None)
 
-    def found(self, part: Presence, returning: bool) -> None:
-        """One listener has been told, or need not be. `returning`: others are still to be compared with what was."""
-        (self._come if returning else self._there)[part.sender] = part
+    def found(self, part: Presence) -> None:
+        """A listener has been told that it is there, or need not be."""
+        self._there[part.sender] = part
 
-    def changes(
-        self, sender: str | None, event: str | None, since_us: int, there: Iterable[Presence]
-    ) -> list[Presence]:
-        """What a listener of these has not seen, who listens since then, if these are there now."""
+    def changes(self, listener: Subscription, since_us: int, there: Iterable[Presence]) -> list[Presence]:
+        """What a listener has not seen, who listened since then and is registered again, if these are there now."""
         changes: list[Presence] = []
         found = {part.sender: part for part in there}
-        for name, known in self._there.items():
+        knew = self._knew.pop(listener.serial, self._there)
+        for name, known in list(knew.items()):
             part = found.get(name)
-            if matches(sender, name) and (part is None or part.incarnation != known.incarnation):
+            if matches(listener.sender, name) and (part is None or part.incarnation != known.incarnation):
                 data = {**known.data, "reason": "lost"}
                 changes.append(Presence(name, known.incarnation, EVENT_DISCONNECT, data, known.time_us))
-                if part is None:
-                    self._gone[name] = known.incarnation
+                if part is None and name in self._there and self._there[name].incarnation == known.incarnation:
+                    del self._there[name]
         for part in found.values():
-            known_too = self._there.get(part.sender)
-            if known_too is None:
-                news = part.time_us > since_us
-            else:
-                news = known_too.incarnation != part.incarnation
-            if news:
+            before = knew.get(part.sender)
+            if part.time_us > since_us if before is None else before.incarnation != part.incarnation:
                 changes.append(part)
-        return [change for change in changes if matches(event, change.event)]
+        return [change for change in changes if matches(listener.event, change.event)]
 
     def settle(self) -> None:
         """Every listener has been told."""
-        for name, incarnation in self._gone.items():
-            if name in self._there and self._there[name].incarnation == incarnation:
-                del self._there[name]
-        self._there |= self._come
-        self._come.clear()
-        self._gone.clear()
+        self._knew.clear()

@@ -494,6 +494,30 @@ def test_a_member_of_a_group_is_given_more_than_its_window_on_the_next_link(
     assert set(range(10, 100)) <= set(seen)
 
 
+@pytest.mark.parametrize("event", [None, "#connect", "#disconnect"])
+def test_who_begins_to_listen_while_the_link_is_away_is_told_nothing_of_the_past(
+    server: sig.ServerRouter, proxy: Proxy, event: str | None
+) -> None:
+    sender = server.add_sender("s", ["e"], retain=True)
+    sender.trigger("e", 1)
+    server.flush()
+    heard, watching = Heard(), Heard()
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        client.listen(heard, "s", event)
+        client.listen(watching, "s")
+        proxy.accept()
+        told.wait("connected")
+        sender.trigger("e", 2)
+        assert watching.wait(2) == [2]
+        sender.remove()
+        watching.wait(("#disconnect", "s"))
+        assert heard.all == [data for data in watching.all if event is None or data == (event, "s")]
+
+
 def test_who_hears_everything_is_not_told_what_a_member_of_a_group_beside_it_missed(
     server: sig.ServerRouter, proxy: Proxy
 ) -> None:

@@ -14,6 +14,7 @@ from sim.world import Violation, World
 
 from sig.info import Gap, Info
 from sig.names import matches
+from sig.returned import LOST_LINK
 
 LONG_S = math.inf
 CONNECT, DISCONNECT = "#connect", "#disconnect"
@@ -39,15 +40,17 @@ class Absence:
     def __init__(self, begun: float) -> None:
         self.begun = begun
         self.end: float | None = None
+        self.anew = False  # whether the server had been lost meanwhile
         self.several = False  # whether events of several kinds may have been on their way
 
 
 class Place:
     """A client, as far as its user can tell how it fares."""
 
-    def __init__(self, name: str, grace_s: float) -> None:
+    def __init__(self, name: str, grace_s: float, kept_s: float = 0.0) -> None:
         self.name = name
         self.grace_s = grace_s
+        self.kept_s = kept_s  # it is as if its link had not been lost where that took no longer; 0: it is not reliable
         self.outlets = 0  # events of its senders
         self.used = 0  # and of those that have left, on the present link
         self.faults: list[float] = []  # when something was done to its link, since it came up or was lost
@@ -63,9 +66,10 @@ class Place:
         self.absences.append(Absence(min(self.faults, default=now)))
         self.faults.clear()
 
-    def back(self, now: float) -> None:
+    def back(self, now: float, server_lost: float) -> None:
         if self.away:
             absence = self.absences[-1]
+            absence.anew = server_lost >= absence.begun
             absence.end, absence.several = now, self.used > 1
             self.used = self.outlets
             self.faults.clear()
@@ -73,12 +77,17 @@ class Place:
         for ear in early:
             ear.listening()
 
+    def troubled_since(self, moment: float) -> bool:
+        """Whether its link was lost since then, for whatever time, or something was done to it that may cost it."""
+        return bool(self.faults) or any(absence.end is None or absence.end >= moment for absence in self.absences)
+
     def away_since(self, moment: float, now: float, least_s: float = 0.0, *, several: bool = False) -> bool:
         """Whether it was away since then, for so long; or, of any length, with `several` events under way."""
         for absence in self.absences:
             end = now if absence.end is None else absence.end
             mixed = self.used > 1 if absence.end is None else absence.several
-            if end >= moment and (end - absence.begun >= least_s or (several and mixed)):
+            took = end - absence.begun
+            if end >= moment and (absence.anew or took >= self.kept_s) and (took >= least_s or (several and mixed)):
                 return True
         return False
 
@@ -135,6 +144,8 @@ class Ear:
     def hear(self, info: Info, data: Any) -> None:
         if self.closed:
             self._fail("is called after it was closed")
+        elif info.initial and not self.initial:
+            self._fail(f"is told {info.event} of {info.sender} as of the past, and did not ask for that")
         elif info.event in (CONNECT, DISCONNECT):
             self._presence(info)
         else:
@@ -144,7 +155,7 @@ class Ear:
         self.ledger.world.note(repr(self), info.sender, info.event)
         there, now = info.event == CONNECT, self.ledger.world.now
         before = self.there.get(info.sender)
-        if before is there and self._hears_both and not self.place.away_since(self.told.get(info.sender, 0.0), now):
+        if before is there and self._hears_both:
             self._fail(f"is told {info.event} of {info.sender} twice in a row")
         self.there[info.sender], self.told[info.sender] = there, now
 
@@ -216,10 +227,16 @@ class Ear:
                 self._fail(
                     f"is told that nobody knows how many of {info.sender}, {info.event} it missed ({gap.reason})"
                 )
+        elif gap.reason == LOST_LINK and self._reliable(info.sender) and self._excuse(track, info.sender) is None:
+            self._fail(f"is told that {info.sender}, {info.event} has lost {gap.missed} on links that lose nothing")
         elif gap.missed <= 0:
             self._fail(f"is told that it missed {gap.missed} events")
         else:
             track.missed += gap.missed
+
+    def _reliable(self, sender: str) -> bool:
+        places = [self.place, *(life.place for life in self.ledger.lives_of.get(sender, ()))]
+        return all(place.kept_s for place in places)
 
     def _excuse(self, track: Track, sender: str) -> str | None:
         """Why nobody can know how many were missed since the last that was heard."""

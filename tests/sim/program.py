@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # What a request may come to beside its answer, in a world where links and processes die.
 ENDS = (ConnectionLost, Overloaded, RequestTimeout, SenderNotConnected)
+# So soon whoever waits for something to do notices that there is no more.
+MOMENT_S = 20.0
 # How much longer than its time a request may take.
 LATE_S = 1.0
 
@@ -39,7 +41,9 @@ class Program:
         self.name = name
         self.chance = random.Random(f"{scene.seed}: {name} {life}")
         self.loop = Loop(scene.world, f"{name}.{life}", self.chance.randrange(1000))
-        self.place = Place(name, scene.limits["presence_grace_s"])
+        self.reliable = self.chance.random() < scene.reliable
+        limits = scene.limits
+        self.place = Place(name, limits["presence_grace_s"], limits["session_s"] if self.reliable else 0.0)
         self.router: sig.aio.ClientRouter
         self.lives: dict[Life, Any] = {}
         self.ears: dict[Ear, Subscription] = {}
@@ -52,7 +56,7 @@ class Program:
 
     async def _main(self) -> None:
         scene = self.scene
-        self.router = sig.aio.ClientRouter(Way(scene.network, "hub"), **scene.limits)
+        self.router = sig.aio.ClientRouter(Way(scene.network, "hub"), reliable=self.reliable, **scene.limits)
         self.router.on_state = self._state
         while True:
             try:
@@ -72,16 +76,23 @@ class Program:
         if state == "away":
             self.place.lost(now)
         elif state == "connected":
-            self.place.back(now)
+            self.place.back(now, self.scene.ledger.server_lost)
 
     async def _work(self, act: Callable[[], Awaitable[None]]) -> None:
         while not self.scene.quiet:
             # There are more events than anything else.
             pause_s = self.scene.pause_s / (4 if act == self._trigger else 1)
-            await asyncio.sleep(self.chance.expovariate(1 / pause_s))
+            await self._sleep(self.chance.expovariate(1 / pause_s))
             if not self.scene.quiet:
                 await act()
         self.hands -= 1
+
+    async def _sleep(self, seconds: float) -> None:
+        """So long, or until there is nothing more to do."""
+        rest = seconds
+        while rest > 0 and not self.scene.quiet:
+            await asyncio.sleep(min(MOMENT_S, rest))
+            rest -= MOMENT_S
 
     # What it does
 
@@ -107,8 +118,7 @@ class Program:
 
     def _refused(self, verb: str, error: Exception, begun: float) -> None:
         self.scene.tally[f"{verb}: {type(error).__name__}"] += 1
-        place, now = self.place, self.scene.world.now
-        if isinstance(error, ConnectionLost) and not (place.faults or place.away_since(begun, now)):
+        if isinstance(error, ConnectionLost) and not self.place.troubled_since(begun):
             self.scene.ledger.fail(f"{self.name} is told {error!r} by {verb}, and its link was not lost")
 
     async def _listen(self) -> None:

@@ -28,9 +28,10 @@ class Scene:
     """Args:
     seed: of all that chance decides.
     length_s: how long there is weather.
+    only: the one kind of fault that there is, often; by default some of all, as chance has it.
     """
 
-    def __init__(self, seed: int, length_s: float) -> None:
+    def __init__(self, seed: int, length_s: float, *, only: str | None = None) -> None:
         self.seed = seed
         self.length_s = length_s
         self.chance = chance = random.Random(f"{seed}: scene")
@@ -54,6 +55,7 @@ class Scene:
         self.events = chance.choice([1, 2])
         self.grouped = chance.choice([0.0, 0.3])
         self.slow = chance.choice([0.0, 0.3])
+        self.reliable = chance.choice([0.0, 0.0, 0.5, 1.0])  # how many clients lose nothing with their links
         self.names = [f"c{number}" for number in range(chance.randint(2, 4))]
         self.programs: dict[str, Program] = {}
         self.quiet = False
@@ -68,6 +70,8 @@ class Scene:
             self._change: 2,
         }
         self._faults = {kind: often for kind, often in kinds.items() if chance.random() < 0.5} or {self._cut: 1}
+        if only is not None:
+            self._faults, self._fault_s = {getattr(self, f"_{only}"): 1}, length_s / 10
         self._silent = chance.choice([0.0, 0.5])  # how many of the cuts an end may not notice
         self._lives: Counter[str] = Counter()
         self._requests = 0
@@ -269,7 +273,8 @@ class Scene:
         """Everybody leaves; nothing may be left."""
         for program in list(self.programs.values()):
             self._run(program.loop, program.finish(), 30, f"the end of {program.name}")
-        self.world.run(self.world.now + 30)
+        # Of those that crashed, something is kept for a while.
+        self.world.run(self.world.now + self.limits["presence_grace_s"] + self.limits["session_s"] + 30)
         assert self._server is not None
         loop, router = self._server
         before, now = self._sizes, sizes(router._server.core)
@@ -330,6 +335,8 @@ def limits_of(chance: random.Random) -> dict[str, Any]:
         "heartbeat_s": heartbeat[0],
         "heartbeat_timeout_s": heartbeat[1],
         "presence_grace_s": chance.choice([0.2, 5, 30]),
+        "session_s": chance.choice([3, 120]),
+        "resend_bytes": chance.choice([2_000, 4 * 1024 * 1024]),
         "reconnect_first_s": chance.choice([0.05, 0.5, 3]),
         "reconnect_longest_s": chance.choice([3, 10]),
     }

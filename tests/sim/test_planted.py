@@ -15,6 +15,7 @@ from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind
 from sig.protocol.registry import Registry
 from sig.protocol.requests import Requests
+from sig.returned import Presences
 from sig.returning import Returning
 from sig.subscription import Subscription
 
@@ -30,11 +31,11 @@ def now_and_then() -> Callable[[], bool]:
     return lambda: next(numbers) % NOW_AND_THEN == 0
 
 
-def found() -> str:
+def found(seeds: int = SEEDS, only: str | None = None) -> str:
     """What the first seed says that finds something."""
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         try:
-            Scene(seed, LENGTH_S).play()
+            Scene(seed, LENGTH_S, only=only).play()
         except Violation as violation:
             return str(violation)
     pytest.fail("nobody has noticed")
@@ -105,6 +106,11 @@ def test_a_presence_that_is_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Registry, "_tell_presence", twice)
     assert "twice in a row" in found()
+
+
+def test_a_listener_that_is_told_while_it_is_registered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Presences, "waits", lambda self, listener: False)
+    assert "twice in a row" in found(80, only="crash_server")
 
 
 def test_a_request_that_is_carried_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Clients that are killed, listeners and senders by turns: what did the others see, and what is left of them?
 
+Every other one has a link that is reliable. For servers that are killed see `servers`.
+
 The books: a listener hears numbers without a gap until it dies. Of a sender the witness hears all that the server was
 known to have routed, each once and in order, after its `#connect` and before its `#disconnect`.
 """
@@ -15,11 +17,14 @@ from typing import Any
 
 import sig
 from benchmarks.progress import say
+from benchmarks.reliability import servers
 from benchmarks.reliability.place import LIMIT_S, Child, Outcome, mib, server, table
 
 CYCLES = 1_000
 _LONGEST_S = 0.1  # that a client lives, once it has begun
 _PAUSE_S = 0.0005
+# How long the server waits for those that do not come back: a cycle takes as long at least.
+_SESSION_S = 0.2
 
 
 class Witness:
@@ -49,7 +54,7 @@ def run(quick: bool, seed: int) -> Outcome:
     counts = {"heard_by_victims": 0, "acknowledged": 0, "heard_of_victims": 0}
     begun = time.monotonic()
     with (
-        server() as child,
+        server(session_s=_SESSION_S) as child,
         sig.connect(child.url, name="steady") as steady,
         sig.connect(child.url, reconnect=False) as client,
     ):
@@ -79,11 +84,14 @@ def run(quick: bool, seed: int) -> Outcome:
         finally:
             stop.set()
             beat.join(LIMIT_S)
+    servers_told, wrong = servers.kill(max(1, cycles // 10), seed)
+    failures += wrong
     if totals.senders != 1:
         failures.append(f"{totals.senders} senders are there, and 1 should be")
     told: dict[str, Any] = {
         "cycles": cycles,
         **counts,
+        **servers_told,
         "bytes_grown": grown,
         "seconds": round(time.monotonic() - begun, 1),
     }
@@ -94,8 +102,14 @@ def run(quick: bool, seed: int) -> Outcome:
         ["events that killed senders knew to be routed", f"{counts['acknowledged']:,}"],
         ["events heard of them, each once and in order", f"{counts['heard_of_victims']:,}"],
         ["memory of the server, more", mib(grown)],
+        ["servers killed, and started again", f"{servers_told['servers']:,}"],
+        ["events of which listeners heard on, and gaps told", _both(servers_told, "heard_of_owner", "gaps_told")],
     ]
-    return Outcome(told, table("clients that are killed with kill -9", rows), failures)
+    return Outcome(told, table("clients and servers that are killed with kill -9", rows), failures)
+
+
+def _both(told: dict[str, int], one: str, other: str) -> str:
+    return f"{told[one]:,}, {told[other]:,}"
 
 
 def check(story: list[object], cycle: int, acknowledged: int) -> list[str]:

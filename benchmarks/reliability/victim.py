@@ -11,16 +11,21 @@ import threading
 import sig
 
 
-def listen(url: str) -> None:
+def connect(url: str, cycle: int) -> sig.ClientRouter:
+    """Every other one is reliable."""
+    return sig.connect(url, reliable=True) if cycle % 2 else sig.connect(url, reconnect=False)
+
+
+def listen(url: str, cycle: int) -> None:
     """Tell each number that is heard."""
-    client = sig.connect(url, reconnect=False)
+    client = connect(url, cycle)
     client.listen(lambda info, data: print(data, flush=True), "steady", "e")
     threading.Event().wait()
 
 
 def trigger(url: str, cycle: int) -> None:
     """Tell each number that the server has certainly routed."""
-    client = sig.connect(url, reconnect=False)
+    client = connect(url, cycle)
     sender = client.add_sender("victim", "e")
     number = 0
     while True:
@@ -40,7 +45,7 @@ def stay(url: str) -> None:
 
 if __name__ == "__main__":
     role, url, cycle = sys.argv[1:]
-    if role == "trigger":
-        trigger(url, int(cycle))
+    if role == "stay":
+        stay(url)
     else:
-        {"listen": listen, "stay": stay}[role](url)
+        {"listen": listen, "trigger": trigger}[role](url, int(cycle))

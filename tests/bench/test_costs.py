@@ -121,6 +121,15 @@ def test_everything_is_measured_with_a_policy_and_without() -> None:
 
 
 @needs_rich
+def test_everything_is_measured_on_reliable_links_and_on_others() -> None:
+    told = figures("reliable", "--rounds", "2")
+    assert len(told["rows"]) == 3
+    for row in told["rows"]:
+        assert len(row["us"]) == len(row["us_reliable"]) == 2
+        assert min(*row["us"], *row["us_reliable"]) > 0
+
+
+@needs_rich
 def test_every_size_of_a_world_has_its_figures() -> None:
     told = figures("scale", "--rounds", "2")
 

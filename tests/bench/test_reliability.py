@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("rich", reason="the tables need rich")
 pytest.importorskip("psutil", reason="the memory of a process needs psutil")
 
+import sig
+from benchmarks.reliability import servers
 from benchmarks.reliability.kills import check
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +47,7 @@ def test_a_little_of_each() -> None:
     assert storm["clients"] == storm["back"] == storm["senders_back"] == storm["heard"] == storm["told_restart"] == 40
     assert set(told["vanished"]) == {"a client, tuned", "a server, tuned"}
     assert told["kills"]["heard_of_victims"] >= told["kills"]["acknowledged"] > 0
+    assert (told["kills"]["servers"], told["kills"]["heard_of_owner"] > 0) == (1, True)
     assert all(told["cuts"][carrier]["sessions"] > 10 for carrier in told["cuts"])
     assert all(told["reliable"][carrier]["links"] > 10 for carrier in told["reliable"])
 
@@ -74,3 +77,19 @@ def test_what_is_no_scenario() -> None:
 )
 def test_books_that_do_not_agree_are_told(story: list[object], told: list[str]) -> None:
     assert check(story, 3, 1) == told
+
+
+@pytest.mark.parametrize(
+    ("story", "told"),
+    [
+        ([4, 5, sig.Gap(2, "slow"), 8, sig.Gap(None, "server_restart"), 9], []),
+        ([4, sig.Gap(1, "slow"), sig.Gap(1, "lost_link"), 7, sig.Gap(None, "lost_link"), 12], []),
+        ([4, 6], ["heard 6 behind 4, and was told that 0 were missing"]),
+        ([4, sig.Gap(2, "slow"), 6], ["heard 6 behind 4, and was told that 2 were missing"]),
+        ([4, 5, 5], ["heard 5 behind 5"]),
+        ([5, sig.Gap(None, "lost_link"), 4], ["heard 4 behind 5"]),
+    ],
+    ids=["as it should be", "several", "lost", "too many told", "doubled", "swapped"],
+)
+def test_what_is_missing_and_was_not_told_is_seen(story: list[object], told: list[str]) -> None:
+    assert servers.check(story) == told

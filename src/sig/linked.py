@@ -6,6 +6,7 @@ called in one place, see `arrivals`; for how requests are answered see `answers`
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -610,7 +611,8 @@ class Linked(Hub):
         if failure is not None:
             if clean:
                 raise failure
-            logger.error(str(failure))
+            if not isinstance(sys.exception(), ConnectionLost):  # the block is left with the same story already
+                logger.error(str(failure))
 
     # Checks
 

@@ -93,6 +93,20 @@ def test_lines_are_sent_as_they_come_and_ctrl_c_is_130(url: str, heard: Heard) -
         assert process.stderr.read() == ""
 
 
+def test_a_server_that_goes_is_told_once() -> None:
+    with sig.serve("tcp://127.0.0.1:0") as server:
+        heard = Heard(server)
+        with running("trigger", "lab/oven", "done", "-", url=server.urls[0]) as process:
+            assert process.stdin is not None
+            process.stdin.write("1\n")
+            process.stdin.flush()
+            heard.wait(1)
+            server.close()
+            _, told = process.communicate("2\n", LIMIT_S)
+    assert process.returncode == 3
+    assert "the server is closing" in only_line(told)
+
+
 def test_lines_before_a_wrong_one_are_sent(here: Here, heard: Heard) -> None:
     done = here("trigger", "lab/oven", "done", "-", text="1\nnot json\n3\n")
     assert done.code == 2

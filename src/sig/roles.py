@@ -64,6 +64,10 @@ class Serving(Linked):
         self._preparing: Any = None  # a flag, while it comes to be
         self._urls: list[str] = []
 
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else f"serving {', '.join(self._urls)}" if self._serves else "not started"
+        return f"<{type(self).__name__}, {state}>"
+
     def _carrier_for(self, carrier_or_url: ServerCarrier | str, **options: Any) -> ServerCarrier:
         if isinstance(carrier_or_url, ServerCarrier):
             return carrier_or_url
@@ -349,6 +353,9 @@ class Connecting(Linked):
     def _carrier(self) -> ClientCarrier:
         """Where the link leads, or will lead."""
         return self._carriers[0] if self._returning is None else self._returning.carrier
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._carrier}, {self.state}>"
 
     @property
     def state(self) -> str:

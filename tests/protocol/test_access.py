@@ -283,7 +283,9 @@ def test_what_has_expired_lets_nobody_in() -> None:
 
 def test_a_link_ends_when_what_it_logged_in_with_does() -> None:
     wall = World().now + 1_700_000_000.0
-    access, _ = make_access(credential(7, "alice", expires=wall + 10), credential(8, "bob", expires=wall + 20), ALICE_2)
+    access, noted = make_access(
+        credential(7, "alice", expires=wall + 10), credential(8, "bob", expires=wall + 20), ALICE_2
+    )
     world = World(access=access, heartbeat_s=1000, heartbeat_timeout_s=2500)
     alice, bob, gone = (world.client(prover=TokenProver(token(n))) for n in (7, 8, 8))
     world.client(prover=TokenProver(token(9)))
@@ -296,6 +298,7 @@ def test_a_link_ends_when_what_it_logged_in_with_does() -> None:
     world.advance(1)
     assert "has expired: log in with a new one" in str(alice.core.error)
     assert alice.connection.closed
+    assert noted[-1] == ("expired", {"identity": "alice", "source": "token", "address": "client 0"})
     assert world.due == world.now + 10
     assert bob.flush() is None
     world.advance(10)

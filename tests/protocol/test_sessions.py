@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from protocol.pairs import End, Raw, World
+from protocol.who import credential, logins, make_access, token
 
 from sig.errors import ConnectionLost, Denied, Overloaded, RemoteProtocolError, SenderNotConnected
 from sig.messages import RELIABLE, RETURNS, AddSender, Hello, Presence, Welcome, decode_control, encode_control
@@ -13,7 +14,7 @@ from sig.protocol.access import Access
 from sig.protocol.bodies import pack_ack, unpack_ack
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Frame, Kind, pack
-from sig.protocol.login import Bearer
+from sig.protocol.login import Bearer, TokenProver
 from sig.protocol.session import ACK_S, COUNTS, MEMORY, NOT_KEPT, UNKNOWN
 from sig.protocol.sessions import Sessions
 from sig.security.identity import Identity
@@ -276,6 +277,27 @@ def test_who_is_back_with_fewer_rights_loses_what_came_of_the_others() -> None:
     assert values(end) == []
     assert isinstance(answer.error, Denied)
     assert list(world.server.registry._senders) == ["s"]
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_what_holds_no_more_ends_the_session_of_who_is_away(how: str) -> None:
+    until = World().now + 1_700_000_005.0
+    access, _ = make_access(credential(7, "alice", expires=until), credential(8, "bob"))
+    world = World(access=access)
+    end, witness = client(world, prover=TokenProver(token(7))), world.client(prover=TokenProver(token(8)))
+    witness.listen(1, "s", "#disconnect")
+    end.add("s", "e")
+    lose(world, end)
+    assert presence(witness) == []
+    if how == "revoked":
+        world.server.govern(None, logins(credential(8, "bob")), world.now)
+        world.settle()
+    else:
+        world.advance(5)
+    assert presence(witness) == ["#disconnect"]
+    world.come_back(end)
+    assert isinstance(end.core.error, Denied)
+    assert not end.connection.opened
 
 
 def test_what_expires_parts_the_link_and_the_session_waits_for_its_own() -> None:

@@ -193,16 +193,17 @@ class Access:
             del self._expiring[connection]
         self.due = min(self._expiring.values(), default=inf)
         for connection in found:
-            identity = connection.identity
-            if identity is not None and identity.source in _RENEWED:
-                # It may have another by now: on its next link it shows what it has then, or is refused for good.
-                why = f"{_RENEWED[identity.source]} has expired: come back with a new one"
-                if connection.resumes is None:
-                    connection.say_bye("denied", why, 0.0)
-                else:
-                    connection.cut(ConnectionLost(why))  # its session waits, for nobody else
-            else:
+            identity = connection.identity or ANONYMOUS  # it has been let in, so it is somebody
+            self.note("expired", identity=identity.name, source=identity.source, address=connection.address)
+            if identity.source not in _RENEWED:
                 connection.remove("your token or password has expired: log in with a new one")
+                continue
+            # It may have another by now: on its next link it shows what it has then, or is refused for good.
+            why = f"{_RENEWED[identity.source]} has expired: come back with a new one"
+            if connection.resumes is None:
+                connection.say_bye("denied", why, 0.0)
+            else:
+                connection.cut(ConnectionLost(why))  # its session waits, for nobody else
 
     def current(self, connection: Connection) -> Identity | None:
         """Who that is by the credentials of now, which may be others than before; `None`: nobody any more."""

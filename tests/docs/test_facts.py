@@ -14,7 +14,7 @@ from sig.alias import OldNames
 from sig.carriers import Carrier, TCPClient, TCPServer
 from sig.protocol import requests
 
-from .pages import PAGES, quoted, read, rows
+from .pages import PAGES, ROOT, quoted, read, rows
 
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 
@@ -119,6 +119,12 @@ def test_what_is_awaited_in_asyncio_is_told() -> None:
     assert sorted(coroutines) == told[awaited]
     assert sorted(name for name, returned in others.items() if "Pending" in returned) == told[pending]
     assert {name for name in told[called] if name not in others or name in coroutines} == set()
+
+
+def test_the_files_that_tell_how_it_is_built_are_there() -> None:
+    named = [name for name in quoted(read("explanation/architecture.md")) if re.fullmatch(r"[a-z_/]+\.py", name)]
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / "src/sig" / name).is_file()] == []
 
 
 def test_the_options_of_listen_are_described() -> None:

@@ -359,7 +359,7 @@ def test_a_failing_start_or_connect_answers_false(used_port: int) -> None:
 
 def test_the_timeout_holds_for_the_handshake_too(used_port: int) -> None:
     url = f"tcp://127.0.0.1:{used_port}"  # the system accepts, and nobody speaks
-    with pytest.raises(sig.ConnectFailed, match="did not finish the handshake within 0.2 s"):
+    with pytest.raises(sig.ConnectFailed, match="within 0.2 s"):
         sig.connect(url, timeout=0.2)
     with pytest.raises(sig.ConnectFailed, match="within 0.1 s"):
         sig.connect(url, timeout=50, handshake_timeout_s=0.1)

@@ -19,7 +19,7 @@ from sig.carriers.address import parse
 from sig.messages import Auth, Bye, Hello, decode_control, encode_control
 from sig.protocol.frames import PREFACE, Kind, pack
 from sig.security import Credentials
-from sig.security.attempts import REMEMBERED
+from sig.security.attempts import FREE, REMEMBERED
 
 SILENT, WRONG, HONEST = 200, 200, 10
 PLACES = 5
@@ -50,11 +50,10 @@ def test_who_is_silent_keeps_nobody_out() -> None:
                 time.sleep(0.05)
 
 
-def wrong(url: str, number: int, chance: random.Random) -> str:
-    """Logs in with a token that nobody has, from some place; returns what is said to that."""
-    place = f"127.0.1.{1 + number % PLACES}"
+def wrong(url: str, place: str, login: str, chance: random.Random) -> str:
+    """Logs in from some place without what it takes; returns what is said to that."""
     with Raw(socket.create_connection(parse(url)[:2], LIMIT_S, source_address=(place, 0))) as raw:
-        hello = Hello([1], ["json"], login=f"{chance.getrandbits(64):016x}")
+        hello = Hello([1], ["json"], login=login)
         raw.send(PREFACE, pack(Kind.HELLO, encode_control(hello)))
         frame = raw.read()
         if frame.kind == Kind.CHALLENGE:
@@ -72,17 +71,21 @@ def test_who_guesses_waits_and_keeps_nobody_else_waiting(tmp_path: Path, caplog:
     with sig.serve("tcp://127.0.0.1:0", auth=store) as server:
         url, said = server.urls[0], []
         for number in range(WRONG):
-            said.append(wrong(url, number, chance))
+            said.append(wrong(url, f"127.0.1.{1 + number % PLACES}", f"{chance.getrandbits(64):016x}", chance))
             if number % (WRONG // HONEST) == 0:
                 sig.connect(url, auth=token(7), reconnect=False).close()
         assert server._server is not None
         attempts = server._server.core.access.attempts
+        # Nor who is guessed at, where it has been let in.
+        for number in range(FREE + 1):
+            assert "does not know" in wrong(url, f"127.0.2.{1 + number}", credential(7, "alice").login, chance)
+        sig.connect(url, auth=token(7), reconnect=False).close()
     told = [message for message in said if "does not know that token" in message]
     waits = [message for message in said if "too many logins have failed" in message]
     assert len(told) + len(waits) == WRONG
     assert waits, "nobody had to wait"
     # Each place and each login that was tried, and no more than can be remembered.
-    assert len(attempts) == min(len(told) + PLACES, REMEMBERED)
+    assert len(attempts) == min(len(told) + PLACES + FREE + 1, REMEMBERED)
     first, *later = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert first == "1 login refused, the last from 127.0.1.1"
     assert len(later) < 3  # one a minute

@@ -31,9 +31,22 @@ def test_a_name_waits_at_every_place_but_not_for_long() -> None:
     fail(attempts, 50)
     assert attempts.wait("elsewhere", "alice", 0.0) == NAME_S
     assert attempts.wait("elsewhere", "bob", 0.0) == 0.0
-    attempts.succeeded("alice")
+    attempts.succeeded("elsewhere", "alice")
     assert attempts.wait("elsewhere", "alice", 0.0) == 0.0
     assert attempts.wait("here", "alice", 0.0) == PLACE_S
+
+
+def test_who_was_let_in_need_not_wait_there_for_others_who_guess() -> None:
+    attempts = Attempts()
+    attempts.succeeded("home", "alice")
+    fail(attempts, 50)
+    assert [attempts.wait(place, "alice", 0.0) for place in ("home", "elsewhere")] == [0.0, NAME_S]
+    # Whoever guesses from there waits as everybody does who guesses.
+    fail(attempts, 50, "home")
+    assert attempts.wait("home", "alice", 0.0) == PLACE_S
+    attempts.succeeded("moved", "alice")
+    fail(attempts, 50)
+    assert [attempts.wait(place, "alice", 0.0) for place in ("elsewhere", "moved")] == [NAME_S, 0.0]
 
 
 def test_what_is_long_ago_is_forgotten() -> None:
@@ -47,7 +60,8 @@ def test_memory_is_bounded_whoever_tries() -> None:
     attempts = Attempts()
     for number in range(REMEMBERED + 100):
         attempts.failed(f"place {number}", f"name {number}", float(number))
-    assert len(attempts) == REMEMBERED
+        attempts.succeeded(f"place {number}", f"another {number}")
+    assert len(attempts) == len(attempts._home) == REMEMBERED
 
 
 def test_the_log_gets_one_line_a_minute() -> None:

@@ -170,7 +170,7 @@ class Access:
     def entered(self, connection: Connection, identity: Identity, login: str | None) -> None:
         """Somebody is in; its links end when it expires."""
         if login:
-            self.attempts.succeeded(login)
+            self.attempts.succeeded(place_of(connection.address), login)
         self.expect(connection, identity)
         if identity is not INSIDE:
             self.note("connected", identity=identity.name, source=identity.source, address=connection.address)

@@ -25,6 +25,7 @@ class Attempts:
 
     def __init__(self) -> None:
         self._failed: dict[str, tuple[int, float]] = {}  # how often, and when last; in the order of that
+        self._home: dict[str, str] = {}  # the place at which each name was let in last; in the order of that
         self._unsaid = 0
         self._last = ""
         self._said = float("-inf")
@@ -33,8 +34,12 @@ class Attempts:
         return len(self._failed)
 
     def wait(self, place: str, name: str, now: float) -> float:
-        """For how many seconds nobody at this place, or of this name, may try."""
-        return max(self._left(_place(place), PLACE_S, now), self._left(_name(name), NAME_S, now))
+        """For how many seconds nobody at this place, or of this name, may try.
+
+        The name need not wait where it was let in last: else whoever knows it could keep its owner out.
+        """
+        by_name = 0.0 if self._home.get(name) == place else self._left(_name(name), NAME_S, now)
+        return max(self._left(_place(place), PLACE_S, now), by_name)
 
     def failed(self, place: str, name: str, now: float) -> None:
         """A login was refused, which was tried."""
@@ -46,9 +51,13 @@ class Attempts:
         self._unsaid += 1
         self._last = place
 
-    def succeeded(self, name: str) -> None:
+    def succeeded(self, place: str, name: str) -> None:
         """Somebody is let in: the failures of this name are over. Those of the place stay: it may try other names."""
         self._failed.pop(_name(name), None)
+        self._home.pop(name, None)
+        self._home[name] = place
+        if len(self._home) > REMEMBERED:
+            del self._home[next(iter(self._home))]
 
     def summary(self, now: float) -> str | None:
         """A line for the log, if there is something to say and nothing was said for a minute."""

@@ -319,10 +319,12 @@ class Arrivals:
         for number in list(self._plans):
             plan = self._close_route(number)
             assert plan is not None  # it was there
-            absence.leave(plan.info, plan.incarnation, plan.next_seq, plan.owed())
+            lane = isinstance(plan, LanePlan)
+            absence.leave(plan.info, plan.incarnation, plan.next_seq, plan.owed(), lane=lane)
         with self.router._lock:
-            listeners = [s for s in self.router._subscriptions.values() if s.since_us and _hears_presence(s)]
-        self._presences.part(listeners)
+            listeners = [s for s in self.router._subscriptions.values() if s.since_us]
+        absence.begin(listeners)
+        self._presences.part(filter(_hears_presence, listeners))
         self.router._parted()
 
     def _activate(self, news: ListenerReady) -> None:
@@ -405,7 +407,7 @@ class Arrivals:
         before = self._plans.get(news.number)
         self._plans[news.number] = plan
         if self._absence is not None:
-            self._absence.found(route)
+            self._absence.found(route, plan.info)
         with self.router._lock:
             if before is not None:
                 self.router._index.remove_target(before)

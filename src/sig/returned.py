@@ -21,9 +21,18 @@ SERVER_RESTART: Final = "server_restart"
 class _Left:
     """A route as it was when the link was lost, and who heard it."""
 
-    __slots__ = ("incarnation", "info", "listeners", "next_seq", "told")
+    __slots__ = ("incarnation", "info", "lane", "listeners", "next_seq", "told")
 
-    def __init__(self, info: Info, incarnation: int | None, next_seq: int, listeners: Sequence[Subscription]) -> None:
+    def __init__(
+        self,
+        info: Info,
+        incarnation: int | None,
+        next_seq: int,
+        listeners: Sequence[Subscription],
+        *,
+        lane: bool = False,
+    ) -> None:
+        self.lane = lane
         self.info = info
         self.incarnation = incarnation
         self.next_seq = next_seq
@@ -52,22 +61,40 @@ class Absence:
         self._kept = True
         # Of one event there may be several: who is given it by itself has been given as much as it took.
         self._left: dict[tuple[str, str], list[_Left]] = {}
+        self._listeners: list[Subscription] = []
 
-    def leave(self, info: Info, incarnation: int | None, next_seq: int, listeners: Sequence[Subscription]) -> None:
+    def begin(self, listeners: Iterable[Subscription]) -> None:
+        """These were registered when the link was lost."""
+        self._listeners = self._listeners or list(listeners)
+
+    def leave(
+        self,
+        info: Info,
+        incarnation: int | None,
+        next_seq: int,
+        listeners: Sequence[Subscription],
+        *,
+        lane: bool = False,
+    ) -> None:
         """A route, or a lane, on which the next event would have had that number."""
         others = [left for left in self._of(info.sender, info.event) if not left.told]
-        self._left[info.sender, info.event] = [*others, _Left(info, incarnation, next_seq, listeners)]
+        self._left[info.sender, info.event] = [*others, _Left(info, incarnation, next_seq, listeners, lane=lane)]
 
     def back(self, same: bool, kept: bool) -> None:
         """There is a link again; there may have been others since, and all count."""
         self.same = self.same and same
         self._kept = self._kept and kept
 
-    def found(self, route: Route) -> None:
-        """A route has been opened: if it is one of those that were left, its listeners learn what they missed."""
+    def found(self, route: Route, info: Info) -> None:
+        """A route has been opened: its listeners learn what they missed, since it was left, or since it came to be."""
+        kept = self.same and self._kept
+        if kept and route.first_seq and all(left.lane for left in self._of(route.sender, route.event)):
+            heard = [s for s in self._listeners if s.pace is None and matches(s.sender, route.sender)]
+            heard = [s for s in heard if matches(s.event, route.event or "")]
+            self.leave(info, route.incarnation, route.first_seq, heard)
         for left in self._of(route.sender, route.event):
             if not left.told:
-                same = self.same and self._kept and route.incarnation == left.incarnation
+                same = kept and route.incarnation == left.incarnation and left.next_seq > route.unsure_seq
                 left.tell(max(0, route.next_seq - left.next_seq) if same else None, self._reason)
 
     def knew(self, route: Route) -> bool:

@@ -494,6 +494,25 @@ def test_a_member_of_a_group_is_given_more_than_its_window_on_the_next_link(
     assert set(range(10, 100)) <= set(seen)
 
 
+def test_what_came_of_a_sender_that_is_new_is_missed_too(server: sig.ServerRouter, proxy: Proxy) -> None:
+    """The client was not told of its route before the link was lost."""
+    heard = Heard()
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        client.listen(heard, "s", "e", on_gap=heard.gap)
+        proxy.refuse()
+        proxy.cut()
+        told.wait("away")
+        sender = server.add_sender("s", ["e"])
+        for number in (1, 2, 3):
+            sender.trigger("e", number)
+        server.flush()
+        proxy.accept()
+        told.wait("connected")
+        sender.trigger("e", 4)
+        assert heard.wait(4) == [sig.Gap(3, "lost_link"), 4]
+
+
 @pytest.mark.parametrize("event", [None, "#connect", "#disconnect"])
 def test_who_begins_to_listen_while_the_link_is_away_is_told_nothing_of_the_past(
     server: sig.ServerRouter, proxy: Proxy, event: str | None

@@ -21,7 +21,7 @@ from sig.messages import (
     encode_control,
 )
 from sig.protocol.bodies import Cancel, Lost, pack_cancel
-from sig.protocol.client import RequestDropped
+from sig.protocol.client import RequestDropped, RouteOpened
 from sig.protocol.frames import Kind, pack
 from sig.protocol.offline import Offline
 
@@ -83,6 +83,51 @@ def test_who_listens_to_its_own_sender_can_trigger_when_it_is_back() -> None:
         end.core.trigger("s", "e", value)
     world.settle()
     assert [value for _, value in end.heard()] == [1, 2]
+
+
+def routes(end: End) -> list[tuple[int, int, int]]:
+    """What the routes that it was told of say: the next event, the first it was to hear, and where nobody knows."""
+    found = [news.route for news in end.news if isinstance(news, RouteOpened)]
+    return [(route.next_seq, route.first_seq, route.unsure_seq) for route in found]
+
+
+def test_who_is_back_learns_from_which_event_on_it_was_to_hear_a_route() -> None:
+    """Also of one that it was never told of, or by a link that was lost before it had that; and after a second loss."""
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(1, "s")
+    world.lose(end)
+    source.ask(AddSender("s", ["e"]))
+    source.core.trigger("s", "e", b"1")
+    world.settle()
+    for next_seq in (2, 3):
+        end.news.clear()
+        world.come_back(end)
+        end.ask(Listen(1, "s", None, again=True))
+        assert routes(end) == [(next_seq, 1, 0)]
+        world.lose(end)
+        source.core.trigger("s", "e", b"1")
+        world.settle()
+    world.advance(2 * GRACE_S)
+    end.news.clear()
+    world.come_back(end)
+    end.ask(Listen(1, "s", None, again=True))
+    assert routes(end) == [(4, 0, 0)]
+
+
+def test_who_was_away_learns_that_nobody_knows_how_much_was_lost() -> None:
+    world = World()
+    end, source = world.client(offline=away()), owner(world)
+    end.listen(1, "s", "e")
+    source.core.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    world.lose(source)
+    back(world, source, AddSender("s", ["e", "f"], ["m"], lost={"e": None}))
+    world.come_back(end)
+    end.news.clear()
+    end.ask(Listen(1, "s", "e", again=True))
+    assert routes(end) == [(2, 1, 2)]
 
 
 def test_what_is_given_to_one_of_several_does_not_wait_for_who_is_away() -> None:

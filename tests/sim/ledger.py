@@ -6,7 +6,6 @@ ledger knows of links and servers only what users could know: when they were los
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ from sig.info import Gap, Info
 from sig.names import matches
 from sig.returned import LOST_LINK
 
-LONG_S = math.inf
 CONNECT, DISCONNECT = "#connect", "#disconnect"
 
 
@@ -213,7 +211,9 @@ class Ear:
         listens, and whose link has died since, has been told nothing else.
         """
         sender_away = life.place.away_since(since, now)
-        return (first and sender_away) or self.place.away_since(since, now, 0.0 if first or sender_away else LONG_S)
+        return (first and sender_away) or (
+            (first or sender_away) and self.place.away_since(since, now, self.place.grace_s)
+        )
 
     def gap(self, info: Info, gap: Gap) -> None:
         self.ledger.world.note(repr(self), info.sender, info.event, gap)

@@ -9,8 +9,9 @@ import pytest
 
 import sig
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
-from sig.messages import Presence
-from sig.returned import Presences
+from sig.info import info_of
+from sig.messages import Presence, Route
+from sig.returned import Absence, Presences
 from sig.subscription import Subscription
 
 Listen = Callable[..., Subscription]
@@ -24,7 +25,7 @@ def presence(sender: str, incarnation: int, event: Any = EVENT_CONNECT, time_us:
 @pytest.fixture(name="listen")
 def listen_fixture() -> Iterator[Listen]:
     with sig.Router() as router:
-        yield lambda event=None: router.listen(lambda info, data: None, None, event)
+        yield lambda event=None, **options: router.listen(lambda info, data: None, None, event, **options)
 
 
 def told(changes: list[Presence]) -> list[tuple[str, str, int]]:
@@ -75,3 +76,57 @@ def test_who_was_there_before_somebody_listened_is_no_news(listen: Listen) -> No
     presences.part([one])
     there = [presence("old", 1, time_us=SINCE_US), presence("new", 2)]
     assert told(presences.changes(one, SINCE_US, there)) == [("new", EVENT_CONNECT, 2)]
+
+
+class Gaps:
+    """A listener of one event, and what it is told that it missed."""
+
+    def __init__(self, listen: Listen, event: str = "e") -> None:
+        self.told: list[sig.Gap] = []
+        self.subscription = listen(event, on_gap=lambda info, gap: self.told.append(gap))
+
+
+def absence(*gaps: Gaps, kept: bool = True) -> Absence:
+    made = Absence()
+    made.begin([each.subscription for each in gaps])
+    made.back(same=True, kept=kept)
+    return made
+
+
+def route(next_seq: int, first_seq: int = 0, unsure_seq: int = 0) -> Route:
+    return Route("s", "e", incarnation=1, next_seq=next_seq, first_seq=first_seq, unsure_seq=unsure_seq)
+
+
+INFO = info_of("s", "e")
+
+
+def test_of_a_route_that_it_was_not_told_of_a_client_missed_all_since_it_was_to_hear_it(listen: Listen) -> None:
+    one, other = Gaps(listen), Gaps(listen, "f")
+    made = absence(one, other)
+    for _ in range(2):
+        made.found(route(5, first_seq=2), INFO)
+    made.end()
+    assert (one.told, other.told) == ([sig.Gap(3, "lost_link")], [])
+
+
+def test_beside_a_lane_the_others_are_told_of_the_route_that_they_did_not_know(listen: Listen) -> None:
+    one, grouped = Gaps(listen), Gaps(listen)
+    made = absence(one)
+    made.leave(INFO, 1, 4, [grouped.subscription], lane=True)
+    made.found(route(5, first_seq=2), INFO)
+    assert (one.told, grouped.told) == ([sig.Gap(3, "lost_link")], [sig.Gap(1, "lost_link")])
+
+
+def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: Listen) -> None:
+    before, after = Gaps(listen), Gaps(listen)
+    for gaps, counted in ((before, 3), (after, 4)):
+        made = absence(gaps)
+        made.leave(INFO, 1, counted, [gaps.subscription])
+        made.found(route(5, first_seq=1, unsure_seq=3), INFO)
+    assert (before.told, after.told) == ([sig.Gap(None, "lost_link")], [sig.Gap(1, "lost_link")])
+
+
+def test_who_was_forgotten_is_told_nothing_of_what_it_did_not_know(listen: Listen) -> None:
+    one = Gaps(listen)
+    absence(one, kept=False).found(route(5, first_seq=2), INFO)
+    assert one.told == []

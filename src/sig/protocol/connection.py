@@ -97,6 +97,7 @@ class Route:
         "retains",
         "unheard",
         "unseen",
+        "unsure_seq",
         "waiting",
     )
 
@@ -105,6 +106,7 @@ class Route:
         self.held: Held = held
         self.event: str = event  # "" for the sender's requests: no event has that name
         self.next_seq: int = 1
+        self.unsure_seq: int = 0  # what it was when nobody knew, the last time, how many events had been lost
         self.denied: bool = False  # its owner may not trigger it: what comes is not passed on
         self.retains: bool = False  # whether its last value is kept
         # Who has been told of it, and whether they have been sent every event since: then their count is right.
@@ -212,6 +214,7 @@ class Connection(Peer):
         "codecs",
         "credential",
         "deadline",
+        "earlier",
         "events_in",
         "events_out",
         "given_up",
@@ -279,7 +282,10 @@ class Connection(Peer):
         self.given_up: dict[int, int] = {}  # the route of each that it waits for no more, and that is under way still
         # What it is known to have the right to ask for, by the numbers of routes and by method, see `requests`.
         self.may_ask: set[tuple[int, str]] = set()
-        self.known: dict[Route, None] = {}  # routes that this one has been told of
+        # Routes that this one has been told of, and which was the first event that it heard then.
+        self.known: dict[Route, int] = {}
+        # The same of links before this one, oldest first, while they are kept: what it may not have been told.
+        self.earlier: tuple[dict[Route, int], ...] = ()
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         # What it is asked comes in runs, and a run stands in the outbox in one piece: the one that is not there yet. It
         # is put there before anything else.

@@ -114,6 +114,7 @@ class Registry:
                 continue
             receivers = self._server.listening.audience(route).connections
             if count is None or count > _MOST_LOST:
+                route.unsure_seq = route.next_seq  # for those that are away
                 frame = pack_lost(Lost(route.id, None, "lost_link"))
                 for receiver in receivers:
                     receiver.put(frame)

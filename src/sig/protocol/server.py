@@ -489,6 +489,7 @@ class ServerCore:
         old.cut(ConnectionLost("its client has come back on another link"))
         self.settle()
         connection.lineage = old.lineage
+        connection.earlier = (*(known for known in old.earlier if known), old.known)
         return old.events_in
 
     def _refusal(self, hello: Hello) -> str | None:
@@ -523,8 +524,12 @@ class ServerCore:
         if route.known_by.get(connection):
             return
         route.known_by[connection] = True
-        connection.known[route] = None
-        connection.put(pack(Kind.ROUTE, encode_control(self.describe(connection, route)), route=route.id))
+        first = next((known[route] for known in connection.earlier if route in known), 0)
+        connection.known[route] = first or route.next_seq
+        message = self.describe(connection, route)
+        if connection.earlier:
+            message = replace(message, first_seq=first, unsure_seq=route.unsure_seq)
+        connection.put(pack(Kind.ROUTE, encode_control(message), route=route.id))
 
     def describe(self, connection: Connection, route: Route) -> RouteMessage:
         """What a route is to a connection."""

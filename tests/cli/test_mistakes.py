@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cli.commands import LIMIT_S, command, environment, only_line
+from cli.commands import LIMIT_S, command, environment, only_line, running
 from cli.conftest import Here
 
 import sig
@@ -84,6 +84,16 @@ def test_help_tells_commands_and_codes(here: Here, words: list[str]) -> None:
     assert "4  no answer in time" in done.out
     table = [line for line in done.out.splitlines() if line.startswith("│")]
     assert [line for line in table if line.startswith("│    ")] == []  # each is told in one line
+
+
+def test_help_that_nobody_reads_to_its_end_is_no_mistake() -> None:
+    with running("--help") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(LIMIT_S) == 0
+        assert process.stderr.read() == ""
+        process.stdout = None  # there is nothing to be read any more
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -122,6 +122,10 @@ def run(tokens: list[str]) -> int:
     except BrokenPipeError:
         output.discard()
         return errors.ANSWERED  # whoever read has had enough
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # so rich says it, who writes the help
+            raise
+        return errors.ANSWERED
     except OSError as error:
         output.discard()
         output.complain(f"cannot write the output: {error.strerror or error}")

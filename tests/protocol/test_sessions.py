@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from protocol.pairs import End, Raw, World
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from protocol.pairs import Answer, End, Raw, World
 from protocol.who import credential, logins, make_access, token
 
 from sig.errors import ConnectionLost, Denied, Overloaded, RemoteProtocolError, SenderNotConnected
-from sig.messages import RELIABLE, RETURNS, AddSender, Hello, Presence, Welcome, decode_control, encode_control
+from sig.messages import RELIABLE, RETURNS, AddSender, Hello, Listen, Presence, Welcome, decode_control, encode_control
 from sig.protocol.access import Access
-from sig.protocol.bodies import pack_ack, unpack_ack
+from sig.protocol.bodies import Lost, pack_ack, unpack_ack
+from sig.protocol.client import RequestArrived
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Frame, Kind, pack
 from sig.protocol.login import Bearer, TokenProver
@@ -491,3 +494,92 @@ def test_requests_to_one_who_never_comes_back_are_answered_with_an_error() -> No
     lose(world, end)
     world.advance(SESSION_S)
     assert isinstance(answer.error, ConnectionLost | SenderNotConnected)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("trigger"), st.integers(1, 5)),
+        st.tuples(st.just("ask"), st.booleans()),
+        st.tuples(st.just("answer"), st.just(0)),
+        st.tuples(st.just("settle"), st.just(0)),
+        st.tuples(st.just("wait"), st.sampled_from([ACK_S, 1.0])),
+        # Of what one end has to say to the other so much comes through, then the link is down.
+        st.tuples(st.sampled_from(["cut up", "cut down"]), st.tuples(st.booleans(), st.integers(0, 400))),
+        st.tuples(st.sampled_from(["lose", "lose unnoticed"]), st.booleans()),
+        st.tuples(st.just("return"), st.booleans()),
+    ),
+    max_size=40,
+)
+
+
+@given(steps=STEPS, window=st.sampled_from([300, 1 << 20]))
+@settings(max_examples=150, deadline=None)
+def test_whatever_becomes_of_the_links_all_is_as_if_they_held(steps: list[tuple[str, Any]], window: int) -> None:
+    world = World(resend_bytes=window)
+    owner, listener, watcher = client(world), client(world), world.client()
+    watcher.listen(1, "s", "#disconnect")
+    for end in (owner, listener):
+        end.call(AddSender("s", ["e"], ["m"]) if end is owner else Listen(1, "s", "e"))
+        world.settle()
+        world.advance(ACK_S)
+    triggered = 0
+    answers: list[Answer] = []
+    answered: list[RequestArrived] = []
+
+    def gone(end: End, *, unnoticed: bool = False) -> None:
+        if end in world.ends:
+            lose(world, end, unnoticed=unnoticed)
+
+    def answer() -> None:
+        for asked in owner.asked()[len(answered) :]:
+            answered.append(asked)
+            owner.core.reply(asked, asked.request.payload, None)
+
+    for what, how in steps:
+        if what == "trigger":
+            for _ in range(how):
+                owner.core.trigger("s", "e", b"%d" % triggered)
+                triggered += 1
+        elif what == "ask":
+            answers.append(Answer())
+            listener.core.request(
+                "s", "m", b"%d" % len(answers), now=world.now, deadline=world.now + 1000, hops=1, done=answers[-1]
+            )
+        elif what == "answer":
+            answer()
+        elif what == "settle":
+            world.settle()
+        elif what == "wait":
+            world.advance(how)
+        elif what == "return":
+            end = owner if how else listener
+            if end not in world.ends:
+                world.come_back(end)
+        elif what.startswith("lose"):
+            gone(owner if how else listener, unnoticed=what == "lose unnoticed")
+        else:
+            first, size = how
+            end = owner if first else listener
+            if end in world.ends:
+                if what == "cut up":
+                    world.server.receive_data(end.connection, end.core.data_to_send(1000)[:size], world.now)
+                else:
+                    end.core.receive_at(end.connection.data_to_send(1000)[:size], world.now)
+                    end.take()
+                gone(end)
+    for end in (owner, listener):
+        if end not in world.ends:
+            world.come_back(end)
+    for _ in range(30):
+        answer()
+        world.advance(ACK_S)
+    assert [value for _, value in listener.heard()] == list(range(triggered))
+    assert [each.ok for each in answers] == [b"%d" % number for number in range(1, len(answers) + 1)]
+    assert len(owner.asked()) == len(answers)
+    assert presence(watcher) == []
+    assert not [news for news in listener.news if isinstance(news, Lost)]
+    for end in (owner, listener):
+        assert end.core.resumes is not None
+        assert end.core.resumes.bytes == end.connection.kept == 0
+        world.server.held_up(end.connection, 0)  # as a driver does whose link takes more again
+    assert world.server.budget.used == 0

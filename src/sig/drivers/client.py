@@ -334,12 +334,9 @@ class ClientDriver:
         self._shaking = True
 
     def _begin(self, link: Link) -> None:
+        self._link = None  # what is due meanwhile must not be sent on one that has not been started
+        link.start(self)
         self._link = link
-        try:
-            link.start(self)
-        except BaseException:
-            self._link = None
-            raise
 
     def _leave(self, timeout: float) -> None:
         """Say that we go. The lock is held."""

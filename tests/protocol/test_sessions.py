@@ -371,6 +371,25 @@ def test_a_welcome_that_never_came_is_given_again_and_the_older_token_holds_unti
     assert ByHand(world, token, 0).welcome.fresh == UNKNOWN
 
 
+def test_an_attempt_that_was_given_up_may_be_read_last() -> None:
+    """Its link is down, and the client knows; the server reads its HELLO behind that of the next attempt."""
+    world = World()
+    one = ByHand(world)
+    one.hang_up()
+    next_one = ByHand(world, one.welcome.session, 0)
+    ByHand(world, one.welcome.session, 0)  # the late one takes the link away
+    assert ByHand(world, next_one.welcome.session, 0).welcome.received == 0
+
+
+def test_a_client_that_never_gets_its_token_is_known_by_the_old_one() -> None:
+    world = World()
+    one = ByHand(world)
+    token = one.welcome.session
+    others = [ByHand(world, token, 0).welcome.session for _ in range(20)]
+    assert ByHand(world, token, 0).welcome.received == 0
+    assert sum(world.server.sessions.find(other) is not None for other in others) < 8
+
+
 @pytest.mark.parametrize("received", [1, 2**40])
 def test_who_has_got_what_was_never_sent_begins_anew(received: int) -> None:
     world = World()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Of sessions that were given up, so many are remembered, to say so.
 _REMEMBERED: Final = 1024
+# Of tokens that a client may have and has not shown to have, so many hold.
+_MOST_TOKENS: Final = 8
 
 
 class Sessions:
@@ -35,7 +37,7 @@ class Sessions:
         """Called when what a link brings belongs to another connection from now on; `None`: to nobody, and it ends."""
         self._server = server
         self._by_token: dict[bytes, Connection] = {}
-        self._tokens: dict[Connection, list[bytes]] = {}  # the new one, and before that the one it was given before
+        self._tokens: dict[Connection, list[bytes]] = {}  # the new one last
         self._away: dict[Connection, float] = {}  # when each is given up, in that order
         self._due: dict[Connection, float] = {}  # when each has to acknowledge something, in that order
         self._given_up: dict[bytes, None] = {}
@@ -47,13 +49,16 @@ class Sessions:
     # Tokens
 
     def token(self, connection: Connection) -> str:
-        """A new one for a client that has come. The one before holds until it is known to have this one."""
+        """A new one for a client that has come. Those before hold until it is known to have this one.
+
+        All of them: of two attempts the one that was given up may be read last, and the client goes on with the other.
+        """
         token = "".join(f"{self._server.random64():016x}" for _ in range(4))
         known = self._tokens.setdefault(connection, [])
-        for old in known[1:]:
-            del self._by_token[old]
-        known[1:] = [_hashed(token)]
+        known.append(_hashed(token))
         self._by_token[known[-1]] = connection
+        if len(known) > _MOST_TOKENS:
+            del self._by_token[known.pop(0)]
         return token
 
     def find(self, token: str) -> Connection | None:
@@ -100,8 +105,7 @@ class Sessions:
             return COUNTS
         if self._away.pop(old, None) is None:
             self._leave_link(old)
-        # The one whose token it has shown holds on until it has the new one.
-        self._tokens[old].sort(key=_hashed(token).__ne__)
+        self._tokens[old].sort(key=_hashed(token).__eq__)  # those that are not shown any more are forgotten first
         old._keeps()
         self._take_over(old, connection)
         return old

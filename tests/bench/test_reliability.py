@@ -49,7 +49,7 @@ def test_a_little_of_each() -> None:
     assert told["kills"]["heard_of_victims"] >= told["kills"]["acknowledged"] > 0
     assert (told["kills"]["servers"], told["kills"]["heard_of_owner"] > 0) == (1, True)
     assert all(told["cuts"][carrier]["sessions"] > 10 for carrier in told["cuts"])
-    assert all(told["reliable"][carrier]["links"] > 10 for carrier in told["reliable"])
+    assert all(told["reliable"][carrier]["links"] > 2 for carrier in told["reliable"])
 
 
 def test_what_the_documentation_includes(tmp_path: Path) -> None:

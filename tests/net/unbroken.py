@@ -12,13 +12,15 @@ from typing import Any
 from conformance.carriers import CARRIERS
 
 import sig
-from sig.testing import Fault, Faults
+from sig.testing import Ends, Fault, Faults
 from sig.testing.faults import Way
 
 LIMIT_S = 30.0
 EVENTS = 10
 # All of them, at every byte: python -m benchmarks.reliability reliable. A pipe to a child cannot be opened again.
-OVER = ("local", "tcp", "unix", "ws", "wss", "tls", "medium")
+OVER = ("local", "tcp", "unix", "ws", "wss", "tls", "medium", "serial")
+# A line takes its time until it is open again: of its bytes only so many.
+STEPS = {"serial": 13}
 QUICK: dict[str, float] = {"reconnect_first_s": 0.001, "reconnect_longest_s": 0.01}
 
 
@@ -113,8 +115,21 @@ class World:
 
 
 @contextmanager
+def _serial() -> Iterator[Ends]:
+    from carriers.cable import Cable  # which not every system has
+
+    with Cable() as cable:
+        here, there = (f"serial://{path}?baudrate=4000000" for path in (cable.here, cable.there))
+        yield Ends(
+            serve=lambda api, **options: api.serve(here, **options),
+            connect=lambda api, server, **options: api.connect(there, **options),
+        )
+
+
+@contextmanager
 def world(carrier: str) -> Iterator[World]:
-    with CARRIERS[carrier]() as ends, ends.serve(sig) as server:
+    make = _serial if carrier == "serial" else CARRIERS[carrier]
+    with make() as ends, ends.serve(sig) as server:
         yield World(server, ends)
 
 

@@ -126,7 +126,10 @@ def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: L
     assert (before.told, after.told) == ([sig.Gap(None, "lost_link")], [sig.Gap(1, "lost_link")])
 
 
-def test_who_was_forgotten_is_told_nothing_of_what_it_did_not_know(listen: Listen) -> None:
+@pytest.mark.parametrize(("next_seq", "told"), [(5, [sig.Gap(None, "lost_link")]), (1, [])])
+def test_who_was_forgotten_missed_what_a_sender_has_triggered_that_it_did_not_know(
+    listen: Listen, next_seq: int, told: list[sig.Gap]
+) -> None:
     one = Gaps(listen)
-    absence(one, kept=False).found(route(5, first_seq=2), INFO)
-    assert one.told == []
+    absence(one, kept=False).found(route(next_seq), INFO)
+    assert one.told == told

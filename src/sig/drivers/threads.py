@@ -399,7 +399,8 @@ class ThreadsDriver(ClientDriver):
     def _room_changed(self) -> None:
         if self.core.closed:
             self._tail.gate = 0.0
-            if not (self.core.away or self.core.parted):
+            # A core that has just ended its link is not away yet, but will be.
+            if self._gone and not (self.core.away or self.core.parted):
                 self._tail.close()
         if self._crowd:
             self._room.notify_all()

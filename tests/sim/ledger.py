@@ -211,9 +211,9 @@ class Ear:
         listens, and whose link has died since, has been told nothing else.
         """
         sender_away = life.place.away_since(since, now)
-        return (first and sender_away) or (
-            (first or sender_away) and self.place.away_since(since, now, self.place.grace_s)
-        )
+        if first and (sender_away or life.place.troubled_since(since)):
+            return True
+        return (first or sender_away) and self.place.away_since(since, now, self.place.grace_s)
 
     def gap(self, info: Info, gap: Gap) -> None:
         self.ledger.world.note(repr(self), info.sender, info.event, gap)
@@ -235,6 +235,8 @@ class Ear:
             track.missed += gap.missed
 
     def _reliable(self, sender: str) -> bool:
+        if self.group is not None:
+            return False  # another member may have crashed, and nobody knows what it had begun
         places = [self.place, *(life.place for life in self.ledger.lives_of.get(sender, ()))]
         return all(place.kept_s for place in places)
 

@@ -21,7 +21,7 @@ from sig.log import logger
 # When nothing is done to them any more, all must have found together again within this time.
 HEALED_S = 120.0
 # And this is what everything triggered afterwards may take.
-HEARD_S = 60.0
+HEARD_S = 120.0
 
 
 class Scene:
@@ -48,7 +48,7 @@ class Scene:
         )
         self.ledger = Ledger(self.world)
         self.tally: Counter[str] = Counter()
-        self.limits: dict[str, Any] = limits_of(chance)
+        self.limits: dict[str, Any] = limits_of(chance, length_s)
         # Between what one hand of a program does and the next, in the mean; and between one fault and the next.
         self.pause_s = length_s / chance.choice([8, 15, 30])
         self.senders = chance.choice([1, 2])
@@ -328,9 +328,10 @@ class _Sink:
         self._world.fail(violation)
 
 
-def limits_of(chance: random.Random) -> dict[str, Any]:
+def limits_of(chance: random.Random, length_s: float) -> dict[str, Any]:
     """Limits as small as they may be, or as they are, each by itself."""
-    heartbeat = chance.choice([(1, 2.5), (10, 25)])
+    # Where much time passes, hardly anything else would happen than heartbeats.
+    heartbeat = chance.choice([(1, 2.5), (10, 25)] if length_s < 300 else [(10, 25), (25, 60)])
     return {
         "heartbeat_s": heartbeat[0],
         "heartbeat_timeout_s": heartbeat[1],

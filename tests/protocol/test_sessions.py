@@ -183,6 +183,21 @@ def test_what_is_kept_for_who_is_away_goes_before_anybody_loses_an_event() -> No
     assert slow.connection.missed == 0
 
 
+def test_many_keep_less_each() -> None:
+    world = World(memory_bytes=1 << 22, resend_bytes=1 << 19, max_accepts_per_s=1000)
+    ends = [client(world) for _ in range(30)]
+    windows = [end.connection.resumes.window for end in ends if end.connection.resumes is not None]
+    assert windows[:3] == [1 << 19, 1 << 19, (1 << 20) // 3]
+    assert windows == sorted(windows, reverse=True)
+    assert windows[-1] == 64 * 1024
+    for end in ends:
+        end.core.leave()
+    world.settle()
+    last = client(world).connection.resumes
+    assert last is not None
+    assert last.window == 1 << 19
+
+
 def test_nobody_is_given_up_where_nobody_is_away() -> None:
     world = World()
     client(world)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _REMEMBERED: Final = 1024
 # Of tokens that a client may have and has not shown to have, so many hold.
 _MOST_TOKENS: Final = 8
+# So much may be kept for one client at least, however many there are.
+_LEAST_WINDOW: Final = 64 * 1024
 
 
 class Sessions:
@@ -41,6 +43,7 @@ class Sessions:
         self._away: dict[Connection, float] = {}  # when each is given up, in that order
         self._due: dict[Connection, float] = {}  # when each has to acknowledge something, in that order
         self._given_up: dict[bytes, None] = {}
+        self._reliable: dict[Connection, None] = {}
 
     def __len__(self) -> int:
         """How many are away."""
@@ -83,7 +86,11 @@ class Sessions:
         """A client has been let in, with a session that is new; whether it shall outlive the link."""
         wanted = connection.returns and RELIABLE in hello.features
         if wanted:
-            connection.resumes = Session(self._server.limits.resend_bytes)
+            limits = self._server.limits
+            self._reliable[connection] = None
+            # Those who come early have as much as they may; all together hardly more than is there for all links.
+            share = limits.memory_bytes // 4 // len(self._reliable)
+            connection.resumes = Session(min(limits.resend_bytes, max(_LEAST_WINDOW, share)))
         return wanted
 
     def resume(self, connection: Connection, hello: Hello) -> Connection | str:
@@ -154,6 +161,7 @@ class Sessions:
     def left(self, connection: Connection) -> None:
         """It has ended."""
         self._due.pop(connection, None)
+        self._reliable.pop(connection, None)
         if self._away.pop(connection, None) is not None:
             self._server._statistics.forget(connection)
             del self._server.connections[connection.number]

@@ -27,6 +27,7 @@ from sig.aio.asgi import ASGIWire
 from sig.messages import Hello, encode_control
 from sig.protocol.frames import Frame, FrameReader, Kind, pack
 from sig.protocol.subprotocol import MESSAGE_BYTES
+from sig.testing import Fault, Faults
 from sig.testing.aio import settle
 
 pytestmark = pytest.mark.asyncio
@@ -109,6 +110,27 @@ async def test_the_blocking_face_comes_too() -> None:
     async with served(mounted(server)) as place, server:
         await server.add_sender("oven", requests={"read": lambda params: 21.5})
         assert await asyncio.to_thread(ask, f"ws://{place}/sig/") == 21.5
+
+
+async def test_a_reliable_link_that_is_cut_goes_on() -> None:
+    server = sig.aio.ServerRouter()
+    heard: list[object] = []
+    async with served(mounted(server)) as place, server:
+        await server.listen(lambda info, data: heard.append(data), "s", "e")
+        # The first is cut where the server knows it, the second where it does not: what is sent to it stalls.
+        for fault in ({"sent": Fault(cut_at=700)}, {"received": Fault(stall_at=700)}):
+            heard.clear()
+            faults = Faults(**fault)
+            options = {"reconnect_first_s": 0.01, "heartbeat_s": 0.4, "heartbeat_timeout_s": 1.0}
+            async with sig.aio.connect(faults.upon(f"ws://{place}/sig/"), reliable=True, **options) as client:
+                sender = await client.add_sender("s", "e", {"echo": lambda params: params})
+                for number in range(50):
+                    sender.trigger("e", number)
+                    assert await client.request("s", "echo", number) == number
+                await client.flush()
+            await until(lambda: len(heard) == 50)
+            assert heard == list(range(50))
+            assert faults.opened == 2
 
 
 async def test_much_passes_both_ways() -> None:

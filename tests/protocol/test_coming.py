@@ -9,6 +9,7 @@ from protocol.who import credential, make_access, token
 from sig.constants import Limits
 from sig.errors import Closed, ConnectionLost, HandshakeRefused, RemoteProtocolError
 from sig.messages import AddSender, Bye, Hello, Listen, Welcome, decode_control, encode_control
+from sig.protocol import coming
 from sig.protocol.bodies import Lost, pack_ack, unpack_ack
 from sig.protocol.client import CLOSED, ClientCore, LinkBack, LinkLost, RequestDropped
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
@@ -165,6 +166,17 @@ def test_who_is_about_to_close_waits_for_no_other_link() -> None:
     lose(world, end)
     assert isinstance(answer.error, ConnectionLost)
     assert (end.core.parted, end.core.up) == (False, False)
+
+
+def test_where_it_has_ended_nothing_is_accepted_any_more() -> None:
+    """As in the child of a fork."""
+    world = World()
+    end, _ = owner(world)
+    lose(world, end)
+    end.core.closed = True
+    coming.end(end.core)
+    with pytest.raises(ConnectionLost):
+        end.core.trigger("s", "e", b"1")
 
 
 def test_a_mistake_of_the_servers_ends_the_session() -> None:

@@ -16,6 +16,7 @@ from sig.constants import Limits
 from sig.drivers.links import LINGER_S, Link
 from sig.errors import Closed, ConnectionLost, Overloaded, SigError
 from sig.messages import Call, Listen
+from sig.protocol import coming
 from sig.protocol.calls import Done
 from sig.protocol.client import Asked, ClientCore, News, Notice, Payloads, RequestArrived
 from sig.protocol.parts import PartsIn
@@ -464,6 +465,7 @@ class ClientDriver:
         """In the child of a fork: the link is the parent's."""
         self.core.closed = True
         self.core.away = False
+        coming.end(self.core)
         self.core.shut()
         self.core.error = Closed("this router belongs to the process that forked: make another here")
         link, self._link = self._link, None

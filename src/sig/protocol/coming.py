@@ -50,6 +50,11 @@ def parts(core: ClientCore, error: SigError) -> bool:
     return True
 
 
+def end(core: ClientCore) -> None:
+    """The session will not go on, whatever becomes of links."""
+    core.resumes = None
+
+
 def renew(core: ClientCore, session: Session) -> None:
     """Begin on another link, to go on as if nothing had been."""
     replies, size = core._replies, core._reply_bytes

@@ -294,6 +294,19 @@ async def test_a_server_that_cannot_answer_by_http_just_closes() -> None:
     assert await spoken(application, scope, {"type": "websocket.connect"}) == [{"type": "websocket.close"}]
 
 
+async def test_the_application_is_asked_for_by_its_own_names_only() -> None:
+    server = sig.aio.ServerRouter()
+    async with served(mounted(server, hosts=["127.0.0.1"])) as place, server:
+        await (await raw_client(place)).close()
+    server = sig.aio.ServerRouter()
+    async with served(mounted(server, hosts=["lab.example"])) as place, server:
+        status, text = await refused(place)
+        assert status == 421
+        assert "this server is not '127.0.0.1:" in text
+    with pytest.raises(sig.InvalidArgument, match="'http://x' is no host"):
+        server.asgi(hosts=["http://x"])
+
+
 async def test_what_is_no_origin_is_refused_at_once() -> None:
     with pytest.raises(sig.InvalidArgument, match="no page has the origin 'here'"):
         sig.aio.ServerRouter().asgi(origins=["here"])

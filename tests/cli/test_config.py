@@ -33,6 +33,7 @@ def test_the_printed_file_has_every_limit_and_says_the_same(tmp_path: Path) -> N
         codec="msgpack",
         insecure_public=True,
         origins=["https://lab.example"],
+        hosts=["lab.example"],
         tls=TLSFiles(cert=str(tmp_path / "server.pem")),
         limits=dataclasses.asdict(Limits(max_names=3, heartbeat_s=1.5)),
     )

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from sig.constants import Limits
 from sig.errors import InvalidArgument
 from sig.protocol.frames import Kind, pack
-from sig.protocol.subprotocol import MESSAGE_BYTES, check_origins, frames_in, message_limit, messages_of
+from sig.protocol.subprotocol import (
+    MESSAGE_BYTES,
+    check_hosts,
+    check_origins,
+    frames_in,
+    host_of,
+    message_limit,
+    messages_of,
+)
 
 
 def test_the_limit_is_at_least_what_is_sent_at_once() -> None:
@@ -67,3 +75,29 @@ def test_origins_are_checked() -> None:
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     with pytest.raises(InvalidArgument, match="no page has the origin"):
         check_origins([origin])
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [
+        ("lab.example", "lab.example"),
+        (" LAB.example:3000 ", "lab.example"),
+        ("127.0.0.1:80", "127.0.0.1"),
+        ("[::1]:3000", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("", ""),
+        ("http://lab.example", "http"),
+        ("a/b", ""),
+    ],
+)
+def test_a_host_is_what_stands_before_the_port(header: str, host: str) -> None:
+    assert host_of(header) == host
+
+
+def test_hosts_are_checked() -> None:
+    check_hosts(["lab.example", "[::1]", "127.0.0.1"])
+    with pytest.raises(InvalidArgument, match="is one text"):
+        check_hosts("lab.example")
+    for host in ("lab.example:3000", "http://lab.example", "Lab.example", "", "a/b"):
+        with pytest.raises(InvalidArgument, match="is no host: write it like 'lab.example'"):
+            check_hosts([host])

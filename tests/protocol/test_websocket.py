@@ -46,8 +46,10 @@ def client(url: str = URL, limits: Limits | None = None) -> ClientWebSocket:
     return ClientWebSocket(url, limits or Limits())
 
 
-def server(limits: Limits | None = None, path: str = "/", origins: Iterable[str] = ()) -> ServerWebSocket:
-    return ServerWebSocket(limits or Limits(), path, list(origins))
+def server(
+    limits: Limits | None = None, path: str = "/", origins: Iterable[str] = (), hosts: Iterable[str] = ()
+) -> ServerWebSocket:
+    return ServerWebSocket(limits or Limits(), path, list(origins), list(hosts))
 
 
 Cut = Callable[[bytes], Iterable[bytes]]
@@ -503,6 +505,17 @@ def test_a_page_of_an_origin_that_is_listed_is_let_in_and_so_is_a_program() -> N
     request = changed(b"\r\nHost:", b"\r\nOrigin: https://here.example\r\nHost:")
     assert server(origins=["https://here.example"]).receive(request, NOW) == PREFACE
     assert server(origins=["https://here.example"]).receive(REQUEST, NOW) == PREFACE
+
+
+def test_a_server_is_asked_for_by_its_own_names_only() -> None:
+    """Else a page could come by a name that its own domain has given to the user's machine."""
+    ours = ["localhost", "lab.example"]
+    assert server(hosts=ours).receive(REQUEST, NOW) == PREFACE
+    for asked in (b"Host: rebound.example", b"Host: localhost:1\r\nHost: rebound.example"):
+        error, answer = refused(server(hosts=ours), changed(b"Host: localhost:3000", asked), Denied)
+        assert answer.startswith("HTTP/1.1 421 Misdirected Request\r\n")
+        assert "this server is not 'rebound.example': its `hosts` do not list that" in error
+    assert "this server is not ''" in refused(server(hosts=ours), changed(b"Host: localhost:3000\r\n", b""), Denied)[0]
 
 
 @pytest.mark.parametrize(

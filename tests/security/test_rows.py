@@ -76,6 +76,7 @@ ROWS: dict[str, str] = {
     """,
     "S11 pages of other origins": """
         protocol/test_websocket.py::test_a_page_of_an_origin_that_is_not_listed_is_refused
+        protocol/test_websocket.py::test_a_server_is_asked_for_by_its_own_names_only
         browser/test_page.py::test_a_page_of_another_origin_is_not_let_in
     """,
     "S12 the dashboard": "",  # there is none

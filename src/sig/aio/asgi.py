@@ -15,7 +15,7 @@ from sig.errors import ConnectionLost, RemoteProtocolError, SigError
 from sig.log import logger
 from sig.protocol.connection import Connection
 from sig.protocol.frames import PREFACE
-from sig.protocol.subprotocol import SUBPROTOCOL, check_origins, messages_of
+from sig.protocol.subprotocol import SUBPROTOCOL, check_hosts, check_origins, host_of, messages_of
 
 if TYPE_CHECKING:
     from .network import ServerRouter
@@ -42,15 +42,18 @@ class Application:
     Args:
         router: whose clients will come.
         origins: of the web pages that may connect.
+        hosts: the names by which clients may ask for the application, without ports; any, if there are none.
 
     Raises:
-        InvalidArgument: something in `origins` is no origin.
+        InvalidArgument: something in `origins` is no origin, or in `hosts` no host.
     """
 
-    def __init__(self, router: ServerRouter, origins: Sequence[str] = ()) -> None:
+    def __init__(self, router: ServerRouter, origins: Sequence[str] = (), hosts: Sequence[str] = ()) -> None:
         check_origins(origins)
+        check_hosts(hosts)
         self._router = router
         self._origins = [origin.encode() for origin in origins]
+        self._hosts = hosts
         self._starting = asyncio.Lock()  # several clients may be the first
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -102,6 +105,10 @@ class Application:
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
         """Why this client may not come in."""
+        if self._hosts:
+            for asked in [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"] or [""]:
+                if host_of(asked) not in self._hosts:
+                    return 421, f"this server is not {asked[:200]!r}: its `hosts` do not list that"
         origins = [value for name, value in scope["headers"] if name == b"origin"]
         if any(origin not in self._origins for origin in origins):
             told = origins[0].decode("latin-1")[:200]

@@ -135,14 +135,14 @@ class ServerRouter(Serving, LinkedRouter):
         """As `sig.ServerRouter.drain`."""
         return await walk_awaiting(self._draining(timeout))
 
-    def asgi(self, *, origins: Sequence[str] = ()) -> Application:
+    def asgi(self, *, origins: Sequence[str] = (), hosts: Sequence[str] = ()) -> Application:
         """An ASGI application, to be mounted in one of yours: clients come by its WebSockets, at any path.
 
         It starts the router when the first comes, if nobody has before. A server that runs it by itself starts and ends
-        the router with it. Pages of `origins` may connect, and all programs. Raises `InvalidArgument` for what is no
-        origin.
+        the router with it. Pages of `origins` may connect, and all programs; with `hosts`, only by these names of the
+        server. Raises `InvalidArgument` for what is no origin, or no host.
         """
-        return Application(self, origins)
+        return Application(self, origins, hosts)
 
     async def __aenter__(self) -> Self:
         if not self._serves:

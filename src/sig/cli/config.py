@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     anonymous: bool = False
     policy: str | None = None
     origins: list[str] = []
+    hosts: list[str] = []
     tls: TLSFiles = TLSFiles()
     limits: dict[str, int | float] = {}
 
@@ -52,6 +53,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
             found["acl"] = self.policy
         if self.origins:
             found["origins"] = self.origins
+        if self.hosts:
+            found["hosts"] = self.hosts
         return found
 
 
@@ -65,6 +68,7 @@ class Given(msgspec.Struct, kw_only=True, frozen=True):
     anonymous: bool
     policy: str | None
     origins: list[str]
+    hosts: list[str]
     tls: TLSFiles
     limits: dict[str, float]
 
@@ -79,6 +83,7 @@ class Given(msgspec.Struct, kw_only=True, frozen=True):
             anonymous=self.anonymous or settings.anonymous,
             policy=self.policy or settings.policy,
             origins=self.origins or settings.origins,
+            hosts=self.hosts or settings.hosts,
             tls=msgspec.structs.replace(settings.tls, **tls),
             limits={**settings.limits, **self.limits},
         )
@@ -166,7 +171,7 @@ def _place(path: Path, text: str, where: str) -> str:
 
 def _lines(settings: Settings) -> Iterator[str]:
     yield "# sig serve --config THIS_FILE; what the command line says goes before."
-    for name in ("urls", "codec", "insecure_public", "tokens", "anonymous", "policy", "origins"):
+    for name in ("urls", "codec", "insecure_public", "tokens", "anonymous", "policy", "origins", "hosts"):
         value = getattr(settings, name)
         yield f'# {name} = "{name}.toml"' if value is None else f"{name} = {json.dumps(value)}"
     yield "\n[tls]"

@@ -80,6 +80,14 @@ def serve(
             negative="", show_default=False, help="a web page that may connect to ws and wss; may be given again"
         ),
     ] = (),
+    host: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            show_default=False,
+            help="a name by which clients may ask for the server over ws and wss; may be given again",
+        ),
+    ] = (),
     limit: Annotated[
         tuple[str, ...],
         Parameter(negative="", show_default=False, help="a limit, as NAME=NUMBER; may be given again"),
@@ -105,6 +113,7 @@ def serve(
         anonymous=anonymous,
         policy=None if policy is None else str(policy),
         origins=list(origin),
+        hosts=list(host),
         tls=TLSFiles(**{name: str(file) for name, file in files.items() if file is not None}),
         limits=limits.read(limit),
     )

@@ -56,3 +56,20 @@ def check_origins(origins: Sequence[str]) -> None:
         scheme, separator, host = origin.partition("://")
         if not (scheme and separator and host) or "/" in host or origin != origin.lower():
             raise InvalidArgument(f"no page has the origin {origin!r}: write it like 'https://lab.example'")
+
+
+def check_hosts(hosts: Sequence[str]) -> None:
+    """Raise `InvalidArgument` for what no client would ask for as a host."""
+    if isinstance(hosts, str):
+        raise InvalidArgument(f"hosts={hosts!r} is one text: give a list of them")
+    for host in hosts:
+        if not host or host != host_of(host):
+            raise InvalidArgument(f"{host!r} is no host: write it like 'lab.example', without scheme and port")
+
+
+def host_of(header: str) -> str:
+    """The host in the header `Host` of a request, without its port (RFC 9110, 7.2)."""
+    host = header.strip().lower()
+    end = host.find("]") + 1 if host.startswith("[") else host.find(":")
+    host = host if end <= 0 else host[:end]
+    return "" if "/" in host else host

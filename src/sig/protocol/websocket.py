@@ -36,7 +36,7 @@ from sig.errors import (
 )
 from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
 from sig.protocol.frames import MAGIC, PREFACE, FrameReader, FramingError, Kind, pack, parse_preface
-from sig.protocol.subprotocol import SUBPROTOCOL, frames_in, message_limit, messages_of
+from sig.protocol.subprotocol import SUBPROTOCOL, frames_in, host_of, message_limit, messages_of
 
 # Where a frame says what it is.
 _KIND: Final = 4
@@ -209,9 +209,10 @@ class ServerWebSocket(WebSocketLayer):
         limits: of the router. A message may be as large as a frame, before the handshake of our peers much less.
         path: where the WebSocket is.
         origins: of pages that may connect, such as `"https://example.org"`.
+        hosts: the names by which this server may be asked for, whoever asks; any, if there are none.
     """
 
-    def __init__(self, limits: Limits, path: str = "/", origins: Sequence[str] = ()) -> None:
+    def __init__(self, limits: Limits, path: str = "/", origins: Sequence[str] = (), hosts: Sequence[str] = ()) -> None:
         self._server = ServerProtocol(
             origins=[None, *(Origin(origin) for origin in origins)],
             subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -220,6 +221,7 @@ class ServerWebSocket(WebSocketLayer):
         )
         super().__init__(self._server)
         self._path = path
+        self._hosts = hosts
         # A message is only looked at when it is complete, and strangers are many. Twice a frame lets our peer itself
         # say what is wrong with one that is a little too large.
         self._strange: int | None = 2 * limits.max_frame_before_login_bytes
@@ -246,6 +248,10 @@ class ServerWebSocket(WebSocketLayer):
             raise self._refuse(400, f"the request is malformed: {_line(str(reason))}")
         (request,) = events
         assert isinstance(request, Request)
+        if self._hosts:
+            for host in request.headers.get_all("Host") or [""]:
+                if host_of(host) not in self._hosts:
+                    raise self._refuse(421, f"this server is not {_line(host)!r}: its `hosts` do not list that")
         path = request.path.partition("?")[0]
         if path != self._path:
             raise self._refuse(404, f"there is no WebSocket at {_line(path)!r}, but at {self._path!r}")
@@ -276,7 +282,7 @@ class ServerWebSocket(WebSocketLayer):
         elif status == 426:
             response.headers["Upgrade"] = "websocket"
         self._out.append(response.serialize())
-        error = Denied if status == 403 else RemoteProtocolError
+        error = Denied if status in (403, 421) else RemoteProtocolError
         return error(f"the client was refused with HTTP {status}: {reason}")
 
     def _pack(self, data: bytes) -> None:

@@ -56,6 +56,37 @@ def test_what_is_too_old_is_dropped_and_counted() -> None:
     assert (away.losses(206.0), away.dropped) == ({}, 3)
 
 
+def test_of_too_much_that_waited_for_the_link_the_oldest_is_lost() -> None:
+    """It is told as lost before what is kept."""
+    away = Offline("buffer", limit_bytes=30, kept_s=5)
+    away.begin(100.0, [kept(number) for number in range(5)])
+    assert away.losses(101.0) == {("s", "e"): 2}
+    assert away.take(101.0) == [kept(2), kept(3), kept(4)]
+
+
+def test_once_the_losses_are_told_nothing_is_lost_until_the_link_is_in_use() -> None:
+    away = offline()
+    away.add(kept(1), 101.0, WHY)
+    assert away.losses(104.0) == {}
+    away.add(kept(2), 105.0, WHY)
+    away.settle()
+    assert away.take(106.0) == [kept(1), kept(2)]
+    dropping = offline("drop")
+    dropping.add(kept(1), 101.0, WHY)
+    assert dropping.losses(101.0) == {("s", "e"): 1}
+    dropping.add(kept(2), 101.0, WHY)
+    dropping.settle()
+    assert (dropping.take(101.0), dropping.losses(101.0)) == ([kept(2)], {})
+
+
+def test_where_the_new_link_is_lost_before_it_was_in_use_time_goes_on() -> None:
+    away = offline()
+    away.add(kept(1), 101.0, WHY)
+    assert away.losses(104.0) == {}
+    away.again()
+    assert away.losses(105.0) == {("s", "e"): 1}
+
+
 def test_time_is_up_when_it_is_taken() -> None:
     away = offline()
     away.add(kept(1), 101.0, WHY)
@@ -73,9 +104,3 @@ def test_dropping_counts_each_event_also_those_that_waited_for_the_link() -> Non
 def test_raising_accepts_nothing() -> None:
     with pytest.raises(ConnectionLost, match=r"offline='raise'"):
         offline("raise").add(kept(1), 100.0, WHY)
-
-
-def test_more_than_the_limit_waited_for_the_link() -> None:
-    away = Offline("buffer", limit_bytes=15, kept_s=5)
-    away.begin(100.0, [kept(1), kept(2)])
-    assert (away.take(100.0), away.dropped) == ([kept(1)], 1)

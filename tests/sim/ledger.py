@@ -85,7 +85,8 @@ class Place:
             end = now if absence.end is None else absence.end
             mixed = self.used > 1 if absence.end is None else absence.several
             took = end - absence.begun
-            if end >= moment and (absence.anew or took >= self.kept_s) and (took >= least_s or (several and mixed)):
+            least = self.kept_s if self.kept_s and not absence.anew else 0.0 if several and mixed else least_s
+            if end >= moment and took >= least:
                 return True
         return False
 

@@ -48,6 +48,7 @@ class Program:
         self.lives: dict[Life, Any] = {}
         self.ears: dict[Ear, Subscription] = {}
         self.hands = 0
+        self.opened = False
         self.done = False
 
     def start(self) -> None:
@@ -61,6 +62,7 @@ class Program:
         while True:
             try:
                 await self.router.open()
+                self.opened = True
                 break
             except (ConnectFailed, ConnectionLost):
                 await asyncio.sleep(self.chance.uniform(0.1, 2))

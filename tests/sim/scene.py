@@ -166,6 +166,7 @@ class Scene:
         (fault,) = self.chance.choices(list(self._faults), list(self._faults.values()))
         self.tally[f"fault:{fault.__name__}"] += 1
         self.world.note(fault.__name__)
+        self._check_limits()
         fault()
         self._plan_fault()
 
@@ -258,6 +259,21 @@ class Scene:
             and all(p.loop.until <= self.world.now and p.together for p in self.programs.values())
         )
 
+    def _check_limits(self) -> None:
+        """Nobody keeps more than it may; what is larger than all that is kept alone."""
+        if self._server is not None and self._server[1]._server is not None:
+            core = self._server[1]._server.core
+            check(core.budget.used <= core.limits.memory_bytes, f"the server keeps {core.budget.used} bytes")
+            for connection in core.connections.values():
+                waiting = connection.outbox.event_bytes
+                alone = sum(entry.events > 0 for entry in connection.outbox._entries) <= 1
+                check(waiting <= core.limits.link_drop_bytes or alone, f"{waiting} bytes of events wait for a link")
+        for program in self.programs.values():
+            driver = program.router._driver if program.opened else None
+            if driver is not None and driver.core.offline is not None:
+                kept = driver.core.offline._bytes
+                check(kept <= self.limits["offline_bytes"], f"{kept} bytes are kept for the next link")
+
     def _check_together(self) -> None:
         for program in self.programs.values():
             check(program.together, f"{program.name} is {program.told}, {HEALED_S:g} s after all was well again")
@@ -336,6 +352,11 @@ def limits_of(chance: random.Random, length_s: float) -> dict[str, Any]:
         "heartbeat_s": heartbeat[0],
         "heartbeat_timeout_s": heartbeat[1],
         "presence_grace_s": chance.choice([0.2, 5, 30]),
+        "send_window_bytes": chance.choice([200, 1024 * 1024]),
+        "link_drop_bytes": chance.choice([300, 16 * 1024 * 1024]),
+        "offline_bytes": chance.choice([200, 4 * 1024 * 1024]),
+        "offline_s": chance.choice([0.5, 30]),
+        "group_prefetch": chance.choice([1, 16]),
         "session_s": chance.choice([3, 120]),
         "resend_bytes": chance.choice([2_000, 4 * 1024 * 1024]),
         "reconnect_first_s": chance.choice([0.05, 0.5, 3]),

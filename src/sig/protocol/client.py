@@ -626,6 +626,7 @@ class ClientCore(Peer):
     def _go_away(self, offline: Offline) -> None:
         """The link is lost, and another will follow. What has not left on it waits for that one."""
         if self.away:
+            offline.again()
             return  # it was lost before all was registered on it: nothing has been sent
         self.away = True
         waiting = self.outgoing.take_back()

@@ -40,6 +40,7 @@ class Offline:
         self._kept: list[Kept] = []
         self._bytes = 0
         self._lost: dict[tuple[str, str], int] = {}
+        self._told = False  # the losses have been told on a new link: until that is in use nothing more may be lost
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -47,21 +48,24 @@ class Offline:
     def begin(self, now: float, waiting: Iterable[Kept]) -> None:
         """The link is lost, and these have not left on it. Time counts from here on."""
         self._until = now + self._kept_s
-        for kept in waiting:
-            if self._policy == "buffer" and self._bytes + len(kept.payload) <= self._limit_bytes:
-                self._keep(kept)
-            else:
-                self._drop(kept)
+        self._told = False
+        # What is lost is told before all that is kept: it must be the oldest.
+        older = list(waiting)
+        while older and self._policy == "buffer" and self._bytes + len(older[-1].payload) <= self._limit_bytes:
+            self._keep(older.pop())
+        self._kept.reverse()
+        for kept in older:
+            self._drop(kept)
 
     def add(self, kept: Kept, now: float, why: str) -> None:
         """One more. Raises `ConnectionLost` where it is not accepted: `why` says what has become of the link."""
-        if self._policy == "drop":
+        if self._policy == "drop" and not self._told:
             self._drop(kept)
             return
         reason = ""
         if self._policy == "raise":
             reason = "offline='raise'"
-        elif now >= self._until:
+        elif self._late(now):
             self._expire()
             reason = f"it has been away for more than {self._kept_s:g} s (offline_s)"
         elif self._bytes + len(kept.payload) > self._limit_bytes:
@@ -72,20 +76,32 @@ class Offline:
 
     def take(self, now: float) -> list[Kept]:
         """What is to be sent now that there is a link, in order."""
-        if now >= self._until:
+        if self._late(now):
             self._expire()
+        self._told = False
         kept, self._kept, self._bytes = self._kept, [], 0
         return kept
 
     def losses(self, now: float) -> dict[tuple[str, str], int]:
-        """How many events of which sender and event were dropped since the last `settle`."""
-        if now >= self._until:
+        """How many events of which sender and event were dropped since the last `settle`: to be told on a new link.
+
+        From here on none is dropped, as that would be told too late: until `take`, or until that link is lost, too.
+        """
+        if self._late(now):
             self._expire()
+        self._told = True
         return dict(self._lost)
+
+    def again(self) -> None:
+        """The new link is lost before it was in use."""
+        self._told = False
 
     def settle(self) -> None:
         """The losses have been told."""
         self._lost.clear()
+
+    def _late(self, now: float) -> bool:
+        return now >= self._until and not self._told
 
     def _keep(self, kept: Kept) -> None:
         self._kept.append(kept)

@@ -184,7 +184,7 @@ class _LastWords:
     """
 
     def __init__(self) -> None:
-        self.left = _LAST_WORDS
+        self.left: int = _LAST_WORDS
 
     def __call__(self, text: str) -> None:
         """Tell it, unless the application has said where its log goes, or that it wants none."""

@@ -2,6 +2,7 @@
 
 import secrets
 import tempfile
+import threading
 from pathlib import Path
 
 import sig
@@ -38,11 +39,16 @@ with tempfile.TemporaryDirectory() as folder:
         ):
             requests = {"mode": lambda params: "idle", "fire": print}
             sender = laser.add_sender("lab/laser", ["status", "alarm"], requests)
-            visitor.listen(lambda info, data: print("the visitor hears", info.event, data), "lab/**")
+            heard = threading.Event()
+
+            @visitor.on("lab/**")
+            def on_event(info, data):
+                print("the visitor hears", info.event, data)
+                heard.set()
+
             sender.trigger("alarm", "door open")
             sender.trigger("status", "warming up")
-            laser.flush()
-            visitor.flush()
+            heard.wait(10)
 
             print("the panel asks for its mode:", panel.request("lab/laser", "mode"))
             for ask in (

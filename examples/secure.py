@@ -1,6 +1,7 @@
 """TLS in both directions: the client knows the server by its certificate, and the server lets in whom it knows."""
 
 import tempfile
+import threading
 from pathlib import Path
 
 import sig
@@ -11,13 +12,17 @@ with tempfile.TemporaryDirectory() as folder:  # `sig certs FOLDER` does the sam
     ca, shown, own = made.authority.cert, made.server, made.clients[0]
 
     with sig.serve("tls://localhost:0", tls=sig.TLS(cert=shown.cert, key=shown.key, ca=ca)) as server:
-        server.listen(lambda info, data: print(info.sender, data), "oven", "done")
         url = server.urls[0]
+        heard = threading.Event()
+
+        @server.on("oven", "done")
+        def on_done(info, data):
+            print(info.sender, data)
+            heard.set()
 
         with sig.connect(url, tls=sig.TLS(ca=ca, cert=own.cert, key=own.key)) as client:
             client.add_sender("oven", "done").trigger("done", {"minutes": 12})
-            client.flush()
-        server.flush()
+            heard.wait(10)
 
         try:
             sig.connect(url, tls=sig.TLS(ca=ca))  # shows no certificate of its own

@@ -31,8 +31,13 @@ def noisy_line():
 ours, theirs = noisy_line()  # a cable has names as /dev/ttyUSB0 at each end
 
 with sig.serve(f"serial://{ours}?baudrate=115200") as server:
-    heard = []
-    server.listen(lambda info, data: heard.append(data), "board", "temperature")
+    heard, all_heard = [], threading.Event()
+
+    @server.on("board", "temperature")
+    def on_temperature(info, data):
+        heard.append(data)
+        if data == 199:
+            all_heard.set()
 
     # What follows would be the program on the board.
     with sig.connect(f"serial://{theirs}?baudrate=115200") as client:
@@ -41,5 +46,6 @@ with sig.serve(f"serial://{ours}?baudrate=115200") as server:
         print(server.request("board", "blink", 2))
         for number in range(200):
             board.trigger("temperature", number)
+        all_heard.wait(30)
 
     print(len(heard), "of 200, in order:", heard == list(range(200)))

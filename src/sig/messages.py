@@ -304,10 +304,6 @@ class Route(Message, frozen=True, omit_defaults=True):
     incarnation: U64 = 0
     # The number of the next event on this route. They are counted at both ends and not carried.
     next_seq: U64 = 1
-    # To a client that is back within the grace: the number of the first event that it, as it was, was to hear. And when
-    # an unknown number of events was last told as lost, the number that the next one had; 0: neither.
-    first_seq: U64 = 0
-    unsure_seq: U64 = 0
     # When the sender registered, in microseconds since 1970.
     since_us: U64 = 0
     # Told to whoever registered the sender: may trigger on this route.
@@ -323,6 +319,10 @@ class Route(Message, frozen=True, omit_defaults=True):
     replica: bool = False
     # Of the event, or of the requests by method, where the sender told that and it does not cost too much.
     schema: msgspec.Raw = NO_SCHEMA
+    # To a client that is back within the grace: the number of the first event that it, as it was, was to hear. And when
+    # an unknown number of events was last told as lost, the number that the next one had; 0: neither.
+    first_seq: U64 = 0
+    unsure_seq: U64 = 0
 
 
 class RouteGone(Message, frozen=True, omit_defaults=True):

@@ -91,6 +91,7 @@ BODIES: list[tuple[Message, str]] = [
     (Bye("closed"), '{"code":"closed"}'),
     (Error("too_large", "no", True), '{"code":"too_large","message":"no","fatal":true}'),
     (Route("thermo"), '{"sender":"thermo"}'),
+    (Route("thermo", first_seq=3, unsure_seq=4), '{"sender":"thermo","first_seq":3,"unsure_seq":4}'),
     (
         Route("thermo", "changed", "mine", "n1", 5, 6, 7, True, True, True, 3, 4),
         (

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import access, events, reliable, requests, scale, slow, streams, types
+from benchmarks.costs import access, events, reliable, requests, scale, slow, streams, types, validation
 from benchmarks.costs.rows import Outcome
 from benchmarks.machine import describe, headline
 from benchmarks.progress import say
@@ -78,6 +78,7 @@ SUITES = {
     "slow": slow,
     "streams": streams,
     "types": types,
+    "validation": validation,
 }
 PARTS = {"events": tuple(events.PARTS), "requests": requests.PARTS}
 ONLY = "; ".join(f"of {suite}: {', '.join(parts)}" for suite, parts in PARTS.items())

@@ -196,3 +196,10 @@ def test_parts_of_one_answer_have_their_figures() -> None:
         assert one["events"] > 0
         assert one["parts"] > 0
         assert one["share"] == one["parts"] / one["events"]
+
+
+@needs_rich
+def test_events_with_types_are_measured_from_end_to_end() -> None:
+    told = figures("validation", "--rounds", "1")["validation"]
+    assert len(told) == 8
+    assert all(rate > 0 for rates in told.values() for rate in rates)

@@ -144,8 +144,15 @@ class Endless(Half):
 
 def test_a_medium_that_hides_how_much_waits_is_found() -> None:
     name = "bytes.one_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many"
-    with pytest.raises(AssertionError, match="the server knows that its link takes no more: False"):
-        check(name, "asyncio").run(lambda: broken(lambda half: half, Endless))
+    told = ""
+    for _ in range(5):  # where other programs take the processors, what has not been written yet may be seen to wait
+        try:
+            check(name, "asyncio").run(lambda: broken(lambda half: half, Endless))
+        except AssertionError as error:
+            told = str(error)
+            if "the server knows that its link takes no more: False" in told:
+                return
+    pytest.fail(f"it was not found: {told}")
 
 
 def test_ends_that_do_not_pass_on_their_options_are_found() -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from sig.codecs import Codec, batch_decode
-from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.decoding import Decoding
 from sig.errors import InvalidData
 from sig.info import Gap, Info, Received, info_of
@@ -35,7 +34,7 @@ from sig.protocol.client import (
 )
 from sig.protocol.events import unpack_events
 from sig.protocol.past import Past, Told
-from sig.returned import Absence, Presences
+from sig.returned import Absence, Left, Presences, hears_presence
 from sig.signal import Calls, Plan, Signal, raises_to_trigger
 from sig.subscription import Callback, Subscription
 
@@ -171,10 +170,6 @@ def _asked_for(listener: Subscription, past: Past) -> Past:
     if not listener.options.initial:
         return []
     return [part for part in past if isinstance(part, Told) or matches(listener.event, part.event)]
-
-
-def _hears_presence(listener: Subscription) -> bool:
-    return matches(listener.event, EVENT_CONNECT) or matches(listener.event, EVENT_DISCONNECT)
 
 
 def _walk(plan: RoutePlan, calls: Calls, info: Info, data: object) -> None:
@@ -320,11 +315,11 @@ class Arrivals:
             plan = self._close_route(number)
             assert plan is not None  # it was there
             lane = isinstance(plan, LanePlan)
-            absence.leave(plan.info, plan.incarnation, plan.next_seq, plan.owed(), lane=lane)
+            absence.leave(Left(plan.info, plan.incarnation, plan.next_seq, plan.owed(), lane=lane))
         with self.router._lock:
             listeners = [s for s in self.router._subscriptions.values() if s.since_us]
         absence.begin(listeners)
-        self._presences.part(filter(_hears_presence, listeners))
+        self._presences.part(filter(hears_presence, listeners))
         self.router._parted()
 
     def _activate(self, news: ListenerReady) -> None:
@@ -353,7 +348,7 @@ class Arrivals:
         """Of what is there now, what this listener does not know; and who has gone."""
         assert self._absence is not None  # it is returning
         told: Past = []
-        if _hears_presence(listener):
+        if hears_presence(listener):
             since_us = since_us if self._absence.same else 0
             there = [part for part in past if isinstance(part, Presence)]
             told += self._presences.changes(listener, since_us, there)

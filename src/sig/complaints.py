@@ -22,7 +22,7 @@ from .subscription import Callback, Subscription
 _MOST_DIFFERENCES: Final = 1000
 
 
-class Told(Protocol):
+class HasOnError(Protocol):
     """Whoever wants to know."""
 
     on_error: Callable[[ListenerError], object] | None
@@ -31,7 +31,7 @@ class Told(Protocol):
 class Complaints:
     """Those of one router. Called on the thread that calls the listener."""
 
-    def __init__(self, router: Told) -> None:
+    def __init__(self, router: HasOnError) -> None:
         self._router = router
         self._lock = Lock()
         self._differences: dict[str, None] = {}  # that have been told

@@ -18,8 +18,8 @@ LOST_LINK: Final = "lost_link"
 SERVER_RESTART: Final = "server_restart"
 
 
-class _Left:
-    """A route as it was when the link was lost, and who heard it."""
+class Left:
+    """A route, or a lane, as it was when the link was lost: the number of its next event, and who heard it."""
 
     __slots__ = ("incarnation", "info", "lane", "listeners", "next_seq", "told")
 
@@ -60,25 +60,18 @@ class Absence:
         """Whether the server has not been started since."""
         self._kept = True
         # Of one event there may be several: who is given it by itself has been given as much as it took.
-        self._left: dict[tuple[str, str], list[_Left]] = {}
+        self._left: dict[tuple[str, str], list[Left]] = {}
         self._listeners: list[Subscription] = []
 
     def begin(self, listeners: Iterable[Subscription]) -> None:
         """These were registered when the link was lost."""
         self._listeners = self._listeners or list(listeners)
 
-    def leave(
-        self,
-        info: Info,
-        incarnation: int | None,
-        next_seq: int,
-        listeners: Sequence[Subscription],
-        *,
-        lane: bool = False,
-    ) -> None:
-        """A route, or a lane, on which the next event would have had that number."""
-        others = [left for left in self._of(info.sender, info.event) if not left.told]
-        self._left[info.sender, info.event] = [*others, _Left(info, incarnation, next_seq, listeners, lane=lane)]
+    def leave(self, left: Left) -> None:
+        """A route, or a lane, of the link that was lost."""
+        info = left.info
+        others = [other for other in self._of(info.sender, info.event) if not other.told]
+        self._left[info.sender, info.event] = [*others, left]
 
     def back(self, same: bool, kept: bool) -> None:
         """There is a link again; there may have been others since, and all count."""
@@ -93,7 +86,7 @@ class Absence:
         if missed and all(left.lane for left in self._of(route.sender, route.event)):
             heard = [s for s in self._listeners if s.pace is None and matches(s.sender, route.sender)]
             heard = [s for s in heard if matches(s.event, route.event or "")]
-            self.leave(info, route.incarnation, route.first_seq, heard)
+            self.leave(Left(info, route.incarnation, route.first_seq, heard))
         for left in self._of(route.sender, route.event):
             if not left.told:
                 same = kept and route.incarnation == left.incarnation and left.next_seq > route.unsure_seq
@@ -111,12 +104,17 @@ class Absence:
                 if not left.told:
                     left.tell(None, self._reason)
 
-    def _of(self, sender: str, event: str | None) -> list[_Left]:
+    def _of(self, sender: str, event: str | None) -> list[Left]:
         return self._left.get((sender, event or ""), [])
 
     @property
     def _reason(self) -> str:
         return LOST_LINK if self.same else SERVER_RESTART
+
+
+def hears_presence(listener: Subscription) -> bool:
+    """Whether it is told of senders that come, or of those that go."""
+    return matches(listener.event, EVENT_CONNECT) or matches(listener.event, EVENT_DISCONNECT)
 
 
 class Presences:

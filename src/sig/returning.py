@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from sig.carriers.base import ClientCarrier
-from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.drivers.client import ClientDriver
 from sig.drivers.links import Link
 from sig.errors import ConnectionLost, Overloaded, SenderAlreadyConnected, SigError
@@ -21,9 +20,9 @@ from sig.info import info_of
 from sig.linked import introduction, wish
 from sig.log import logger
 from sig.messages import RemoveSender
-from sig.names import matches
 from sig.protocol.calls import Done
 from sig.protocol.retry import Retry
+from sig.returned import hears_presence
 from sig.sender import Owned
 from sig.steps import Steps
 from sig.subscription import Subscription
@@ -264,8 +263,7 @@ class Returning:
 
 def _asks_for_presence(subscription: Subscription) -> bool:
     """Whether it has to be told what is there: it asked for that, or hears of senders that come and go."""
-    event = subscription.event
-    return subscription.options.initial or matches(event, EVENT_CONNECT) or matches(event, EVENT_DISCONNECT)
+    return subscription.options.initial or hears_presence(subscription)
 
 
 def _asked(driver: ClientDriver) -> float | None:

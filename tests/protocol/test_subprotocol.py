@@ -19,6 +19,7 @@ from sig.protocol.subprotocol import (
     host_of,
     message_limit,
     messages_of,
+    misdirected,
 )
 
 
@@ -101,3 +102,11 @@ def test_hosts_are_checked() -> None:
     for host in ("lab.example:3000", "http://lab.example", "Lab.example", "", "a/b"):
         with pytest.raises(InvalidArgument, match="is no host: write it like 'lab.example'"):
             check_hosts([host])
+
+
+def test_a_request_is_for_a_server_of_the_names_that_it_has_or_of_any() -> None:
+    assert misdirected(["anywhere.example"], []) is None
+    assert misdirected(["LAB.example:80"], ["lab.example"]) is None
+    for asked in ([], ["there.example"], ["lab.example", "there.example"]):
+        told = misdirected(asked, ["lab.example"])
+        assert told == f"this server is not {asked[-1] if asked else ''!r}: its `hosts` do not list that"

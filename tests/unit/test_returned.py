@@ -11,7 +11,7 @@ import sig
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.info import info_of
 from sig.messages import Presence, Route
-from sig.returned import Absence, Presences
+from sig.returned import Absence, Left, Presences
 from sig.subscription import Subscription
 
 Listen = Callable[..., Subscription]
@@ -112,7 +112,7 @@ def test_of_a_route_that_it_was_not_told_of_a_client_missed_all_since_it_was_to_
 def test_beside_a_lane_the_others_are_told_of_the_route_that_they_did_not_know(listen: Listen) -> None:
     one, grouped = Gaps(listen), Gaps(listen)
     made = absence(one)
-    made.leave(INFO, 1, 4, [grouped.subscription], lane=True)
+    made.leave(Left(INFO, 1, 4, [grouped.subscription], lane=True))
     made.found(route(5, first_seq=2), INFO)
     assert (one.told, grouped.told) == ([sig.Gap(3, "lost_link")], [sig.Gap(1, "lost_link")])
 
@@ -121,7 +121,7 @@ def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: L
     before, after = Gaps(listen), Gaps(listen)
     for gaps, counted in ((before, 3), (after, 4)):
         made = absence(gaps)
-        made.leave(INFO, 1, counted, [gaps.subscription])
+        made.leave(Left(INFO, 1, counted, [gaps.subscription]))
         made.found(route(5, first_seq=1, unsure_seq=3), INFO)
     assert (before.told, after.told) == ([sig.Gap(None, "lost_link")], [sig.Gap(1, "lost_link")])
 

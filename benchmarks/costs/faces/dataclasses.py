@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from benchmarks.costs.faces import typed
 from benchmarks.costs.faces.blocking import Server as Server
+from benchmarks.costs.types import Data
 
 
-@dataclass
-class Reading:
-    seq: int
-    ts: float
-    name: str
-    values: list[float]
-
-    def __getitem__(self, name: str) -> object:  # as the tally asks
-        return getattr(self, name)
+class Reading(Data):
+    __getitem__ = typed.field
 
 
 class Publisher(typed.Publisher):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from benchmarks.costs.faces import typed
 from benchmarks.costs.faces.blocking import Server as Server
+from benchmarks.costs.types import Struct
 
 
-class Reading(msgspec.Struct):
-    seq: int
-    ts: float
-    name: str
-    values: list[float]
-
-    def __getitem__(self, name: str) -> object:  # as the tally asks
-        return getattr(self, name)
+class Reading(Struct):
+    __getitem__ = typed.field
 
 
 class Publisher(typed.Publisher):

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 from benchmarks.costs.faces import typed
 from benchmarks.costs.faces.blocking import Server as Server
+from benchmarks.costs.types import Plain
 from benchmarks.peers import roles
 
 
-class Reading(TypedDict):
-    seq: int
-    ts: float
-    name: str
-    values: list[float]
-
-
 class Publisher(typed.Publisher):
-    kind = Reading
+    kind = Plain
     publish = roles.Publisher.publish
 
 
 class Subscriber(typed.Subscriber):
-    kind = Reading
+    kind = Plain

@@ -15,7 +15,7 @@ from sig.errors import ConnectionLost, RemoteProtocolError, SigError
 from sig.log import logger
 from sig.protocol.connection import Connection
 from sig.protocol.frames import PREFACE
-from sig.protocol.subprotocol import SUBPROTOCOL, check_hosts, check_origins, host_of, messages_of
+from sig.protocol.subprotocol import SUBPROTOCOL, check_hosts, check_origins, messages_of, misdirected
 
 if TYPE_CHECKING:
     from .network import ServerRouter
@@ -105,10 +105,10 @@ class Application:
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
         """Why this client may not come in."""
-        if self._hosts:
-            for asked in [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"] or [""]:
-                if host_of(asked) not in self._hosts:
-                    return 421, f"this server is not {asked[:200]!r}: its `hosts` do not list that"
+        asked = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        strange = misdirected(asked, self._hosts)
+        if strange is not None:
+            return 421, strange
         origins = [value for name, value in scope["headers"] if name == b"origin"]
         if any(origin not in self._origins for origin in origins):
             told = origins[0].decode("latin-1")[:200]

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from sig.cli import errors
 from sig.cli.options import Json
-from sig.cli.output import Output, as_json, printable
-from sig.cli.tables import of_texts
+from sig.cli.output import Output, as_json
+from sig.cli.tables import of_texts, printable
 from sig.errors import InvalidArgument
 from sig.security.files import load_policy
 from sig.security.identity import ANONYMOUS, Identity
@@ -92,7 +92,7 @@ def _explain(output: Output, policy: Policy, who: Identity) -> None:
 
 def _cells(rule: Rule) -> list[str]:
     names = map(_some, (rule.actions, rule.senders, rule.events, rule.methods))
-    return [printable(cell) for cell in ("allow" if rule.allow else "deny", str(rule), *names)]
+    return ["allow" if rule.allow else "deny", str(rule), *names]
 
 
 def _row(rule: Rule) -> dict[str, object]:

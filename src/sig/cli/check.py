@@ -12,7 +12,7 @@ from rich.console import Console
 import sig
 from sig.cli import errors
 from sig.cli.options import Codec, Json, Url
-from sig.cli.output import Output, as_json, printable
+from sig.cli.output import Output, as_json
 from sig.cli.schema import Document, Offer, told
 from sig.cli.tables import of_texts
 from sig.info import SenderInfo
@@ -100,7 +100,6 @@ def _show(output: Output, found: Sequence[Difference]) -> None:
         for one in found:
             print(as_json(one._asdict()), flush=True)
     elif found:
-        rows = [[printable(cell) for cell in one] for one in found]
-        Console(highlight=False).print(of_texts(("sender", "", "difference"), rows))
+        Console(highlight=False).print(of_texts(("sender", "", "difference"), found))
     else:
         output.remark("nothing differs")

@@ -11,7 +11,7 @@ from rich.console import Console
 import sig
 from sig.cli import errors
 from sig.cli.options import Json, Url
-from sig.cli.output import Output, as_json, complain, printable
+from sig.cli.output import Output, as_json, complain
 from sig.cli.tables import of_texts
 
 EXAMPLES = """Examples:
@@ -48,8 +48,8 @@ def clients(*, json: Json = False, url: Url = None) -> int:
 def _cells(row: sig.ClientInfo) -> list[str]:
     until = "" if row.expires is None else datetime.fromtimestamp(row.expires, UTC).isoformat(" ", "seconds")
     by = "" if row.source == "none" else row.source
-    cells = (str(row.client), row.identity, by, row.name, row.address, until, ", ".join(row.senders))
-    return [*map(printable, cells), str(row.subscriptions)]
+    senders = ", ".join(row.senders)
+    return [str(row.client), row.identity, by, row.name, row.address, until, senders, str(row.subscriptions)]
 
 
 def kick(

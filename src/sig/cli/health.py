@@ -12,6 +12,7 @@ import sig
 from sig.carriers.address import default_url
 from sig.cli import errors, output
 from sig.cli.options import Codec
+from sig.cli.tables import printable
 
 EXAMPLES = """Examples:
 
@@ -74,4 +75,4 @@ def _sentence(found: dict[str, object]) -> str:
     text = f"{found['url']} answers within {answer_s * 1000:.1f} ms"
     if "clients" in found:
         text += f"; clients: {found['clients']}, senders: {found['senders']}, waiting bytes: {found['memory_bytes']}"
-    return output.printable(text)
+    return printable(text)

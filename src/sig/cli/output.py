@@ -17,7 +17,7 @@ from rich.highlighter import JSONHighlighter
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
-from sig.cli.tables import of_texts
+from sig.cli.tables import of_texts, printable
 from sig.info import Info, SenderInfo
 
 _in_colours: Final = JSONHighlighter()
@@ -103,8 +103,7 @@ class Output:
             for sender in senders:
                 _line(as_json(sender._asdict()))
             return
-        rows = [[*map(printable, _cells(sender))] for sender in senders]
-        shown = of_texts(("sender", "events", "requests", "since", "address"), rows)
+        shown = of_texts(("sender", "events", "requests", "since", "address"), [_cells(sender) for sender in senders])
         self._console.print(shown if senders else "nobody is there", soft_wrap=not senders)
 
     def remark(self, text: str) -> None:
@@ -137,11 +136,6 @@ def as_json(value: object) -> str:
     except TypeError:
         text = msgspec.json.encode(repr(value))
     return text.decode()
-
-
-def printable(text: str) -> str:
-    """`text` without what would move a terminal's cursor or change its colours, written as JSON does."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def complain(sentence: str, word: str = "sig", colour: str = "red") -> None:

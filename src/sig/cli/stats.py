@@ -15,9 +15,9 @@ from rich.text import Text
 import sig
 from sig.cli import errors
 from sig.cli.options import Codec, Json, Url
-from sig.cli.output import Output, printable, reader_has_gone
+from sig.cli.output import Output, reader_has_gone
 from sig.cli.signals import until_signal
-from sig.cli.tables import table
+from sig.cli.tables import printable, table
 from sig.stats import LinkStats, SenderStats, Stats, Totals
 
 EXAMPLES = """Examples:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from sig.cli import errors
 from sig.cli.options import Json
-from sig.cli.output import Output, as_json, printable
+from sig.cli.output import Output, as_json
 from sig.cli.tables import of_texts
 from sig.errors import InvalidArgument
 from sig.security.credentials import USUAL, Credential, check_identity
@@ -145,4 +145,4 @@ def _list(output: Output, known: list[Credential]) -> None:
 
 def _cells(one: Credential) -> list[str]:
     until = "" if one.expires == inf else datetime.fromtimestamp(one.expires, UTC).isoformat(sep=" ")
-    return [printable(cell) for cell in (one.name, one.identity.source, one.login, ", ".join(one.groups), until)]
+    return [one.name, one.identity.source, one.login, ", ".join(one.groups), until]

@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sig.cli.output import as_json, printable
+from sig.cli.output import as_json
+from sig.cli.tables import printable
 from sig.demo.repeat import repeating
 from sig.demo.tally import Kind, Note, Snapshot, Tally, percentiles
 

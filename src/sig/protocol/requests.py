@@ -224,7 +224,7 @@ class Requests:
         """Nobody waits for that any more: let who was asked know, if it can still be reached."""
         server, (number, _, shown) = self._server, asked
         del requester.unanswered[corr]
-        requester.streams.pop(corr, None)
+        server.streams.close(requester, corr)
         if shown in server.replicas:
             server.replicas.pools[shown].end(requester, corr)
         route = server.routes.get(number)

@@ -590,7 +590,7 @@ class ServerCore:
 
     def time_us(self) -> int:
         """Microseconds since 1970."""
-        return int((self.now + self._wall_offset) * 1e6)
+        return int(self.wall * 1e6)
 
 
 def _waiting(connection: Connection) -> int:

@@ -11,6 +11,7 @@ from typing import Final
 
 from sig.constants import Limits
 from sig.errors import InvalidArgument
+from sig.messages import in_a_line
 from sig.protocol.frames import HEADER
 
 SUBPROTOCOL: Final = "pysig.v1"
@@ -48,6 +49,10 @@ def messages_of(data: bytes) -> Iterator[bytes | memoryview]:
     yield view[first:]
 
 
+# Of what a stranger sends, so much is told again.
+_LONGEST_HOST: Final = 200
+
+
 def check_origins(origins: Sequence[str]) -> None:
     """Raise `InvalidArgument` for what no browser would send as the origin of a page."""
     if isinstance(origins, str):
@@ -65,6 +70,14 @@ def check_hosts(hosts: Sequence[str]) -> None:
     for host in hosts:
         if not host or host != host_of(host):
             raise InvalidArgument(f"{host!r} is no host: write it like 'lab.example', without scheme and port")
+
+
+def misdirected(asked: Sequence[str], hosts: Sequence[str]) -> str | None:
+    """Why a request with these headers `Host` is not for a server of those names; `None` if it is. None are any."""
+    strange = [host for host in asked or [""] if host_of(host) not in hosts] if hosts else []
+    if not strange:
+        return None
+    return f"this server is not {in_a_line(strange[0], _LONGEST_HOST)!r}: its `hosts` do not list that"
 
 
 def host_of(header: str) -> str:

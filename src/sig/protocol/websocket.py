@@ -36,7 +36,7 @@ from sig.errors import (
 )
 from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
 from sig.protocol.frames import MAGIC, PREFACE, FrameReader, FramingError, Kind, pack, parse_preface
-from sig.protocol.subprotocol import SUBPROTOCOL, frames_in, host_of, message_limit, messages_of
+from sig.protocol.subprotocol import SUBPROTOCOL, frames_in, message_limit, messages_of, misdirected
 
 # Where a frame says what it is.
 _KIND: Final = 4
@@ -248,10 +248,9 @@ class ServerWebSocket(WebSocketLayer):
             raise self._refuse(400, f"the request is malformed: {_line(str(reason))}")
         (request,) = events
         assert isinstance(request, Request)
-        if self._hosts:
-            for host in request.headers.get_all("Host") or [""]:
-                if host_of(host) not in self._hosts:
-                    raise self._refuse(421, f"this server is not {_line(host)!r}: its `hosts` do not list that")
+        strange = misdirected(request.headers.get_all("Host"), self._hosts)
+        if strange is not None:
+            raise self._refuse(421, strange)
         path = request.path.partition("?")[0]
         if path != self._path:
             raise self._refuse(404, f"there is no WebSocket at {_line(path)!r}, but at {self._path!r}")

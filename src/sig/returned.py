@@ -6,6 +6,7 @@ Everything here runs where listeners are called.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
@@ -18,26 +19,16 @@ LOST_LINK: Final = "lost_link"
 SERVER_RESTART: Final = "server_restart"
 
 
+@dataclass(slots=True, eq=False)
 class Left:
     """A route, or a lane, as it was when the link was lost: the number of its next event, and who heard it."""
 
-    __slots__ = ("incarnation", "info", "lane", "listeners", "next_seq", "told")
-
-    def __init__(
-        self,
-        info: Info,
-        incarnation: int | None,
-        next_seq: int,
-        listeners: Sequence[Subscription],
-        *,
-        lane: bool = False,
-    ) -> None:
-        self.lane = lane
-        self.info = info
-        self.incarnation = incarnation
-        self.next_seq = next_seq
-        self.listeners = listeners
-        self.told = False
+    info: Info
+    incarnation: int | None
+    next_seq: int
+    listeners: Sequence[Subscription]
+    lane: bool = False
+    told: bool = False
 
     def tell(self, missed: int | None, reason: str) -> None:
         self.told = True

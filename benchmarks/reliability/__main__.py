@@ -36,7 +36,7 @@ def main(line: Sequence[str] | None = None) -> int:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="a little of each: does it run?")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cycles", type=int, metavar="N", help="of kills: so many of each, and a tenth of servers")
+    parser.add_argument("--cycles", type=int, metavar="N", help="of kills: so many listeners, senders and servers")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too; - is standard output")
     parser.add_argument("--docs", metavar="DIR", help="write what the documentation includes there, a file a scenario")
     asked = parser.parse_args(line)

@@ -9,18 +9,19 @@ known to have routed, each once and in order, after its `#connect` and before it
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import sig
 from benchmarks.progress import say
 from benchmarks.reliability import servers
+from benchmarks.reliability.nursery import Raised
 from benchmarks.reliability.place import LIMIT_S, Child, Outcome, mib, server, table
+from benchmarks.reliability.victim import listen, trigger
 
-CYCLES = 1_000
+CYCLES = 300
 _LONGEST_S = 0.1  # that a client lives, once it has begun
 _PAUSE_S = 0.0005
 # How long the server waits for those that do not come back: a cycle takes as long at least.
@@ -67,11 +68,11 @@ def run(quick: bool, seed: int) -> Outcome:
             before = child.memory
             for cycle in range(cycles):
                 say(f"kills: cycle {cycle + 1:,} of {cycles:,}")
-                heard = _numbers(child, "listen", cycle, chance)
+                heard = _numbers(listen, child, cycle, chance)
                 counts["heard_by_victims"] += len(heard)
                 if heard != list(range(heard[0], heard[0] + len(heard))):
                     failures.append(f"cycle {cycle}: a listener missed events before it died")
-                acknowledged = _numbers(child, "trigger", cycle, chance)[-1]
+                acknowledged = _numbers(trigger, child, cycle, chance)[-1]
                 if not witness.left.wait(LIMIT_S):
                     failures.append(f"cycle {cycle}: nobody was told that the sender had died")
                 witness.left.clear()
@@ -84,7 +85,7 @@ def run(quick: bool, seed: int) -> Outcome:
         finally:
             stop.set()
             beat.join(LIMIT_S)
-    servers_told, wrong = servers.kill(max(1, cycles // 10), seed)
+    servers_told, wrong = servers.kill(cycles, seed)
     failures += wrong
     if totals.senders != 1:
         failures.append(f"{totals.senders} senders are there, and 1 should be")
@@ -125,22 +126,12 @@ def check(story: list[object], cycle: int, acknowledged: int) -> list[str]:
     return wrong
 
 
-def _numbers(child: Child, role: str, cycle: int, chance: random.Random) -> list[int]:
+def _numbers(victim: Callable[..., None], child: Child, cycle: int, chance: random.Random) -> list[int]:
     """What a victim had told when it was killed; it has told something by then."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.reliability.victim", role, child.url, str(cycle)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        first = process.stdout.readline()
+    with Raised(victim, child.url, cycle) as raised:
+        first = raised.next()
         time.sleep(chance.random() * _LONGEST_S)
-    finally:
-        process.kill()
-        rest = process.communicate()[0]
-    lines = (first + rest).split("\n")[:-1]  # what it was about to tell is cut off
-    return [int(line) for line in lines]
+        return [first, *raised.kill()]
 
 
 def _beat(sender: Any, stop: threading.Event) -> None:

@@ -14,10 +14,12 @@ from contextlib import ExitStack
 
 import sig
 from benchmarks.progress import say
+from benchmarks.reliability.nursery import Raised
 from benchmarks.reliability.place import LIMIT_S
-from benchmarks.reliability.program import Program
+from benchmarks.reliability.victim import serve
 
 _LONGEST_S = 0.2  # that a server lives, once all are there
+_LONGEST_AWAY_S = 0.2  # that there is none
 _PAUSE_S = 0.0005
 
 
@@ -74,9 +76,9 @@ def kill(cycles: int, seed: int) -> tuple[dict[str, int], list[str]]:
     chance = random.Random(seed)
     failures: list[str] = []
     books = {"reliable": Books(), "not reliable": Books()}
-    server = Program("host", "tcp://127.0.0.1:0")
+    server = Raised(serve, "tcp://127.0.0.1:0")
     with ExitStack() as stack:
-        url = server.line()
+        url = server.next()
         stack.callback(lambda: server.kill())
         options = {"reconnect_first_s": 0.02, "reconnect_longest_s": 0.1}
         owner = stack.enter_context(sig.connect(url, reliable=True, name="owner", **options))
@@ -90,8 +92,9 @@ def kill(cycles: int, seed: int) -> tuple[dict[str, int], list[str]]:
             say(f"kills: server {cycle + 1:,} of {cycles:,}")
             time.sleep(chance.random() * _LONGEST_S)
             server.kill()
-            server = Program("host", url)
-            server.line()
+            time.sleep(chance.random() * _LONGEST_AWAY_S)
+            server = Raised(serve, url)
+            server.next()
             number = beat.number
             late = [kind for kind, book in books.items() if not book.wait(number)]
             failures += [f"server {cycle}: a listener that is {kind} heard nothing any more" for kind in late]

@@ -65,7 +65,7 @@ def run(quick: bool, seed: int) -> Outcome:
 def _client_stops(stack: ExitStack, how: str, limit: float) -> Watch:
     """A server sees it, and others are told that its sender has left; here after no grace worth the name."""
     child = stack.enter_context(server(heartbeat_timeout_s=limit, presence_grace_s=0.001))
-    victim = stack.enter_context(Program("victim", "stay", child.url, 0))
+    victim = stack.enter_context(Program("victim", child.url))
     watch = Watch(f"a client, {how}", limit, victim)
     client = stack.enter_context(sig.connect(child.url))
     client.listen(lambda info, data: watch.tell(), "victim", "#disconnect")

@@ -1,6 +1,7 @@
-"""A client that will be killed, or stopped: `python -m benchmarks.reliability.victim listen|trigger|stay URL CYCLE`.
+"""Clients and servers that will be killed, or stopped: what each of them does until then.
 
-It tells what it knows, a number a line, as soon as it knows it.
+A client that is stopped is a program: `python -m benchmarks.reliability.victim URL`. The others are raised in a
+nursery, and tell what they know as soon as they know it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sys
 import threading
 
 import sig
+from benchmarks.reliability.nursery import Tell
 
 
 def connect(url: str, cycle: int) -> sig.ClientRouter:
@@ -16,14 +18,14 @@ def connect(url: str, cycle: int) -> sig.ClientRouter:
     return sig.connect(url, reliable=True) if cycle % 2 else sig.connect(url, reconnect=False)
 
 
-def listen(url: str, cycle: int) -> None:
+def listen(tell: Tell, url: str, cycle: int) -> None:
     """Tell each number that is heard."""
     client = connect(url, cycle)
-    client.listen(lambda info, data: print(data, flush=True), "steady", "e")
+    client.listen(lambda info, data: tell(data), "steady", "e")
     threading.Event().wait()
 
 
-def trigger(url: str, cycle: int) -> None:
+def trigger(tell: Tell, url: str, cycle: int) -> None:
     """Tell each number that the server has certainly routed."""
     client = connect(url, cycle)
     sender = client.add_sender("victim", "e")
@@ -33,7 +35,14 @@ def trigger(url: str, cycle: int) -> None:
             sender.trigger("e", [cycle, number])
             number += 1
         client.flush()
-        print(number - 1, flush=True)
+        tell(number - 1)
+
+
+def serve(tell: Tell, url: str) -> None:
+    """Tell where, and serve."""
+    with sig.serve(url) as server:
+        tell(server.urls[0])
+        threading.Event().wait()
 
 
 def stay(url: str) -> None:
@@ -44,8 +53,4 @@ def stay(url: str) -> None:
 
 
 if __name__ == "__main__":
-    role, url, cycle = sys.argv[1:]
-    if role == "stay":
-        stay(url)
-    else:
-        {"listen": listen, "trigger": trigger}[role](url, int(cycle))
+    stay(sys.argv[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from typing import Self
 from urllib.parse import urlsplit
 
 LIMIT_S = 30
@@ -44,6 +45,11 @@ class Proxy:
         with self._lock:
             self._refusing = True
 
+    def cut_off(self) -> None:
+        """Cut all that are there, and let nobody through until `accept`."""
+        self.refuse()
+        self.cut()
+
     def accept(self) -> None:
         """Let everybody through again."""
         with self._lock:
@@ -56,6 +62,12 @@ class Proxy:
         self.cut()
         for thread in self._threads:
             thread.join(LIMIT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _accept(self) -> None:
         while True:

@@ -7,25 +7,12 @@ test_streams.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from net.raw import LIMIT_S
 
 import sig
 from sig.testing.stage import becomes
-
-
-@pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as server:
-        yield server
-
-
-@pytest.fixture
-def caller(server: sig.ServerRouter) -> Iterator[sig.ClientRouter]:
-    with sig.connect(server.urls[0]) as client:
-        yield client
 
 
 def measure(params: object) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,12 +11,6 @@ import sig
 import sig.aio
 
 LIMIT_S = 20.0
-
-
-@pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as server:
-        yield server
 
 
 def test_what_is_under_way_is_answered_and_nothing_new_is_taken(server: sig.ServerRouter) -> None:

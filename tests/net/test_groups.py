@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -50,18 +50,6 @@ class Worker:
     def wait(self, condition: Callable[[], bool]) -> None:
         with self.changed:
             assert self.changed.wait_for(condition, LIMIT_S)
-
-
-@pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as server:
-        yield server
-
-
-@pytest.fixture
-def connect(server: sig.ServerRouter) -> Iterator[Callable[..., sig.ClientRouter]]:
-    with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(sig.connect(server.urls[0], **options))
 
 
 def all_done(workers: list[Worker], events: int) -> None:

@@ -8,11 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from net.book import LIMIT_S, Book
 from net.places import place
 from net.proxy import Proxy
 
@@ -20,60 +19,23 @@ import sig
 import sig.aio
 from sig.drivers.loops import LoopThread
 from sig.testing import settle
+from sig.testing.stage import becomes
 
-LIMIT_S = 30
 QUICK: dict[str, Any] = {"reconnect_first_s": 0.01, "reconnect_longest_s": 0.05}
 
 
-class Heard:
-    """What a listener got, in order, and its gaps."""
-
-    def __init__(self) -> None:
-        self.all: list[object] = []
-        self._changed = threading.Condition()
+class Heard(Book):
+    """A listener; of presence it keeps who it was, too."""
 
     def __call__(self, info: sig.Info, data: object) -> None:
-        self._add(data if not info.event.startswith("#") else (info.event, info.sender))
-
-    def gap(self, info: sig.Info, gap: sig.Gap) -> None:
-        self._add(gap)
-
-    def _add(self, what: object) -> None:
-        with self._changed:
-            self.all.append(what)
-            self._changed.notify_all()
-
-    def wait(self, what: object) -> list[object]:
-        with self._changed:
-            assert self._changed.wait_for(lambda: what in self.all, LIMIT_S), f"{what} is not in {self.all}"
-            return list(self.all)
+        self.add(data if not info.event.startswith("#") else (info.event, info.sender))
 
 
-@contextmanager
-def proxied(url: str) -> Iterator[Proxy]:
-    proxy = Proxy(url)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
-
-
-@pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as router:
-        yield router
-
-
-@pytest.fixture
-def proxy(server: sig.ServerRouter) -> Iterator[Proxy]:
-    with proxied(server.urls[0]) as made:
-        yield made
-
-
-def states(client: sig.ClientRouter) -> Heard:
-    heard = Heard()
-    client.on_state = heard._add
-    return heard
+def states(client: sig.ClientRouter) -> Book:
+    """Which it comes to from here on."""
+    book = Book()
+    client.on_state = book.add
+    return book
 
 
 def test_a_listener_hears_on_and_is_told_exactly_what_it_missed(server: sig.ServerRouter, proxy: Proxy) -> None:
@@ -85,8 +47,7 @@ def test_a_listener_hears_on_and_is_told_exactly_what_it_missed(server: sig.Serv
         server.listen(lambda info, data: None, "s", "e")  # so that it is sent at all
         sender.trigger("e", 1)
         heard.wait(1)
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         told.wait("away")
         assert client.state != "connected"
         for number in (2, 3, 4):
@@ -108,7 +69,7 @@ def test_where_nothing_was_missed_nobody_is_told(server: sig.ServerRouter, proxy
         for number in range(5):
             sender.trigger("e", number)
             heard.wait(number)
-            told.all.clear()
+            told.story.clear()
             proxy.cut()
             told.wait("connected")
         sender.trigger("e", 5)
@@ -124,8 +85,7 @@ def test_a_sender_answers_again_and_sends_what_was_triggered_meanwhile(server: s
         sender.trigger("e", 1)
         heard.wait(1)
         client.flush()
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         told.wait("away")
         assert not sender.connected
         sender.trigger("e", 2)
@@ -147,8 +107,7 @@ def test_away_listeners_and_senders_register_at_once_and_others_ask_in_vain(
     with sig.connect(proxy.url, **QUICK) as client:
         told, heard, there = states(client), Heard(), Heard()
         closed = client.listen(there, "other", "e")
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         told.wait("away")
         client.listen(heard, "here", "e")
         closed.close()
@@ -175,8 +134,7 @@ def test_what_is_triggered_away(server: sig.ServerRouter, proxy: Proxy, policy: 
         told = states(client)
         sender = client.add_sender("s", "e")
         client.flush()
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         told.wait("away")
         accepted = [*_triggered(sender, 100_000), *_triggered(sender, 200_000)]  # six bytes each
         proxy.accept()
@@ -201,10 +159,9 @@ def test_presence_goes_on_to_alternate(server: sig.ServerRouter, proxy: Proxy) -
         client.listen(heard, None, "#disconnect")
         client.listen(late, None, "#connect")
         settle(client)
-        assert sorted(map(str, heard.all)) == sorted(str(("#connect", n)) for n in ("stays", "leaves", "changes"))
-        heard.all.clear()
-        proxy.refuse()
-        proxy.cut()
+        assert sorted(map(str, heard.story)) == sorted(str(("#connect", n)) for n in ("stays", "leaves", "changes"))
+        heard.story.clear()
+        proxy.cut_off()
         told.wait("away")
         leaves.remove()
         changes.remove()
@@ -213,13 +170,13 @@ def test_presence_goes_on_to_alternate(server: sig.ServerRouter, proxy: Proxy) -
         proxy.accept()
         told.wait("connected")
         assert stays.connected
-        assert sorted(map(str, heard.all)) == [
+        assert sorted(map(str, heard.story)) == [
             "('#connect', 'changes')",
             "('#connect', 'comes')",
             "('#disconnect', 'changes')",
             "('#disconnect', 'leaves')",
         ]
-        assert sorted(map(str, late.all)) == ["('#connect', 'changes')", "('#connect', 'comes')"]
+        assert sorted(map(str, late.story)) == ["('#connect', 'changes')", "('#connect', 'comes')"]
         server.add_sender("leaves", "e")
         heard.wait(("#connect", "leaves"))
 
@@ -227,10 +184,9 @@ def test_presence_goes_on_to_alternate(server: sig.ServerRouter, proxy: Proxy) -
 def test_a_name_that_was_taken_is_told_and_asked_for_again(server: sig.ServerRouter, proxy: Proxy) -> None:
     with sig.connect(proxy.url, **QUICK) as client:
         told, lost = states(client), Heard()
-        client.on_name_lost = lambda sender: lost._add(sender.name)
+        client.on_name_lost = lambda sender: lost.add(sender.name)
         sender = client.add_sender("s", "e")
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         told.wait("away")
         taken = _claimed(server, "s")
         proxy.accept()
@@ -242,7 +198,7 @@ def test_a_name_that_was_taken_is_told_and_asked_for_again(server: sig.ServerRou
         heard = Heard()
         taken.remove()
         server.listen(heard, "s", "e")
-        _becomes(lambda: sender.connected)
+        becomes(lambda: sender.connected, True)
         sender.trigger("e", 2)
         heard.wait(2)
 
@@ -258,8 +214,8 @@ def test_a_server_that_is_killed_and_started_again_finds_its_clients_back() -> N
         heard, back = Heard(), Heard()
         client.listen(heard, "s", "e", on_gap=heard.gap)
         sender = other.add_sender("s", "e")
-        other.on_connected = lambda: back._add("other")
-        client.on_connected = lambda: back._add("client")
+        other.on_connected = lambda: back.add("other")
+        client.on_connected = lambda: back.add("client")
         sender.trigger("e", 1)
         heard.wait(1)
         other.flush()
@@ -312,12 +268,11 @@ def test_closing_while_away_wakes_everybody(server: sig.ServerRouter, proxy: Pro
     client = sig.connect(proxy.url, reconnect_first_s=1000, reconnect_longest_s=1000)
     told = states(client)
     sender = client.add_sender("s", "e")
-    proxy.refuse()
-    proxy.cut()
+    proxy.cut_off()
     told.wait("away")
     client.close()
     assert client.state == "closed"
-    assert told.all == ["away", "closed"]
+    assert told.story == ["away", "closed"]
     with pytest.raises((sig.Closed, sig.SenderNotConnected)):
         sender.trigger("e", 1)
 
@@ -416,17 +371,8 @@ def _claimed(server: sig.ServerRouter, name: str) -> sig.Sender:
             return False
         return True
 
-    _becomes(claimed)
+    becomes(claimed, True)
     return made[0]
-
-
-def _becomes(true: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(LIMIT_S * 100):
-        if true():
-            return
-        pause.wait(0.01)
-    pytest.fail("it never came true")
 
 
 # -- what else is registered ---------------------------------------------------------------------
@@ -447,13 +393,12 @@ def test_a_listener_that_is_busy_keeps_nobody_from_knowing_that_the_link_is_back
         client.listen(work, "s", "e")
         sender.trigger("e")
         assert begun.wait(LIMIT_S)
-        proxy.refuse()
-        proxy.cut()
-        _becomes(lambda: client.state != "connected")
+        proxy.cut_off()
+        becomes(lambda: client.state != "connected", True)
         assert not client.wait_connected(0)
         proxy.accept()
         assert client.wait_connected(LIMIT_S)
-        assert told.all == []  # where listeners are called, in order
+        assert told.story == []  # where listeners are called, in order
         go_on.set()
         assert told.wait("connected") == ["away", "connected"]
 
@@ -500,8 +445,7 @@ def test_what_came_of_a_sender_that_is_new_is_missed_too(server: sig.ServerRoute
     with sig.connect(proxy.url, **QUICK) as client:
         told = states(client)
         client.listen(heard, "s", "e", on_gap=heard.gap)
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         told.wait("away")
         sender = server.add_sender("s", ["e"])
         for number in (1, 2, 3):
@@ -523,8 +467,7 @@ def test_who_begins_to_listen_while_the_link_is_away_is_told_nothing_of_the_past
     heard, watching = Heard(), Heard()
     with sig.connect(proxy.url, **QUICK) as client:
         told = states(client)
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         told.wait("away")
         client.listen(heard, "s", event)
         client.listen(watching, "s")
@@ -534,7 +477,7 @@ def test_who_begins_to_listen_while_the_link_is_away_is_told_nothing_of_the_past
         assert watching.wait(2) == [2]
         sender.remove()
         watching.wait(("#disconnect", "s"))
-        assert heard.all == [data for data in watching.all if event is None or data == (event, "s")]
+        assert heard.story == [data for data in watching.story if event is None or data == (event, "s")]
 
 
 def test_who_hears_everything_is_not_told_what_a_member_of_a_group_beside_it_missed(
@@ -578,7 +521,7 @@ def test_a_listener_that_others_wait_for_goes_on_at_its_pace(server: sig.ServerR
             for number in range(20):
                 sender.trigger("e", (round, number))
             assert heard.wait([round, 19])[-20:] == [[round, number] for number in range(20)]
-            told.all.clear()
+            told.story.clear()
             proxy.cut()
             told.wait("connected")
 

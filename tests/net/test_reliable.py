@@ -6,12 +6,13 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from net.book import LIMIT_S, Book
 from net.proxy import Proxy
-from net.unbroken import EVENTS, LIMIT_S, OVER, QUICK, STEPS, Book, Hasty, check, cut_anywhere
+from net.unbroken import EVENTS, OVER, QUICK, STEPS, Hasty, check, cut_anywhere
 from protocol.pairs import World as Wires
 
 import sig
@@ -19,19 +20,6 @@ import sig.aio
 from sig.protocol.session import Session
 
 OPTIONS: dict[str, Any] = {**QUICK, "reliable": True}
-
-
-@pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as router:
-        yield router
-
-
-@pytest.fixture
-def proxy(server: sig.ServerRouter) -> Iterator[Proxy]:
-    made = Proxy(server.urls[0])
-    yield made
-    made.close()
 
 
 # All of it, at every byte: python -m benchmarks.reliability reliable
@@ -172,8 +160,7 @@ def test_while_the_link_is_away_everything_waits_and_nothing_is_refused(server: 
         client.on_state = states.add
         client.listen(heard.hear, "s", "e", on_gap=heard.gap)
         mine = client.add_sender("c", "e")
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         states.wait("away")
         assert (client.state, mine.connected) == ("away", True)
         mine.trigger("e", 1)
@@ -191,10 +178,9 @@ def test_while_the_link_is_away_everything_waits_and_nothing_is_refused(server: 
     assert (book.story, heard.story, answers) == (["#connect", 1, "#disconnect"], [1, "last"], [42])
 
 
-def test_a_client_that_is_back_too_late_registers_again_and_is_told(server: sig.ServerRouter) -> None:
+def test_a_client_that_is_back_too_late_registers_again_and_is_told() -> None:
     states, heard = Book(), Book()
-    with sig.serve("tcp://127.0.0.1:0", session_s=0.01) as hasty:
-        proxy = Proxy(hasty.urls[0])
+    with sig.serve("tcp://127.0.0.1:0", session_s=0.01) as hasty, Proxy(hasty.urls[0]) as proxy:
         sender = hasty.add_sender("s", "e", {"double": lambda number: 2 * number})
         present = Book()
         hasty.listen(present.hear, "c", "#disconnect")
@@ -204,8 +190,7 @@ def test_a_client_that_is_back_too_late_registers_again_and_is_told(server: sig.
             mine = client.add_sender("c", "e", {"triple": lambda number: 3 * number})
             sender.trigger("e", 1)
             heard.wait(1)
-            proxy.refuse()
-            proxy.cut()
+            proxy.cut_off()
             present.wait("#disconnect")
             proxy.accept()
             states.wait("connected")
@@ -213,7 +198,6 @@ def test_a_client_that_is_back_too_late_registers_again_and_is_told(server: sig.
             assert (mine.connected, hasty.request("c", "triple", 7)) == (True, 21)
             sender.trigger("e", 2)
             heard.wait(2)
-        proxy.close()
     assert heard.story == [1, sig.Gap(None, "lost_link"), 2]
 
 
@@ -227,8 +211,7 @@ def test_who_closes_while_the_link_is_away_is_done_at_once(server: sig.ServerRou
     client = sig.connect(proxy.url, **OPTIONS)
     client.on_state = states.add
     client.add_sender("c", "e")
-    proxy.refuse()
-    proxy.cut()
+    proxy.cut_off()
     states.wait("away")
     client.close()
     assert client.state == "closed"
@@ -244,8 +227,7 @@ def test_another_program_with_the_same_name_takes_it(server: sig.ServerRouter, p
         client.on_state = states.add
         client.on_name_lost = lambda sender: lost.add(sender.name)
         client.add_sender("c", "e")
-        proxy.refuse()
-        proxy.cut()
+        proxy.cut_off()
         states.wait("away")
         with sig.connect(server.urls[0]) as other:
             other.add_sender("c", "e").trigger("e", "other")

@@ -7,7 +7,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from net.unbroken import EVENTS, LIMIT_S, QUICK, Book, Cuts, World, check, world
+from net.book import LIMIT_S, Book
+from net.unbroken import EVENTS, QUICK, Cuts, World, check, world
 
 import sig
 import sig.aio

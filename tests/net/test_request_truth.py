@@ -20,13 +20,9 @@ def server() -> Iterator[sig.ServerRouter]:
         yield server
 
 
-@pytest.fixture
-def asker(server: sig.ServerRouter) -> Iterator[sig.ClientRouter]:
-    with sig.connect(server.urls[0]) as client:
-        yield client
-
-
-def test_what_is_known_is_told_although_every_thread_is_busy(server: sig.ServerRouter, asker: sig.ClientRouter) -> None:
+def test_what_is_known_is_told_although_every_thread_is_busy(
+    server: sig.ServerRouter, caller: sig.ClientRouter
+) -> None:
     begun, hold = threading.Event(), threading.Event()
 
     def work(params: object) -> None:
@@ -35,21 +31,21 @@ def test_what_is_known_is_told_although_every_thread_is_busy(server: sig.ServerR
 
     server.add_sender("s", "e", [work])
     server.add_sender("silent", "e")
-    busy = asker.start_request("s", "work")
+    busy = caller.start_request("s", "work")
     assert begun.wait(LIMIT_S)
     with pytest.raises(sig.MethodNotFound):
-        asker.request("s", "absent", timeout=LIMIT_S)
+        caller.request("s", "absent", timeout=LIMIT_S)
     with pytest.raises(sig.RequestsNotSupported):
-        asker.request("silent", "m", timeout=LIMIT_S)
+        caller.request("silent", "m", timeout=LIMIT_S)
     with pytest.raises(sig.SenderNotConnected):
-        asker.request("nobody", "m", timeout=LIMIT_S)
+        caller.request("nobody", "m", timeout=LIMIT_S)
     assert not busy.done()
     hold.set()
     assert busy.result(LIMIT_S) is None
 
 
 def test_who_takes_a_name_over_is_not_asked_what_was_asked_of_the_other(
-    server: sig.ServerRouter, asker: sig.ClientRouter
+    server: sig.ServerRouter, caller: sig.ClientRouter
 ) -> None:
     begun, hold, called = threading.Event(), threading.Event(), list[object]()
 
@@ -59,22 +55,22 @@ def test_who_takes_a_name_over_is_not_asked_what_was_asked_of_the_other(
 
     server.add_sender("other", requests=[work])
     first = server.add_sender("s", requests={"m": lambda params: params})
-    assert asker.request("s", "m", 1) == 1
-    busy = asker.start_request("other", "work")
+    assert caller.request("s", "m", 1) == 1
+    busy = caller.start_request("other", "work")
     assert begun.wait(LIMIT_S)
-    waiting = asker.start_request("s", "m", "for the first")  # for a thread
+    waiting = caller.start_request("s", "m", "for the first")  # for a thread
     with pytest.raises(sig.MethodNotFound):  # which has come behind that
-        asker.request("s", "absent", timeout=LIMIT_S)
+        caller.request("s", "absent", timeout=LIMIT_S)
     first.remove()
     server.add_sender("s", requests={"m": called.append})
     assert isinstance(waiting.exception(LIMIT_S), sig.ConnectionLost)
     hold.set()
     assert busy.result(LIMIT_S) is None
-    asker.request("s", "m", "for the second")
+    caller.request("s", "m", "for the second")
     assert called == ["for the second"]
 
 
-def test_giving_up_reaches_what_a_handler_asks_for_in_turn(server: sig.ServerRouter, asker: sig.ClientRouter) -> None:
+def test_giving_up_reaches_what_a_handler_asks_for_in_turn(server: sig.ServerRouter, caller: sig.ClientRouter) -> None:
     """From the first who asks to the last who works, over three links; nobody in between waits any more."""
     begun, told = threading.Event(), threading.Event()
     between: list[BaseException] = []
@@ -97,16 +93,16 @@ def test_giving_up_reaches_what_a_handler_asks_for_in_turn(server: sig.ServerRou
     with sig.connect(server.urls[0]) as worker:
         worker.add_sender("last", requests=[last])
         server.add_sender("middle", requests=[middle])
-        call = asker.start_request("middle", "middle", timeout=LIMIT_S)
+        call = caller.start_request("middle", "middle", timeout=LIMIT_S)
         assert begun.wait(LIMIT_S)
         assert call.cancel()
         assert told.wait(LIMIT_S)
         server.add_sender("quick", requests={"m": lambda params: params})
-        assert asker.request("quick", "m", 1) == 1, "the thread in the middle is free"
+        assert caller.request("quick", "m", 1) == 1, "the thread in the middle is free"
     assert [type(error) for error in between] == [sig.RequestCancelled]
 
 
-def test_what_was_given_up_already_asks_nobody(server: sig.ServerRouter, asker: sig.ClientRouter) -> None:
+def test_what_was_given_up_already_asks_nobody(server: sig.ServerRouter, caller: sig.ClientRouter) -> None:
     begun, outcomes = threading.Event(), list[BaseException]()
     ended = threading.Event()
 
@@ -123,30 +119,30 @@ def test_what_was_given_up_already_asks_nobody(server: sig.ServerRouter, asker: 
         ended.set()
 
     server.add_sender("s", requests={"work": work, "other": lambda params: outcomes.append(ValueError())})
-    call = asker.start_request("s", "work")
+    call = caller.start_request("s", "work")
     assert begun.wait(LIMIT_S)
     call.cancel()
     assert ended.wait(LIMIT_S)
     assert [type(error) for error in outcomes] == [sig.RequestCancelled]
 
 
-def test_the_time_shrinks_from_hop_to_hop(server: sig.ServerRouter, asker: sig.ClientRouter) -> None:
+def test_the_time_shrinks_from_hop_to_hop(server: sig.ServerRouter, caller: sig.ClientRouter) -> None:
     def down(params: int) -> list[float]:
         left = [sig.current_request().remaining]
         return left if params == 0 else left + server.request("s", "down", params - 1, timeout=500)
 
     server.add_sender("s", requests=[down])
-    left = asker.request("s", "down", 4, timeout=LIMIT_S)
+    left = caller.request("s", "down", 4, timeout=LIMIT_S)
     assert len(left) == 5
     assert left == sorted(left, reverse=True)
     assert left[0] <= LIMIT_S
 
 
-def test_an_answer_of_somebody_else_is_not_believed(server: sig.ServerRouter, asker: sig.ClientRouter) -> None:
+def test_an_answer_of_somebody_else_is_not_believed(server: sig.ServerRouter, caller: sig.ClientRouter) -> None:
     """It costs the forger its link, and the request nothing."""
     with Raw.client(server.urls[0]) as owner, Raw.client(server.urls[0]) as forger:
         owner.hold("s", requests=["m"])
-        asking = aside(lambda: asker.request("s", "m", timeout=LIMIT_S))
+        asking = aside(lambda: caller.request("s", "m", timeout=LIMIT_S))
         frame = owner.read(Kind.REQUEST)
         request = unpack_request(frame)
         forger.send(pack_reply(Reply(request.peer, request.corr, b'"forged"'), route=frame.route))
@@ -156,12 +152,12 @@ def test_an_answer_of_somebody_else_is_not_believed(server: sig.ServerRouter, as
 
 
 def test_an_answer_that_cannot_be_decoded_costs_its_request_alone(
-    server: sig.ServerRouter, asker: sig.ClientRouter
+    server: sig.ServerRouter, caller: sig.ClientRouter
 ) -> None:
     with Raw.client(server.urls[0]) as owner:
         owner.hold("s", requests=["m"])
         for payload, outcome in ((b"{not JSON", None), (b"7", 7)):
-            asking = aside(lambda: asker.request("s", "m", timeout=LIMIT_S))
+            asking = aside(lambda: caller.request("s", "m", timeout=LIMIT_S))
             frame = owner.read(Kind.REQUEST)
             request = unpack_request(frame)
             owner.send(pack_reply(Reply(request.peer, request.corr, payload), route=frame.route))
@@ -169,4 +165,4 @@ def test_an_answer_that_cannot_be_decoded_costs_its_request_alone(
                 assert isinstance(asking.exception(LIMIT_S), sig.InvalidData)
             else:
                 assert asking.result(LIMIT_S) == outcome
-    assert asker.state == "connected"
+    assert caller.state == "connected"

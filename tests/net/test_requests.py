@@ -4,31 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 import sig
 
 LIMIT_S = 30
-
-
-@pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as server:
-        yield server
-
-
-@pytest.fixture
-def owner(server: sig.ServerRouter) -> Iterator[sig.ClientRouter]:
-    with sig.connect(server.urls[0]) as client:
-        yield client
-
-
-@pytest.fixture
-def caller(server: sig.ServerRouter) -> Iterator[sig.ClientRouter]:
-    with sig.connect(server.urls[0]) as client:
-        yield client
 
 
 def test_none_is_an_answer(owner: sig.ClientRouter, caller: sig.ClientRouter) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,18 +14,6 @@ import sig
 import sig.aio
 
 LIMIT_S = 30
-
-
-@pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as server:
-        yield server
-
-
-@pytest.fixture
-def connect(server: sig.ServerRouter) -> Iterator[Callable[..., sig.ClientRouter]]:
-    with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(sig.connect(server.urls[0], **options))
 
 
 class Replica:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
@@ -40,21 +40,17 @@ class Endless:
 
 
 @pytest.fixture
-def server() -> Iterator[sig.ServerRouter]:
-    with sig.serve("tcp://127.0.0.1:0") as server:
-        yield server
+def owner(connect: Callable[..., sig.ClientRouter]) -> sig.ClientRouter:
+    return connect(reconnect=False)
 
 
-@pytest.fixture
-def owner(server: sig.ServerRouter) -> Iterator[sig.ClientRouter]:
-    with sig.connect(server.urls[0], reconnect=False) as client:
-        yield client
-
-
-@pytest.fixture
-def caller(server: sig.ServerRouter) -> Iterator[sig.ClientRouter]:
-    with sig.connect(server.urls[0]) as client:
-        yield client
+def running(owner: sig.ClientRouter, caller: sig.ClientRouter) -> tuple[Endless, sig.Stream[str]]:
+    """An endless handler of sender `s`, and a stream of it that has begun."""
+    handler = Endless()
+    owner.add_sender("s", requests=[handler.run])
+    stream = caller.stream("s", "run")
+    next(stream)
+    return handler, stream
 
 
 def cut(server: sig.ServerRouter, client: sig.ClientRouter) -> None:
@@ -71,10 +67,7 @@ def cut(server: sig.ServerRouter, client: sig.ClientRouter) -> None:
 def test_a_requester_that_vanishes_ends_the_handler(
     server: sig.ServerRouter, owner: sig.ClientRouter, caller: sig.ClientRouter
 ) -> None:
-    handler = Endless()
-    owner.add_sender("s", requests=[handler.run])
-    stream = caller.stream("s", "run")
-    next(stream)
+    handler, stream = running(owner, caller)
     cut(server, caller)
     assert handler.ended.wait(LIMIT_S)
     with pytest.raises(sig.ConnectionLost):
@@ -86,10 +79,7 @@ def test_a_requester_that_vanishes_ends_the_handler(
 def test_an_owner_that_vanishes_ends_the_stream_behind_the_parts_that_came(
     server: sig.ServerRouter, owner: sig.ClientRouter, caller: sig.ClientRouter
 ) -> None:
-    handler = Endless()
-    owner.add_sender("s", requests=[handler.run])
-    stream = caller.stream("s", "run")
-    next(stream)
+    handler, stream = running(owner, caller)
     becomes(lambda: handler.given > 100, True)
     cut(server, owner)
     with pytest.raises(sig.ConnectionLost, match="left .* before it answered"):
@@ -115,10 +105,7 @@ def test_a_sender_that_leaves_ends_its_streams(owner: sig.ClientRouter, caller: 
 def test_a_server_that_closes_ends_them_on_both_sides(
     server: sig.ServerRouter, owner: sig.ClientRouter, caller: sig.ClientRouter
 ) -> None:
-    handler = Endless()
-    owner.add_sender("s", requests=[handler.run])
-    stream = caller.stream("s", "run")
-    next(stream)
+    handler, stream = running(owner, caller)
     server.close()
     with pytest.raises(sig.ConnectionLost):
         for _ in stream:
@@ -129,10 +116,8 @@ def test_a_server_that_closes_ends_them_on_both_sides(
 
 
 def test_a_caller_that_has_left_is_given_no_million_parts(owner: sig.ClientRouter, caller: sig.ClientRouter) -> None:
-    handler = Endless()
-    owner.add_sender("s", requests=[handler.run])
-    with caller.stream("s", "run") as stream:
-        next(stream)
+    handler, stream = running(owner, caller)
+    stream.close()
     assert handler.ended.wait(LIMIT_S)
     assert handler.given < 10_000
     assert caller._driver is not None
@@ -151,10 +136,7 @@ def test_a_stream_that_is_forgotten_ends_with_what_is_said_next(
 
 
 def test_a_closed_caller_is_told_so(owner: sig.ClientRouter, caller: sig.ClientRouter) -> None:
-    handler = Endless()
-    owner.add_sender("s", requests=[handler.run])
-    stream = caller.stream("s", "run")
-    next(stream)
+    handler, stream = running(owner, caller)
     caller.close()
     with pytest.raises(sig.Closed):
         for _ in stream:
@@ -163,11 +145,8 @@ def test_a_closed_caller_is_told_so(owner: sig.ClientRouter, caller: sig.ClientR
 
 
 def test_an_owner_that_closes_waits_for_its_handlers_to_end(server: sig.ServerRouter, caller: sig.ClientRouter) -> None:
-    handler = Endless()
     with sig.connect(server.urls[0]) as owner:
-        owner.add_sender("s", requests=[handler.run])
-        stream = caller.stream("s", "run")
-        next(stream)
+        handler, stream = running(owner, caller)
     assert handler.ended.is_set()
     with pytest.raises(sig.ConnectionLost):
         for _ in stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.carriers import CARRIERS
+from net.book import LIMIT_S, Book
 
 import sig
 from sig.testing import Ends, Fault, Faults
 from sig.testing.faults import Way
 
-LIMIT_S = 30.0
 EVENTS = 10
 # All of them, at every byte: python -m benchmarks.reliability reliable. A pipe to a child cannot be opened again.
 OVER = ("local", "tcp", "unix", "ws", "wss", "tls", "medium", "serial")
@@ -51,33 +50,6 @@ class Hasty(Faults):
     def _take(self) -> tuple[Way, Way]:
         sent, received = super()._take()
         return sent, OfOneWelcome(Fault()) if self.opened == 1 else received
-
-
-class Book:
-    """All that is heard of one side, in order."""
-
-    def __init__(self) -> None:
-        self.story: list[object] = []
-        self._changed = threading.Condition()
-
-    def hear(self, info: sig.Info, data: object) -> None:
-        self.add(info.event if info.event.startswith("#") else data)
-
-    def gap(self, info: sig.Info, gap: sig.Gap) -> None:
-        self.add(gap)
-
-    def add(self, what: object) -> None:
-        with self._changed:
-            self.story.append(what)
-            self._changed.notify_all()
-
-    def wait(self, last: object) -> None:
-        assert self.comes(last, LIMIT_S), f"{last} has not come: {self.story}"
-
-    def comes(self, what: object, seconds: float) -> bool:
-        """Whether it does, within so many seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: what in self.story, seconds)
 
 
 class World:

@@ -1,4 +1,4 @@
-// A client of sig for web pages: copy this file. It speaks docs/explanation/wire.md, as far as pages need it.
+// A client of sig for web pages: copy this file, errors.js and login.js. It speaks docs/explanation/wire.md, as far as pages need it.
 //
 //     import { connect } from "./sig.js";
 //     const router = await connect("ws://localhost:3000/");
@@ -6,61 +6,105 @@
 //     const page = await router.addSender("page", ["clicked"], { double: (x) => 2 * x });
 //     page.trigger("clicked", { button: 1 });
 //     console.log(await router.request("lab/oven", "read", { probe: 1 }));
-//     router.closed.then((why) => console.log("the link is down:", why));
+//     router.closed.then(({ code, message }) => console.log("the link is down:", message));
 //
-// What fails rejects with a SigError, whose `code` is for programs. Integers beyond 2^53 lose digits, as ever in JS.
+// What fails rejects with a SigError, see errors.js. Integers beyond 2^53 lose digits, as ever in JS.
 
-const HELLO = 0x01, WELCOME = 0x02, BYE = 0x03, PING = 0x04, PONG = 0x05, ERROR = 0x08;
+import { SigError } from "./errors.js";
+import { prover } from "./login.js";
+export { SigError };
+
+const HELLO = 0x01, WELCOME = 0x02, BYE = 0x03, PING = 0x04, PONG = 0x05, CHALLENGE = 0x06, AUTH = 0x07, ERROR = 0x08;
 const CALL = 0x10, RESULT = 0x11, ROUTE = 0x12, ROUTE_GONE = 0x13, INTEREST = 0x14, PRESENCE = 0x15;
-const EVENT = 0x20, REQUEST = 0x30, REPLY = 0x31, CANCEL = 0x32, CREDIT = 0x40;
-const LENS = 0x01, MIXED = 0x02, ERR = 0x01, HEADER = 12;
+const EVENT = 0x20, REQUEST = 0x30, REPLY = 0x31, CANCEL = 0x32, CREDIT = 0x40, LOST = 0x42;
+const LENS = 0x01, MIXED = 0x02, ERR = 0x01, HEADER = 12, FOR_EVER = 0xffffffff;
+const REASONS = ["unknown", "slow", "lost_link", "server_restart", "codec", "undecodable", "too_big"]; // of LOST
+const NOBODY_KNOWS = 2n ** 64n - 1n;
 const encode = (text) => new TextEncoder().encode(text), decode = (bytes) => new TextDecoder().decode(bytes);
-const json = (value) => encode(JSON.stringify(value ?? null));
+const failure = (code, message) => new SigError({ code, message });
 
-export class SigError extends Error {
-  constructor({ code = "error", message = code, ...more }) {
-    super(message);
-    Object.assign(this, more, { name: "SigError", code });
+function json(value) {
+  let text;
+  try {
+    text = JSON.stringify(value ?? null);
+  } catch (error) { // cycles, BigInt
+    throw failure("invalid_data", `this cannot be said in JSON: ${error.message}`);
   }
+  if (text === undefined) throw failure("invalid_data", `this cannot be said in JSON: a ${typeof value}`);
+  return encode(text);
 }
 
-// Resolves when the server has welcomed us. `name` stands in its lists.
-export function connect(url, { name = "a web page" } = {}) {
-  return new Promise((resolve, reject) => new Router(url, name, resolve, reject));
+// Resolves when the server has welcomed us. `name` stands in its lists; `timeout` is in seconds. Who the page is say `token`,
+// or `user` and `password`, or `bearer`, which the server's own authenticator takes.
+export async function connect(url, { name = "a web page", timeout = 10, ...login } = {}) {
+  let proving, socket;
+  try {
+    proving = prover(url, login);
+    socket = new WebSocket(url, "pysig.v1"); // there is no preface in a WebSocket
+  } catch (error) {
+    throw error instanceof SigError ? error : failure("invalid_argument", `cannot connect to ${url}: ${error.message}`);
+  }
+  return new Promise((resolve, reject) => new Router(socket, { name, timeout, proving }, resolve, reject));
 }
 
 class Router {
-  #socket; #welcomed; #routes = new Map(); #waiting = new Map(); #listeners = new Map(); #senders = new Map();
-  #number = 0; #credit = 0; #queue = []; #why = "the link was lost";
+  #socket; #proving; #welcomed; #routes = new Map(); #waiting = new Map(); #listeners = new Map(); #senders = new Map();
+  #number = 0; #credit = 0; #largest = Infinity; #queue = [];
+  #end = { code: "connection_lost", message: "the link was lost" };
 
-  constructor(url, name, resolve, reject) {
-    this.#socket = new WebSocket(url, "pysig.v1"); // there is no preface in a WebSocket
+  constructor(socket, { name, timeout, proving }, resolve, reject) {
+    this.#socket = socket;
     this.#socket.binaryType = "arraybuffer";
-    this.#socket.onopen = () => this.#now(HELLO, json({ versions: [1], codecs: ["json"], name }));
-    this.#welcomed = () => resolve(this);
+    this.#proving = proving;
+    const failed = (why) => { this.#end = { code: "connect_failed", message: `cannot connect to ${socket.url}: ${why}` }; };
+    // Browsers do not tell pages more than that.
+    failed("nobody answers there who speaks sig and lets in pages from here (origins of the server)");
+    this.#socket.onopen = () => {
+      failed("the server has said nothing that we understand");
+      this.#now(HELLO, json({ versions: [1], codecs: ["json"], name, login: proving?.login ?? null }));
+    };
+    const late = setTimeout(() => {
+      failed(`the server did not let us in within ${timeout} s`);
+      this.#socket.close();
+    }, timeout * 1000);
+    this.#welcomed = ({ window_bytes, max_frame_bytes, identity = "" }) => {
+      clearTimeout(late);
+      [this.#credit, this.#largest] = [window_bytes, max_frame_bytes];
+      this.identity = identity; // who we are to the server; "" if we have proved nothing
+      this.#end = { code: "connection_lost", message: "the link was lost" };
+      resolve(this);
+    };
     this.#socket.onmessage = ({ data }) => { // one frame or several, each of them whole
       for (let at = 0, end; at < data.byteLength; at = end) {
         end = at + HEADER + new DataView(data, at).getUint32(0, true);
-        this.#receive(new DataView(data, at, end - at));
+        try {
+          this.#receive(new DataView(data, at, end - at));
+        } catch (error) {
+          reportError(error); // what cannot be read costs its own frame, and no other
+        }
       }
     };
-    // A promise of the reason, kept when the link is down, whoever ended it.
+    // A promise of the reason, kept when the link is down, whoever ended it: a SigError, with the code `closed` if it was
+    // the page, and `retry_after_s` if the server has said when to come back.
     this.closed = new Promise((down) => {
       this.#socket.onclose = () => {
-        const error = new SigError({ code: "connection_lost", message: this.#why });
-        reject(error); // of no effect once we were welcomed
-        for (const waiting of this.#waiting.values()) waiting.reject(error);
+        clearTimeout(late);
+        const end = new SigError(this.#end);
+        reject(end); // of no effect once we were welcomed
+        const lost = this.#lost();
+        for (const waiting of this.#waiting.values()) waiting.reject(lost);
         this.#waiting.clear();
-        down(this.#why);
+        down(end);
       };
     });
   }
 
   // Calls `callback(data, { sender, event, time })` for each event; names, patterns, or null for any. Resolves, when
-  // all that is triggered from now on will come, with a function that ends it.
-  async listen(sender, event, callback) {
+  // all that is triggered from now on will come, with a function that ends it. Where events are missing, since the page
+  // was too slow or JSON cannot carry them, `onGap({ missed, reason }, { sender, event })` is called in their place.
+  async listen(sender, event, callback, { onGap } = {}) {
     const id = ++this.#number;
-    this.#listeners.set(id, { sender: matcher(sender), event: matcher(event, true), callback });
+    this.#listeners.set(id, { sender: matcher(sender), event: matcher(event, true), callback, onGap });
     const stop = () => this.#listeners.delete(id) && this.#call("close", { id });
     try {
       await this.#call("listen", { id, sender, event });
@@ -73,32 +117,44 @@ class Router {
 
   // Registers a sender; `requests` maps methods to functions, async ones too.
   async addSender(name, events = [], requests = null) {
-    if (requests) this.#senders.set(name, requests);
-    await this.#call("add_sender", { name, events, requests: requests && Object.keys(requests) });
+    const before = this.#senders.get(name);
+    if (requests) this.#senders.set(name, requests); // the first may be asked before we read that it is registered
+    try {
+      await this.#call("add_sender", { name, events, requests: requests && Object.keys(requests) });
+    } catch (error) {
+      this.#senders.set(name, before);
+      throw error;
+    }
     return {
       trigger: (event, data) => {
         const route = this.#route((r) => r.owner && r.sender === name && r.event === event);
+        if (this.#socket.readyState !== WebSocket.OPEN) throw this.#lost();
         if (route === undefined) throw new SigError({ code: "unknown_event", sender: name, event });
+        const { denied } = this.#routes.get(route);
+        if (denied !== undefined) throw failure("denied", `you may not trigger event '${event}' of sender '${name}': ${denied}`);
         this.#inOrder(frame(EVENT, [new Uint8Array(8), json(data)], { route, count: 1 }));
       },
       remove: () => this.#call("remove_sender", { name }),
     };
   }
 
+  // The answer. `seconds` is how long to wait for it at most, and may be Infinity.
   async request(sender, method, params, seconds = 30) {
-    const known = this.#route((r) => r.sender === sender && r.event == null);
+    const name = encode(method), payload = json(params), corr = ++this.#number;
+    if (name.length === 0 || name.length > 255) throw failure("invalid_name", "the name of a request has 1 to 255 bytes");
+    const known = this.#route((r) => r.sender === sender && r.event == null && !r.replica);
     const route = known ?? (await this.#call("open_requests", { sender }));
-    const name = encode(method), head = new DataView(new ArrayBuffer(14)), corr = ++this.#number;
+    const head = new DataView(new ArrayBuffer(14)), time = Math.min(seconds * 1000, FOR_EVER);
     head.setUint32(4, corr, true);
-    head.setUint32(8, seconds * 1000, true);
+    head.setUint32(8, time, true);
     head.setUint8(12, 1);
     head.setUint8(13, name.length);
+    this.#inOrder(frame(REQUEST, [head, name, payload], { route }));
     const answer = this.#answer(REPLY, corr, route);
-    this.#inOrder(frame(REQUEST, [head, name, json(params)], { route }));
-    const late = setTimeout(() => {
+    const late = time < 2 ** 31 && setTimeout(() => { // beyond that, timers of browsers go off at once
       this.#settle(REPLY, corr, ERR, { code: "request_timeout", sender, method, timeout: seconds });
       this.#now(CANCEL, head.buffer.slice(0, 8), { route });
-    }, seconds * 1000);
+    }, time);
     return answer.finally(() => clearTimeout(late));
   }
 
@@ -108,7 +164,7 @@ class Router {
   flush() { return this.#call("flush"); }
 
   close() {
-    this.#why = "closed";
+    this.#end = { code: "closed", message: "the page has closed the router" };
     if (this.#socket.readyState === WebSocket.OPEN) this.#now(BYE, json({ code: "closed" }));
     this.#socket.close(); // behind what was sent
     return this.closed;
@@ -122,19 +178,30 @@ class Router {
     const body = new DataView(view.buffer, view.byteOffset + HEADER, view.byteLength - HEADER);
     const value = () => JSON.parse(decode(body));
     if (kind === EVENT) this.#events(body, flags, count, route);
-    else if (kind === WELCOME) { this.#credit = value().window_bytes; this.#welcomed(); }
-    else if (kind === BYE || kind === ERROR) { const { code, message } = value(); this.#why = message || code; }
+    else if (kind === WELCOME) this.#welcomed(value());
+    else if (kind === CHALLENGE) this.#prove(value());
+    else if (kind === BYE) { if (this.#end.code !== "closed") this.#end = value(); }
+    else if (kind === ERROR) this.#end = { ...value(), code: this.#largest === Infinity ? "handshake_refused" : "protocol_error" };
     else if (kind === PING) this.#now(PONG, body);
     else if (kind === ROUTE) this.#routes.set(route, value());
     else if (kind === ROUTE_GONE) this.#gone(route);
-    else if (kind === INTEREST) this.#interest(body, value().state, route);
+    else if (kind === INTEREST) this.#interest(body, value(), route);
     else if (kind === RESULT) this.#settle(RESULT, route, flags, value());
-    else if (kind === REPLY) this.#settle(REPLY, body.getUint32(4, true), flags, JSON.parse(decode(rest(body, 8))));
+    else if (kind === REPLY) this.#answered(body, flags);
     else if (kind === REQUEST) this.#asked(body, route);
     else if (kind === CREDIT) this.#more(body);
     else if (kind === PRESENCE) this.#present(value());
-    // LOST is left out here: it says that this page was too slow, or that JSON cannot carry what came.
+    else if (kind === LOST) this.#missed(body, route);
     // Whatever else comes need not be understood.
+  }
+
+  async #prove(challenge) {
+    try {
+      this.#now(AUTH, json(await this.#proving.answer(challenge)));
+    } catch (error) {
+      this.#end = error;
+      this.#socket.close();
+    }
   }
 
   #events(body, flags, count, route) {
@@ -149,10 +216,20 @@ class Router {
   }
 
   #hand(sender, event, data, time_us) {
+    this.#tell(sender, event, ({ callback }) => callback(data, { sender, event, time: new Date(time_us / 1000) }));
+  }
+
+  #missed(body, route) {
+    const { sender, event } = this.#routes.get(route), count = body.getBigUint64(0, true);
+    const gap = { missed: count === NOBODY_KNOWS ? null : Number(count), reason: REASONS[body.getUint8(8)] ?? "unknown" };
+    this.#tell(sender, event, ({ onGap }) => onGap?.(gap, { sender, event }));
+  }
+
+  #tell(sender, event, say) {
     for (const listener of this.#listeners.values()) {
       if (!listener.sender(sender) || !listener.event(event)) continue;
       try {
-        listener.callback(data, { sender, event, time: new Date(time_us / 1000) });
+        say(listener);
       } catch (error) {
         reportError(error); // the others still run
       }
@@ -161,21 +238,37 @@ class Router {
 
   #present({ sender, event, data, time_us = 0 }) { this.#hand(sender, event, data, time_us); }
 
+  #answered(body, flags) {
+    let value;
+    try {
+      value = JSON.parse(decode(rest(body, 8)));
+    } catch (error) {
+      [flags, value] = [ERR, { code: "invalid_data", message: `the answer is no JSON: ${error.message}` }];
+    }
+    this.#settle(REPLY, body.getUint32(4, true), flags, value);
+  }
+
   async #asked(body, route) {
-    const { sender } = this.#routes.get(route), nameEnd = 14 + body.getUint8(13);
-    const method = decode(rest(body, 14, nameEnd)), params = JSON.parse(decode(rest(body, nameEnd)));
     let answer, flags = 0;
     try {
-      answer = await this.#senders.get(sender)[method](params);
-    } catch ({ name, message }) {
-      answer = { code: "remote_error", message, type: name, failure: { code: "", data: null }, traceback: null };
+      const { sender } = this.#routes.get(route), nameEnd = 14 + body.getUint8(13);
+      const method = decode(rest(body, 14, nameEnd)), requests = this.#senders.get(sender);
+      if (!Object.hasOwn(requests, method)) throw new SigError({ code: "method_not_found", sender, method });
+      answer = json(await requests[method](JSON.parse(decode(rest(body, nameEnd)))));
+      if (answer.length > this.#largest - 8) throw failure("message_too_big", `the answer is larger than ${this.#largest} bytes`);
+    } catch (error) {
+      answer = json(told(error));
       flags = ERR;
     }
-    this.#now(REPLY, [rest(body, 0, 8), json(answer)], { route, flags });
+    this.#now(REPLY, [rest(body, 0, 8), answer], { route, flags });
   }
 
   // Whoever begins to listen waits until we know. Here nothing is ever held back.
-  #interest(body, state, route) { if (state !== "none") this.#now(INTEREST, body, { route }); }
+  #interest(body, { state, reason }, route) {
+    const known = this.#routes.get(route);
+    if (known) known.denied = state === "denied" ? reason : undefined;
+    if (state === "some" || state === "grouped") this.#now(INTEREST, body, { route });
+  }
 
   #more(body) {
     if (body.getUint8(8) === 0) this.#credit += Number(body.getBigUint64(0, true)); // else it is not in bytes
@@ -189,23 +282,25 @@ class Router {
   }
 
   #call(call, fields = {}) {
-    const number = ++this.#number, answer = this.#answer(RESULT, number);
-    this.#inOrder(frame(CALL, [json({ call, ...fields })], { route: number }));
+    const number = ++this.#number, body = json({ call, ...fields }), answer = this.#answer(RESULT, number);
+    this.#inOrder(frame(CALL, [body], { route: number }));
     return answer.then((result) => result.ok);
   }
+
+  #lost() { return new SigError({ code: "connection_lost", message: `there is no link: ${new SigError(this.#end).message}` }); }
 
   #answer(kind, number, route) {
     return new Promise((resolve, reject) => {
       const fail = (error) => this.#settle(kind, number, ERR, error);
       this.#waiting.set(`${kind} ${number}`, { resolve, reject, fail, route });
-      if (this.#socket.readyState !== WebSocket.OPEN) fail({ code: "connection_lost", message: this.#why });
+      if (this.#socket.readyState !== WebSocket.OPEN) fail(this.#lost());
     });
   }
 
   #settle(kind, number, flags, value) {
     const key = `${kind} ${number}`, waiting = this.#waiting.get(key); // none, if we do not wait any more
     this.#waiting.delete(key);
-    if (flags & ERR) waiting?.reject(new SigError(value));
+    if (flags & ERR) waiting?.reject(value instanceof SigError ? value : new SigError(value));
     else waiting?.resolve(value);
   }
 
@@ -214,7 +309,12 @@ class Router {
   }
 
   // What stands in order waits behind events that wait for credit; the rest leaves now.
-  #inOrder(data) { this.#queue.push(data); this.#pump(); }
+  #inOrder(data) {
+    const size = data.length - HEADER;
+    if (size > this.#largest) throw failure("message_too_big", `${size} bytes are too many: the server takes ${this.#largest}`);
+    this.#queue.push(data);
+    this.#pump();
+  }
 
   #pump() {
     while (this.#queue.length && (this.#queue[0][4] !== EVENT || this.#credit > 0)) {
@@ -225,6 +325,13 @@ class Router {
   }
 
   #now(kind, body, header) { this.#socket.send(frame(kind, [body].flat(), header)); }
+}
+
+// How a handler's failure is told to who has asked.
+function told(error) {
+  const message = String(error?.message ?? error), failure = { code: "", data: null };
+  if (error instanceof SigError && error.code !== "error") return { ...error, code: error.code, message };
+  return { code: "remote_error", message, type: error?.name ?? typeof error, failure, traceback: null };
 }
 
 function rest(view, start, end = view.byteLength) {

@@ -23,6 +23,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--remote-debugging-pipe",
+    "--host-resolver-rules=MAP lab.example 127.0.0.1",  # a host that is not taken as this machine
 )
 
 

@@ -2,67 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from examples.programs import EXAMPLES, running
+from examples.programs import running
 
 import sig
 from sig.testing import settle
 
 from . import chromium
+from .tabs import Script, tab
 
 pytestmark = pytest.mark.skipif(chromium.EXECUTABLE is None, reason="there is no Chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[chromium.Browser]:
-    with chromium.running() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[str]:
-    """Where pages with `sig.js` come from."""
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", EXAMPLES / "browser"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as pages:
-        assert pages.stdout is not None
-        port = pages.stdout.readline().partition(" port ")[2].split()[0]
-        yield f"http://127.0.0.1:{port}"
-        pages.kill()
-
-
-@pytest.fixture
-def server(origin: str) -> Iterator[sig.ServerRouter]:
-    with sig.serve("ws://127.0.0.1:0", origins=[origin]) as server:
-        yield server
-
-
-Script = Callable[[str], Any]
-
-
-@pytest.fixture
-def page(browser: chromium.Browser, origin: str, server: sig.ServerRouter) -> Iterator[Script]:
-    """Runs a script in a page; `connect` is imported, and `router` is connected."""
-    with tab(browser, origin, server.urls[0]) as script:
-        script("window.router = await connect(url, { name: 'page' });")
-        yield script
-
-
-@contextmanager
-def tab(browser: chromium.Browser, origin: str, url: str) -> Iterator[Script]:
-    with browser.page(f"{origin}/sig.js") as page:  # as good as any page from there
-        page.run(f"window.url = {url!r}; window.connect = (await import('/sig.js')).connect; window.heard = [];")
-        yield page.run
 
 
 def test_a_page_hears_and_is_heard(page: Script, server: sig.ServerRouter) -> None:
@@ -197,7 +148,7 @@ def test_a_page_that_leaves_says_so(page: Script, server: sig.ServerRouter) -> N
     reasons: list[object] = []
     server.listen(lambda info, data: (reasons.append(data["reason"]), gone.set()), "page", sig.EVENT_DISCONNECT)
     page("window.page = await router.addSender('page', ['e']);")
-    assert page("return router.close();") == "closed"
+    assert page("return (await router.close()).code;") == "closed"
     assert gone.wait(60)
     assert reasons == ["closed"]
     assert page("return router.flush().catch((error) => error.code);") == "connection_lost"
@@ -207,7 +158,10 @@ def test_a_page_is_told_why_the_link_ends(page: Script, server: sig.ServerRouter
     page("window.asked = router.listen('x', 'y', () => 0);")
     page("await asked;")
     server.close()
-    assert page("return router.closed;") == "the server is closing"
+    assert page("const { code, message } = await router.closed; return [code, message];") == [
+        "shutdown",
+        "the server is closing",
+    ]
 
 
 def test_a_page_of_another_origin_is_not_let_in(
@@ -215,7 +169,7 @@ def test_a_page_of_another_origin_is_not_let_in(
 ) -> None:
     elsewhere = origin.replace("127.0.0.1", "localhost")
     with tab(browser, elsewhere, server.urls[0]) as script:
-        assert script("return connect(url).catch((error) => error.code);") == "connection_lost"
+        assert script("return connect(url).catch((error) => error.name);") == "ConnectFailed"
 
 
 def test_the_page_of_the_example_works(browser: chromium.Browser) -> None:

@@ -20,6 +20,7 @@ ALONE = sorted(
 # Programs that work together: each has a test below.
 TOGETHER = {
     "browser/host.py",  # in tests/browser
+    "browser/login_host.py",  # in tests/browser
     "panels/__init__.py",  # parts of plugins.py
     "panels/journal.py",
     "panels/lamp.py",

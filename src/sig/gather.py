@@ -72,7 +72,7 @@ class _Round:
         if timeout <= 0:
             return
         try:
-            for held in self._router._alike(row.name):
+            for held in self._router._senders.alike(row.name):
                 held._handlers.check_wait(row.name, method)
             done = partial(self._done, row)
             start = self._router._start_request

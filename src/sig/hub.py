@@ -19,7 +19,8 @@ from .alias import OldNames
 from .complaints import Complaints
 from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from .contract import Contract, bind, offer, unbind
-from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderAlreadyConnected, SenderNotConnected
+from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderNotConnected
+from .holders import Holders
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
 from .kinds import check_kind, fit, is_kind, kind_of, shown
@@ -28,6 +29,7 @@ from .names import check_event, check_own_event, check_request, check_selector, 
 from .pace import Pace
 from .parts import Inline, Source
 from .requests import Requests, Trail, next_hop
+from .rounds import Rounds
 from .runtime import Runtime
 from .sender import Event, Owned, View
 from .signal import Group, Plan, Signal, Turn, typed_class
@@ -36,12 +38,6 @@ from .steps import Steps, at_once
 from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
 
 Name = str | View
-
-
-class Rounds(deque[Callable[[], object]]):
-    """What is to be told of one sender, in order."""
-
-    running = False
 
 
 class Hub(OldNames):
@@ -69,12 +65,10 @@ class Hub(OldNames):
         self._class_signal = class_signal
         self._lock = RLock()  # guards all below; never held while a listener or handler is called
         self._index: Index[Event, Subscription, Plan] = Index(lambda s, e: class_event(self, s, e))
-        self._senders: dict[str, Owned] = {}
-        self._replicas: dict[str, list[Owned]] = {}  # who shares a name, in order: the first is also in `_senders`
+        self._senders = Holders()
         self._serials = count(1)
         self._turns: dict[str, Turn] = {}  # by group, as long as it has members
-        # What is to be told of a sender while its `#connect` or `#disconnect` is, by sender: each sender's in order.
-        self._rounds: dict[str, Rounds] = {}
+        self._rounds = Rounds(self._lock)
         self._departed: list[Plan] = []  # plans that have left the index while a round was walking them
         self._complaints = Complaints(self)
         self._closing = False
@@ -186,7 +180,7 @@ class Hub(OldNames):
     def _removing(self, sender: Name) -> Steps[bool]:
         if isinstance(sender, Owned):
             return self._release(sender, "closed")
-        return self._releasing(self._alike(name_of(sender)))
+        return self._releasing(self._senders.alike(name_of(sender)))
 
     def _releasing(self, senders: list[Owned]) -> Steps[bool]:
         gone = False
@@ -280,7 +274,7 @@ class Hub(OldNames):
             if self._closing:
                 return
             self._closing = True  # from here on nobody comes
-            held = self._all_senders()
+            held = self._senders.everybody()
         deadline = self._runtime.now() + limit
         try:
             for sender in held:
@@ -310,47 +304,36 @@ class Hub(OldNames):
         """Take the name for a sender and tell its presence."""
         with self._lock:
             self._check_open(self._closing)
-            first = self._senders.get(sender.name)
-            if first is not None and not (first._shared and sender._shared):
-                raise SenderAlreadyConnected(sender.name)
-            if sender._shared:
-                self._replicas.setdefault(sender.name, []).append(sender)
+            first = self._senders.join(sender)
             sender._incarnation = self._runtime.random64()
             sender._since = self._runtime.wall()
             sender._held = True
-            self._senders.setdefault(sender.name, sender)
             for signal in sender._signals.values():
                 signal.incarnation = sender._incarnation
                 self._index.add_target(signal, beside=sender._shared)
-            if first is None:
+            if first:
                 self._tell_presence(sender, EVENT_CONNECT, presence(sender))
             typed = [signal for signal in sender._signals.values() if signal.kind is not None]
             heard = [(s, signal) for signal in typed for s in self._index.matching(signal.sender, signal.event)]
         for subscription, signal in heard:
             self._complaints.compare(subscription, signal, signal.kind)
-        self._run_rounds(sender.name)
+        self._rounds.run(sender.name)
         return at_once(None)
 
     def _release(self, sender: Owned, reason: str) -> Steps[bool]:
         """Give the name up and tell its absence; false if it is another's, or nobody's."""
         with self._lock:
-            others = self._alike(sender.name)
-            if sender not in others:
+            if sender not in self._senders.alike(sender.name):
                 return at_once(False)
-            others.remove(sender)
-            if others:
-                self._senders[sender.name], self._replicas[sender.name] = others[0], others
-            else:
-                del self._senders[sender.name]
-                self._replicas.pop(sender.name, None)
+            last = self._senders.leave(sender)
             sender._held = False
             for signal in sender._signals.values():
                 self._index.remove_target(signal)
                 signal.mark_stale()
                 self._depart(signal)
-            if not others:
+            if last:
                 self._tell_presence(sender, EVENT_DISCONNECT, {**presence(sender), "reason": reason})
-        self._run_rounds(sender.name)
+        self._rounds.run(sender.name)
         return at_once(True)
 
     def _depart(self, plan: Plan) -> None:
@@ -359,7 +342,7 @@ class Hub(OldNames):
 
     def _list(self, pattern: str | None) -> Steps[list[SenderInfo]]:
         with self._lock:
-            held = [s for s in self._all_senders() if matches(pattern, s.name)]
+            held = [s for s in self._senders.everybody() if matches(pattern, s.name)]
         return at_once(
             [
                 SenderInfo(s.name, list(s._signals), s._handlers.names, s._since, "local", s._incarnation, s._schema)
@@ -369,7 +352,7 @@ class Hub(OldNames):
 
     def _stats(self, limit: int) -> Steps[Stats]:
         with self._lock:
-            signals = [signal for sender in self._all_senders() for signal in sender._signals.values()]
+            signals = [signal for sender in self._senders.everybody() for signal in sender._signals.values()]
             heard = [(signal, len(self._index.matching(signal.sender, signal.event))) for signal in signals]
             subscriptions = self._index.all()
         return at_once(local_stats(self._runtime.wall(), subscriptions, heard, limit))
@@ -378,14 +361,6 @@ class Hub(OldNames):
         with self._lock:
             values = [plan.last for plan in self._index.alike(sender, event) if plan.last is not None]
             return at_once(max(values, key=_time, default=None))
-
-    def _alike(self, name: str) -> list[Owned]:
-        """Who holds that name: several, if they share it."""
-        held = self._senders.get(name)
-        return [] if held is None else list(self._replicas.get(name, (held,)))
-
-    def _all_senders(self) -> list[Owned]:
-        return [sender for name in list(self._senders) for sender in self._alike(name)]
 
     def _ask(
         self, sender: str, method: str, params: object, timeout: float, instance: int | None = None
@@ -398,20 +373,13 @@ class Hub(OldNames):
         if not held._shared:
             return (yield from held._handlers.answer(sender, method, params, trail))
         with self._lock:
-            held = self._least(sender, instance)
+            held = self._senders.least(sender, instance)
             held._asked += 1
         try:
             return (yield from held._handlers.answer(sender, method, params, trail))
         finally:
             with self._lock:
                 held._asked -= 1
-
-    def _least(self, sender: str, instance: int | None = None) -> Owned:
-        """Of those who share that name, who is answering least. Under the lock. Raises `SenderNotConnected`."""
-        there = [s for s in self._alike(sender) if instance in (None, s._incarnation)]
-        if not there:
-            raise SenderNotConnected(sender)
-        return min(there, key=_load)
 
     def _open_stream(self, sender: str, method: str, params: object, trail: Trail) -> Source:
         """Where the parts of an answer come from. Raises as `_ask`."""
@@ -423,7 +391,7 @@ class Hub(OldNames):
             return Inline(self._runtime, held._handlers, sender, method, params, trail)
         taker = object()
         with self._lock:
-            held = self._least(sender)
+            held = self._senders.least(sender)
             held._streams[taker] = None
         over = partial(held._streams.pop, taker, None)
         try:
@@ -454,14 +422,14 @@ class Hub(OldNames):
             self._check_open()
             if plan not in self._index.alike(plan.sender, plan.event):
                 raise SenderNotConnected(plan.sender)
-            rounds = self._rounds.get(plan.sender)
+            rounds = self._rounds.of(plan.sender)
             if rounds is None:
                 plan.rebuild(self._index.matching(plan.sender, plan.event))
                 return True
             if len(rounds) >= self.limits.listener_queue_events:
                 raise Overloaded(f"{len(rounds)} events of {plan.sender!r} wait behind a listener of its presence")
             rounds.append(lambda: self._walk_late(plan, data))
-        self._run_rounds(plan.sender)
+        self._rounds.run(plan.sender)
         return False
 
     # Registration
@@ -500,7 +468,7 @@ class Hub(OldNames):
         """What an `initial=True` listener is told first. Plans that retain are rebuilt here, so that each event is
         either in a retained value or reaches the listener, never both."""
         told: list[tuple[Info, object]] = []
-        for sender in self._all_senders():
+        for sender in self._senders.everybody():
             name = sender.name
             if not matches(subscription.sender, name):
                 continue
@@ -511,7 +479,7 @@ class Hub(OldNames):
                 if not plan.retains or not matches(subscription.event, plan.event):
                     continue
                 value = plan.rebuild(self._index.matching(name, plan.event))
-                if name in self._rounds:
+                if self._rounds.of(name) is not None:
                     plan.mark_stale()  # what is triggered now has to wait behind the presence
                 if value is not None:
                     seq, time, incarnation = value.info.seq, value.info.time, value.info.incarnation
@@ -599,31 +567,10 @@ class Hub(OldNames):
     # Presence
 
     def _tell_presence(self, sender: Owned, event: str, data: dict[str, object]) -> None:
-        """Queue the news for those who listen now; `_run_rounds` tells it. The lock is held."""
+        """Queue the news for those who listen now; `_rounds.run` tells it. The lock is held."""
         info = info_of(sender.name, event, incarnation=sender._incarnation, time=self._runtime.wall())
-        rounds = self._rounds.setdefault(sender.name, Rounds())
-        for member in self._grouped(self._index.matching(sender.name, event)):
-            rounds.append(partial(self._give, member, info, data))
-
-    def _run_rounds(self, sender: str) -> None:
-        """Tell what is queued for a sender, in order, unless somebody else is at it."""
-        with self._lock:
-            rounds = self._rounds.get(sender)
-            if rounds is None or rounds.running:
-                return
-            rounds.running = True
-        try:
-            while (tell := self._next_round(sender, rounds)) is not None:
-                tell()
-        finally:  # after a KeyboardInterrupt the rest is told by whoever comes next
-            rounds.running = False
-
-    def _next_round(self, sender: str, rounds: Rounds) -> Callable[[], object] | None:
-        with self._lock:
-            if rounds:
-                return rounds.popleft()
-            del self._rounds[sender]
-            return None
+        members = self._grouped(self._index.matching(sender.name, event))
+        self._rounds.add(sender.name, [partial(self._give, member, info, data) for member in members])
 
     def _walk_late(self, plan: Plan, data: object) -> None:
         """Tell an event that had to wait behind a presence. Its sender may have left meanwhile, behind it."""
@@ -648,10 +595,6 @@ class Hub(OldNames):
         self._bury()
         with self._lock:
             return self._index.buckets(sender)
-
-
-def _load(sender: Owned) -> int:
-    return sender._asked + len(sender._streams)
 
 
 def _time(value: Received) -> float:

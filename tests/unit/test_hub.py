@@ -929,7 +929,7 @@ def test_a_stream_of_a_name_that_is_shared_comes_from_one(router: sig.Router) ->
 
     for _ in range(2):
         router.add_sender("s", requests=[count], shared=True)
-    first, second = router._senders["s"], router._replicas["s"][1]
+    first, second = router._senders.alike("s")
     streams = [router.stream("s", "count", 3) for _ in range(2)]
     assert (len(first._streams), len(second._streams)) == (1, 1)
     assert [list(stream) for stream in streams] == [[0, 1, 2]] * 2

@@ -182,4 +182,4 @@ def test_a_router_that_closes_leaves_none_of_them() -> None:
         router.add_sender("s", "e", shared=True)
         router.add_sender("s", "e", shared=True)
     assert log == [("#connect", None), ("#disconnect", "closed")]
-    assert not router._replicas
+    assert (router._senders, router._senders._shared) == ({}, {})

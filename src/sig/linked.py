@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sig import told
 from sig.answers import Answers
 from sig.arrivals import Arrivals, RoutePlan, past_value
 from sig.codecs import Codec
@@ -27,9 +28,6 @@ from sig.errors import (
     ConnectionLost,
     InvalidArgument,
     InvalidData,
-    MessageTooBig,
-    Overloaded,
-    ProtocolError,
     SenderAlreadyConnected,
     SenderNotConnected,
     SigError,
@@ -39,18 +37,12 @@ from sig.hub import Hub, Name, converted, name_of
 from sig.info import ClientInfo, Info, Received, SenderInfo
 from sig.log import logger
 from sig.messages import (
-    AddSender,
-    ClientRow,
     Clients,
     Close,
     Flush,
     Kick,
-    Listen,
     RemoveSender,
-    Schema,
-    SenderRow,
     Senders,
-    encode_control,
 )
 from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
@@ -66,6 +58,7 @@ from sig.stats import Stats, listener_stats
 from sig.steps import Steps, at_once, one
 from sig.subscription import Subscription
 from sig.taking import FromAfar
+from sig.wishes import introduction, number_of, wish
 
 if TYPE_CHECKING:
     from sig.returning import Returning
@@ -229,14 +222,14 @@ class Linked(Hub):
             self._subscriptions.pop(subscription.serial, None)
         begun = subscription.pace.close() if subscription.pace is not None else None
         if self._driver is not None:
-            self._driver.tell(Close(subscription.serial & 0xFFFFFFFF, begun))
+            self._driver.tell(Close(number_of(subscription), begun))
         return True
 
     def _pace_of(self, subscription: Subscription) -> Pace | None:
         options = subscription.options
         if options.group is None and options.when_full != "block":
             return None
-        number, window = subscription.serial & 0xFFFFFFFF, self.limits.group_prefetch
+        number, window = number_of(subscription), self.limits.group_prefetch
         if options.queue is not None:
             window = options.queue if options.group is None else min(window, options.queue)
 
@@ -330,30 +323,16 @@ class Linked(Hub):
     # Asking
 
     def _list(self, pattern: str | None) -> Steps[list[SenderInfo]]:
-        rows = yield partial(self._linked().call, Senders(pattern), self.limits.request_timeout_s)
-        try:
-            read = msgspec.convert(rows, list[SenderRow])
-        except msgspec.ValidationError as error:
-            raise ProtocolError(f"the server's list of senders cannot be read: {error}") from None
-        return [SenderInfo(r.name, r.events, r.requests, r.since, r.address, r.instance, r.schema) for r in read]
+        return told.senders((yield partial(self._linked().call, Senders(pattern), self.limits.request_timeout_s)))
 
     def _stats(self, limit: int) -> Steps[Stats]:
         answer = yield partial(self._linked().call, StatsMessage(limit), self.limits.request_timeout_s)
-        try:
-            told = msgspec.convert(answer, Stats)
-        except msgspec.ValidationError as error:
-            raise ProtocolError(f"the server's statistics cannot be read: {error}") from None
         with self._lock:
             subscriptions = self._index.all()
-        return msgspec.structs.replace(told, listeners=listener_stats(subscriptions, limit))
+        return msgspec.structs.replace(told.stats(answer), listeners=listener_stats(subscriptions, limit))
 
     def _clients(self) -> Steps[list[ClientInfo]]:
-        rows = yield partial(self._linked().call, Clients(), self.limits.request_timeout_s)
-        try:
-            read = msgspec.convert(rows, list[ClientRow])
-        except msgspec.ValidationError as error:
-            raise ProtocolError(f"the server's list of clients cannot be read: {error}") from None
-        return [ClientInfo(*msgspec.structs.astuple(row)) for row in read]
+        return told.clients((yield partial(self._linked().call, Clients(), self.limits.request_timeout_s)))
 
     def _kick(self, who: int | str, reason: str) -> Steps[int]:
         call = Kick(client=who, reason=reason) if isinstance(who, int) else Kick(identity=who, reason=reason)
@@ -362,15 +341,12 @@ class Linked(Hub):
 
     def _recall(self, sender: str, event: str) -> Steps[Received | None]:
         driver = self._linked()
-        told = yield partial(driver.last, sender, event, self.limits.request_timeout_s)
-        if told is None:
+        last = yield partial(driver.last, sender, event, self.limits.request_timeout_s)
+        if last is None:
             return None
-        if told.frame is None:
-            raise _MISSING.get(told.reason, MessageTooBig)(
-                f"the last value of event {event!r} of sender {sender!r} cannot be had ({told.reason}): "
-                "ask again, give this client a codec and a max_frame_bytes that can take it, or the server more memory"
-            )
-        return past_value(self, told, driver.core.codecs)
+        if last.frame is None:
+            raise told.missing(sender, event, last.reason)
+        return past_value(self, last, driver.core.codecs)
 
     def _ask(
         self, sender: str, method: str, params: object, timeout: float, instance: int | None = None
@@ -462,9 +438,9 @@ class Linked(Hub):
             )
 
     def _requests_told(self, sender: str) -> Mapping[str, Any] | None:
-        told = super()._requests_told(sender)
-        if told is not None or self._driver is None:
-            return told
+        known = super()._requests_told(sender)
+        if known is not None or self._driver is None:
+            return known
         schema = self._driver.core.requests_schema(sender)
         return None if schema is None else msgspec.json.decode(schema)
 
@@ -640,36 +616,6 @@ def _encoded_or_not(codec: Codec, params: object) -> bytes | InvalidData:
         return codec.encode(params)
     except InvalidData as error:
         return error
-
-
-def wish(subscription: Subscription) -> Listen:
-    """What to ask a server for."""
-    options, pace = subscription.options, subscription.pace
-    call = Listen(subscription.serial & 0xFFFFFFFF, subscription.sender, subscription.event, options.initial)
-    if pace is None:
-        return call
-    wait = None if options.group is not None else options.max_wait
-    return msgspec.structs.replace(call, group=options.group, max_wait_s=wait, window=pace.window)
-
-
-def introduction(sender: Owned, lost: dict[str, int | None] | None = None) -> AddSender:
-    """What to tell a server of a sender; of one that was there before, how many of its events never came."""
-    retain = [signal.event for signal in sender._signals.values() if signal.retains]
-    schema = _encoded_schema(sender)
-    return AddSender(
-        sender.name, list(sender._signals), sender._handlers.names, schema, retain, sender._shared, lost or {}
-    )
-
-
-def _encoded_schema(sender: Owned) -> Schema | None:
-    if sender._schema is None:
-        return None
-    parts = (sender._schema["events"], sender._schema["requests"])
-    return Schema(*({name: msgspec.Raw(encode_control(schema)) for name, schema in part.items()} for part in parts))
-
-
-# What `last` raises where the value does not come, by the reason; any other is its size.
-_MISSING: Final[dict[str, type[SigError]]] = {"codec": InvalidData, "slow": Overloaded}
 
 
 def left(deadline: float) -> float:

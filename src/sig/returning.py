@@ -17,7 +17,6 @@ from sig.drivers.client import ClientDriver
 from sig.drivers.links import Link
 from sig.errors import ConnectionLost, Overloaded, SenderAlreadyConnected, SigError
 from sig.info import info_of
-from sig.linked import introduction, wish
 from sig.log import logger
 from sig.messages import RemoveSender
 from sig.protocol.calls import Done
@@ -26,6 +25,7 @@ from sig.returned import hears_presence
 from sig.sender import Owned
 from sig.steps import Steps
 from sig.subscription import Subscription
+from sig.wishes import introduction, wish
 
 if TYPE_CHECKING:
     from sig.roles import Connecting

@@ -22,7 +22,8 @@ LAYERS: dict[int, str] = {
     3: "protocol.*",
     4: "drivers.*",
     5: "carriers.* certs",
-    6: "answers arrivals gate giving gui linked network returned returning roles security.* taking aio aio.*",
+    6: "answers arrivals gate giving gui linked network returned returning roles security.* taking told wishes "
+    "aio aio.*",
     7: "__main__ cli cli.* demo demo.* testing testing.*",
 }
 

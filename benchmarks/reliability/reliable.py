@@ -1,6 +1,7 @@
 """The reference session with `reliable=True`, cut at every byte, both ways, over every carrier that comes back.
 
-Over a serial line, which takes its time until it is open again, at every thirteenth.
+With both ends in asyncio, also in a web application (ASGI), it is another session: of fewer events, with every kind of
+frame.
 
 The books: both ends hear all events, once and in order; nobody is told of a loss, or of a sender that left and came
 again; each request is answered, and carried out once.
@@ -8,10 +9,13 @@ again; each request is answered, and carried out once.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.progress import say
 from benchmarks.reliability.place import Outcome
@@ -22,17 +26,19 @@ TESTS = Path(__file__).parents[2] / "tests"
 
 def run(quick: bool, seed: int) -> Outcome:
     sys.path.insert(0, str(TESTS))
-    from net import unbroken
+    from net import unbroken, unbroken_awaited
 
     logging.getLogger("sig").setLevel(logging.CRITICAL)  # each end of a link is a line
     rows, failures = [], []
     told: dict[str, object] = {}
-    for carrier in unbroken.OVER:
+    blocking = {carrier: partial(unbroken.cut_anywhere, carrier) for carrier in unbroken.OVER}
+    awaited = {f"{carrier}, asyncio": partial(_awaited, carrier) for carrier in unbroken_awaited.OVER}
+    for carrier, cut_anywhere in {**blocking, **awaited}.items():
         say(f"reliable: {carrier}")
         begun = time.monotonic()
         found = unbroken.Found()
         try:
-            unbroken.cut_anywhere(carrier, 397 if quick else unbroken.STEPS.get(carrier, 1), seed, found)
+            cut_anywhere(397 if quick else 1, seed, found)
         except AssertionError as error:
             failures.append(f"over {carrier} at {error}")
         seconds = round(time.monotonic() - begun, 1)
@@ -43,3 +49,9 @@ def run(quick: bool, seed: int) -> Outcome:
         )
     head = ["carrier", "sessions cut", "links lost, all gone on", "events", "lost or doubled", "must", "seconds"]
     return Outcome(told, Table("sessions with reliable=True that were cut", head, rows), failures)
+
+
+def _awaited(carrier: str, *how: Any) -> None:
+    from net import unbroken_awaited
+
+    asyncio.run(unbroken_awaited.cut_anywhere(carrier, *how))

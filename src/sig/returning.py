@@ -62,6 +62,7 @@ class Returning:
         self._running = False
         self._stop = router._runtime.flag()
         self._bell = router._runtime.flag()  # whoever waits for the next attempt is to look up
+        self._claiming: Done | None = None  # ends the wait for an answer to a name; with the router's lock held
 
     @property
     def carrier(self) -> ClientCarrier:
@@ -84,6 +85,9 @@ class Returning:
         self.away = not driver.core.parted
         self._router._up.clear()
         self._bell.set()
+        if self._claiming is not None:
+            # In a session that goes on the answer comes on the next link, and who waits for it is to bring that.
+            self._claiming(None, ConnectionLost("the link was lost again"))
         if not (self._running or self._stop.is_set()):
             self._running = True
             self._router._aside(self._bring_back(driver))
@@ -235,7 +239,6 @@ class Returning:
         """As long as names are another's, ask for them now and then."""
         router = self._router
         pause = router.limits.reconnect_first_s
-        # Should the link be lost meanwhile, nobody but us brings it back.
         timeout = min(router.limits.request_timeout_s, _CLAIM_S)
         while not (self._stop.is_set() or driver.core.away or driver.core.parted):
             with router._lock:
@@ -250,15 +253,33 @@ class Returning:
             for sender in lost:
                 if self._stop.is_set() or driver.core.away or router._senders.get(sender.name) is not sender:
                     continue
-                try:
-                    told = yield partial(driver.call_on, link, introduction(sender), timeout)
-                except SenderAlreadyConnected:
-                    continue
-                except SigError as error:
-                    if not driver.core.away:
-                        logger.warning(f"sender {sender.name!r} could not be registered again: {error}")
-                    continue
-                self._answered(driver, sender, told, None)
+                yield from self._claim_one(driver, sender, link, timeout)
+
+    def _claim_one(self, driver: ClientDriver, sender: Owned, link: int, timeout: float) -> Steps[None]:
+        """Ask for that name on that link, and wait for the answer, or until the link is lost again."""
+
+        def begin(done: Done) -> None:
+            if driver.core.links != link or driver.core.parted:
+                raise ConnectionLost("the link was lost again")
+            self._claiming = done
+
+            def answered(incarnation: object, error: BaseException | None) -> None:
+                if error is None:
+                    self._answered(driver, sender, incarnation, None)
+                with self._router._lock:  # so that it is not told in the same moment that the link is lost
+                    done(incarnation, error)
+
+            driver.core.call(introduction(sender), time.monotonic(), timeout, answered)
+
+        try:
+            yield partial(driver.ask, begin, timeout)
+        except SenderAlreadyConnected:
+            pass
+        except SigError as error:
+            if not (driver.core.away or driver.core.parted):
+                logger.warning(f"sender {sender.name!r} could not be registered again: {error}")
+        finally:
+            self._claiming = None
 
 
 def _asks_for_presence(subscription: Subscription) -> bool:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
-import uvicorn
+from aio.served import mounted, served
 from examples.programs import EXAMPLES
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_raw
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -34,32 +29,6 @@ pytestmark = pytest.mark.asyncio
 
 HERE = "http://here.example"
 HELLO = pack(Kind.HELLO, encode_control(Hello([1], ["json"])))
-
-
-@asynccontextmanager
-async def served(application: Any, **options: Any) -> AsyncIterator[str]:
-    """Where an application is served, as `127.0.0.1:port`."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, log_level="critical", lifespan=options.pop("lifespan", "on"), **options)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
-    while not server.started:
-        assert not serving.done(), "the application did not start"
-        await asyncio.sleep(0)
-    try:
-        yield "{}:{}".format(*sock.getsockname())
-    finally:
-        server.should_exit = True
-        await serving
-
-
-def mounted(server: sig.aio.ServerRouter, **options: Any) -> Starlette:
-    """An application with a router at `/sig`, and something of its own."""
-
-    async def senders(request: Request) -> PlainTextResponse:
-        return PlainTextResponse(" ".join(sender.name for sender in await server.senders()))
-
-    return Starlette(routes=[Route("/senders", senders), Mount("/sig", server.asgi(**options))])
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -18,8 +18,6 @@ from sig.testing.faults import Way
 EVENTS = 10
 # All of them, at every byte: python -m benchmarks.reliability reliable. A pipe to a child cannot be opened again.
 OVER = ("local", "tcp", "unix", "ws", "wss", "tls", "medium", "serial")
-# A line takes its time until it is open again: of its bytes only so many.
-STEPS = {"serial": 13}
 QUICK: dict[str, float] = {"reconnect_first_s": 0.001, "reconnect_longest_s": 0.01}
 
 

@@ -16,6 +16,7 @@ from sig.answers import Answers, ThreadAnswers
 from sig.arrivals import Arrivals
 from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.codecs import Codec
+from sig.connecting import Connecting, Where
 from sig.drivers.aio import ServerDriver
 from sig.drivers.inside import InsideLink
 from sig.drivers.links import Link
@@ -28,10 +29,10 @@ from sig.linked import Linked, left
 from sig.log import logger
 from sig.protocol.client import ClientCore
 from sig.protocol.server import ServerCore
-from sig.roles import Connecting, Serving, Where
 from sig.router import Router
 from sig.security.policy import Policy
 from sig.sender import Event, Sender
+from sig.serving import Serving
 from sig.signal import Signal
 from sig.steps import Steps, walk
 

@@ -28,7 +28,7 @@ from sig.subscription import Subscription
 from sig.wishes import introduction, wish
 
 if TYPE_CHECKING:
-    from sig.roles import Connecting
+    from sig.connecting import Connecting
 
 # A link that lived so long was a good one: after it the next attempt comes as soon as after the first.
 SETTLED_S: Final = 10.0

@@ -18,7 +18,7 @@ DEMO = ("files", "metrics", "tally")
 # What has to do with days and years: how far the two clocks are apart, when certificates and tokens begin and end, and
 # what the demonstration tells people.
 ALLOWED = {
-    "roles.py",
+    "serving.py",
     "certs.py",
     "cli/token.py",
     "demo/metrics.py",

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from sig.answers import Answers
 from sig.arrivals import Arrivals
 from sig.carriers.base import ClientCarrier, ServerCarrier
+from sig.connecting import Connecting, Where
 from sig.drivers.aio import ServerDriver
 from sig.drivers.inside import LoopInsideLink
 from sig.drivers.links import Link
@@ -20,9 +21,9 @@ from sig.info import ClientInfo
 from sig.linked import Linked
 from sig.protocol.client import ClientCore
 from sig.protocol.server import ServerCore
-from sig.roles import Connecting, Serving, Where
 from sig.security.policy import Policy
 from sig.sender import Event
+from sig.serving import Serving
 from sig.steps import Steps, walk_awaiting
 
 from .answers import LoopAnswers

@@ -80,7 +80,7 @@ SUITES = {
     "types": types,
     "validation": validation,
 }
-PARTS = {"events": tuple(events.PARTS), "requests": requests.PARTS}
+PARTS = {"events": tuple(events.PARTS), "requests": requests.PARTS, "validation": validation.PARTS}
 ONLY = "; ".join(f"of {suite}: {', '.join(parts)}" for suite, parts in PARTS.items())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from benchmarks.peers.payload import Event, clock
 
@@ -51,6 +52,16 @@ class Tally:
             self.ended()
             return True
 
+        def count_object(about: object, event: Any) -> bool:
+            nonlocal left, total, when
+            left -= 1
+            total += event.seq
+            if left:
+                return False
+            when = clock()
+            self.ended()
+            return True
+
         def time_it(about: object, event: Event) -> bool:
             late(clock() - event["ts"])
             return count_it(about, event)
@@ -59,6 +70,8 @@ class Tally:
         """Begin to count, to so many."""
         self.take: Take = time_it if timing else count_it
         """Take an event."""
+        self.take_object: Callable[[object, Any], bool] = count_object
+        """Take an event that has attributes, not keys: counted only, never timed."""
         self._state = state
 
     def expect_meeting(self, seq: int) -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -107,6 +108,12 @@ class TestTally:
         tally.expect(3)
         assert [tally.take(None, {"seq": seq}) for seq in range(3)] == [False, False, True]
         assert ended == [True]
+        assert set(tally.result()) == {"ended"}
+
+    def test_events_with_attributes_are_counted_alike(self) -> None:
+        tally = Tally()
+        tally.expect(3)
+        assert [tally.take_object(None, SimpleNamespace(seq=seq)) for seq in range(3)] == [False, False, True]
         assert set(tally.result()) == {"ended"}
 
     def test_a_lost_event_is_told(self) -> None:

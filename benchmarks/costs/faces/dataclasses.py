@@ -7,13 +7,9 @@ from benchmarks.costs.faces.blocking import Server as Server
 from benchmarks.costs.types import Data
 
 
-class Reading(Data):
-    __getitem__ = typed.field
-
-
 class Publisher(typed.Publisher):
-    kind = Reading
+    kind = Data
 
 
 class Subscriber(typed.Subscriber):
-    kind = Reading
+    kind = Data

@@ -14,11 +14,6 @@ from benchmarks.peers.roles import MEETING, Address
 from benchmarks.peers.tally import Tally
 
 
-def field(event: object, name: str) -> object:
-    """What the tally asks an event for, as it asks a dict."""
-    return getattr(event, name)
-
-
 class Publisher(roles.Publisher):
     kind: Any
 
@@ -43,14 +38,25 @@ class Publisher(roles.Publisher):
         self._router.close()
 
 
+class DictPublisher(Publisher):
+    """Triggers dicts, whatever the type."""
+
+    publish = roles.Publisher.publish
+
+
 class Subscriber(roles.Subscriber):
     kind: Any
 
     def __init__(self, address: Address, routes: Sequence[str], tally: Tally, large: bool) -> None:
         super().__init__(address, routes, tally, large)
         self._router = sig.connect(address["url"], **OPTIONS)
-        self.subscriptions = [self._router.listen(tally.take, SENDER, route, type=self.kind) for route in routes]
+        take = self.taking(tally)
+        self.subscriptions = [self._router.listen(take, SENDER, route, type=self.kind) for route in routes]
         self._router.listen(tally.meet, SENDER, MEETING)
 
     def close(self) -> None:
         self._router.close()
+
+    def taking(self, tally: Tally) -> Callable[[object, Any], bool]:
+        """What looks at an event as one of that type is looked at."""
+        return tally.take_object

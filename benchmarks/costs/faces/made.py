@@ -1,0 +1,15 @@
+"""Events that are triggered as dicts, and are Structs."""
+
+from __future__ import annotations
+
+from benchmarks.costs.faces import typed
+from benchmarks.costs.faces.blocking import Server as Server
+from benchmarks.costs.types import Struct
+
+
+class Publisher(typed.DictPublisher):
+    kind = Struct
+
+
+class Subscriber(typed.Subscriber):
+    kind = Struct

@@ -45,6 +45,10 @@ class Codec(Protocol):
     @property
     def lines(self) -> bool: ...
 
+    # Whether a Struct is written as a dict of its fields is.
+    @property
+    def structs(self) -> bool: ...
+
     def encode(self, obj: object, /) -> bytes: ...
 
     # `encode`, but may raise anything: for where each nanosecond counts. `encode` says then what is wrong.
@@ -80,6 +84,7 @@ class _Msgspec:
 
     name: str
     lines: bool
+    structs = True
 
     def __init__(
         self,
@@ -200,6 +205,8 @@ class UserCodec:
     """Any object with `encode(obj) -> bytes` and `decode(data) -> obj`, held to the contract of `Codec`."""
 
     __slots__ = ("_decode", "_encode", "lines", "name", "quick", "read")
+
+    structs = False
 
     def __init__(self, name: str, encode: Callable[[object], object], decode: Callable[[bytes], object]) -> None:
         self.name: str = name

@@ -55,35 +55,38 @@ class Decoding:
         """
         self.typed = False
         if self._typed:
-            values = self._into_types(payloads, lens, count, route, routes)
+            values = self._into_types(payloads, lens, count, (route,) if routes is None else routes)
             if values is not None:
-                # Who listens to the others may become known before their turn comes.
-                self.typed = routes is None or all(other in self._typed for other in routes)
                 return values
         return batch_decode(self.codec, payloads, lens, count)
 
     def _into_types(
-        self, payloads: bytes, lens: Sequence[int] | None, count: int, route: int, routes: Sequence[int] | None
+        self, payloads: bytes, lens: Sequence[int] | None, count: int, routes: Sequence[int]
     ) -> list[object] | None:
         """`None` where there are no types, or something does not fit."""
+        # Of each route once: there are fewer of them than of events.
+        codecs = {number: self._typed.get(number) for number in dict.fromkeys(routes)}
+        wanted = list(codecs.values())
+        first = wanted[0]
         try:
-            if routes is None:
-                codec = self._typed.get(route)
-                return None if codec is None else batch_decode(codec, payloads, lens, count)
-            codecs = [self._typed.get(route) for route in routes]
-            first = codecs[0]
-            if codecs.count(first) == count:
-                return None if first is None else batch_decode(first, payloads, lens, count)
-            return None if lens is None else self._each(payloads, lens, codecs)
+            if wanted.count(first) == len(wanted):
+                values = None if first is None else batch_decode(first, payloads, lens, count)
+            else:
+                values = None if lens is None else self._each(payloads, lens, [codecs[number] for number in routes])
         except Exception:  # of any class: types may run code of the user's
             return None
+        # Who listens to the others may become known before their turn comes.
+        self.typed = values is not None and None not in wanted
+        return values
 
     def _each(self, payloads: bytes, lens: Sequence[int], codecs: Sequence[Codec | None]) -> list[object]:
         plain = self.codec.read
+        reads = [plain if codec is None else codec.read for codec in codecs]
+        if self.codec.lines:  # quicker found than counted
+            return [read(line) for read, line in zip(reads, payloads.split(b"\n"), strict=True)]
         values: list[object] = []
         start = 0
-        for length, read in zip(lens, [plain if codec is None else codec.read for codec in codecs], strict=True):
-            # A newline behind it is whitespace to those codecs that have newlines there.
+        for length, read in zip(lens, reads, strict=True):
             values.append(read(payloads[start : start + length]))
             start += length
         return values

@@ -318,7 +318,7 @@ class Linked(Hub):
         def send(info: Info, data: object) -> None:
             trigger(data)
 
-        signal.bind(trigger, send)
+        signal.bind(trigger, send, structs=self._codec.structs)
 
     # Asking
 

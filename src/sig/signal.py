@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from .errors import InvalidData
+from .forms import written_as
 from .info import Info, Received
 from .kinds import exact, fitter, shown
 from .subscription import Callback, Subscription
@@ -208,9 +209,9 @@ class Signal(Plan):
         for data in values:
             trigger(data)
 
-    def bind(self, trigger: Callable[[object], None], send: Callback) -> None:
+    def bind(self, trigger: Callable[[object], None], send: Callback, *, structs: bool) -> None:
         """For routers with links: `trigger` takes the place of the method, unless a subclass has its own; that one
-        calls `send` in the end.
+        calls `send` in the end. `structs`: whether `trigger` writes a Struct as it does a dict of its fields.
 
         The method's checks and lookups would cost as much as all the rest of sending an event.
         """
@@ -250,16 +251,27 @@ class TypedSignal(Signal):
             except Exception as error:
                 self._failed(call, error)
 
-    def bind(self, trigger: Callable[[object], None], send: Callback) -> None:
-        super().bind(trigger, send)
-        if type(self).trigger is not TypedSignal.trigger:
-            return
-        wanted, fitted = self._exact, self._fitted
+    def bind(self, trigger: Callable[[object], None], send: Callback, *, structs: bool) -> None:
+        super().bind(trigger, send, structs=structs)
+        if type(self).trigger is TypedSignal.trigger:
+            form = written_as(self.kind) if structs else None
+            self.trigger = self._checked(trigger, form)  # type: ignore[method-assign,assignment]  # as there
 
-        def checked(data: object = None) -> None:
+    def _checked(self, trigger: Callable[[object], None], form: Any) -> Callable[[object], None]:
+        wanted, fitted, convert = self._exact, self._fitted, msgspec.convert
+
+        def by_class(data: object = None) -> None:
             trigger(data if type(data) is wanted else fitted(data))
 
-        self.trigger = checked  # type: ignore[method-assign]  # as Signal.bind does
+        def by_form(data: object = None) -> None:
+            if type(data) is not wanted:
+                try:
+                    data = convert(data, form)
+                except Exception:
+                    data = fitted(data)
+            trigger(data)
+
+        return by_class if form is None else by_form
 
     def _fitted(self, data: object) -> object:
         try:

@@ -150,3 +150,11 @@ def test_any_type_is_decoded_into_where_nobody_looks_again(codec: Codec) -> None
     decoding.heard(1, [dict[str, int]])
     decoded(decoding, DEEP)
     assert not decoding.typed
+
+
+def test_lines_that_are_not_as_many_as_was_said_are_not_paired_with_the_wrong_types() -> None:
+    decoding = Decoding(JSON)
+    decoding.heard(1, [Reading])
+    decoding.heard(3, [Level])
+    with pytest.raises(InvalidData, match="said to hold 3"):
+        decoding.batch(b'{"celsius":1.5}\n{"metres":3}', (10, 10, 8), 3, 1, (1, 3, 1))

@@ -6,7 +6,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, TypedDict
 from unittest import mock
 
 import msgspec
@@ -431,8 +431,11 @@ def test_the_garbage_collector_may_trigger_while_an_event_is_numbered(router: si
 # -- what routers with links put in the method's place -------------------------------------------
 
 
-def bound(signal: sig.Signal, log: list[Any]) -> None:
-    signal.bind(lambda data: log.append(("trigger", data)), lambda info, data: log.append((dict(info), data)))
+def bound(signal: sig.Signal, log: list[Any], *, structs: bool = True) -> None:
+    def send(info: sig.Info, data: object) -> None:
+        log.append((dict(info), data))
+
+    signal.bind(lambda data: log.append(("trigger", data)), send, structs=structs)
 
 
 def test_a_signal_of_ours_is_bound_by_its_method_and_released(router: sig.Router, signal: sig.Signal) -> None:
@@ -471,6 +474,14 @@ class Reading(msgspec.Struct):
     celsius: float
 
 
+class Warmer(Reading):
+    by: float
+
+
+class Declared(TypedDict):
+    celsius: float
+
+
 @pytest.fixture
 def typed(router: sig.Router) -> sig.Signal:
     return router.add_sender("typed", {"e": Reading, "any": None, "numbers": list[int]}).signal("e")
@@ -499,6 +510,47 @@ def test_what_does_not_fit_is_refused_and_nobody_is_called(router: sig.Router, t
     with pytest.raises(sig.InvalidData, match=r"takes list\[int\]"):
         router.get_sender("typed").trigger("numbers", [1, "two"])  # type: ignore[union-attr]  # it is there
     assert log == []
+
+
+@pytest.mark.parametrize("structs", [False, True])
+def test_what_is_sent_is_checked_and_made_to_fit_too(router: sig.Router, typed: sig.Signal, *, structs: bool) -> None:
+    log: list[Any] = []
+    bound(typed, log, structs=structs)
+    reading = Reading(21.0)
+    typed.trigger(reading)
+    typed.trigger({"celsius": 22})
+    typed.trigger(Warmer(23.0, by=1.0))  # of a subclass: msgspec would refuse it
+    with pytest.raises(sig.InvalidData, match=r"event 'e' of sender 'typed' takes Reading: Expected `float`.*celsius"):
+        typed.trigger({"celsius": "warm"})
+    assert [data for _, data in log] == [reading, Reading(22.0), Warmer(23.0, by=1.0)]
+    assert log[0][1] is reading
+
+
+@pytest.mark.parametrize("structs", [False, True])
+def test_a_dict_of_a_declared_form_is_sent_as_what_is_written_alike(router: sig.Router, *, structs: bool) -> None:
+    signal = router.add_sender("s", {"e": Declared}).signal("e")
+    log: list[Any] = []
+    bound(signal, log, structs=structs)
+    signal.trigger({"celsius": 22, "more": 1})
+    signal.trigger(Reading(23.0))
+    with pytest.raises(sig.InvalidData, match=r"takes Declared: Object missing required field `celsius`"):
+        signal.trigger({})
+    sent = [data for _, data in log]
+    assert [msgspec.json.encode(data) for data in sent] == [b'{"celsius":22.0}', b'{"celsius":23.0}']
+    assert isinstance(sent[0], dict) is not structs
+
+
+def test_what_the_link_raises_comes_through_once(router: sig.Router, typed: sig.Signal) -> None:
+    given: list[object] = []
+
+    def refuse(data: object) -> None:
+        given.append(data)
+        raise sig.SenderNotConnected("typed")
+
+    typed.bind(refuse, lambda info, data: None, structs=True)
+    with pytest.raises(sig.SenderNotConnected):
+        typed.trigger({"celsius": 22})
+    assert given == [Reading(22.0)]
 
 
 def test_events_without_a_type_are_signals_as_ever(router: sig.Router, typed: sig.Signal) -> None:
@@ -552,7 +604,7 @@ def test_what_a_link_binds_is_given_what_fits(overridden: bool) -> None:
     sent: list[object] = []
     with sig.Router(class_signal=Own if overridden else Plain) as router:
         signal = router.add_sender("s", {"e": Reading}).signal("e")
-        signal.bind(sent.append, raises_to_trigger(lambda info, data: sent.append(data)))
+        signal.bind(sent.append, raises_to_trigger(lambda info, data: sent.append(data)), structs=False)
         assert ("trigger" in vars(signal)) is not overridden
         signal.trigger({"celsius": 1})
         signal.trigger(Reading(2))

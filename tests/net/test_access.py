@@ -97,6 +97,19 @@ def test_tokens_and_passwords_are_taken_on_every_carrier(
                 enter(url, **where.client)
 
 
+def test_a_right_that_is_given_back_is_of_use_to_who_listens_already() -> None:
+    may = Policy([allow("*", ["own", "trigger", "listen"])])
+    heard: list[object] = []
+    with sig.serve("tcp://127.0.0.1:0", acl=may) as server, sig.connect(server.urls[0]) as client:
+        sender = server.add_sender("s", events=["e"])
+        client.listen(lambda info, data: heard.append(data), "s", "e", on_gap=lambda info, gap: heard.append(gap))
+        for policy, number in ((may, 1), (Policy([deny("*", "listen")]), 2), (may, 3)):
+            server.set_acl(policy)
+            sender.trigger("e", number)
+            settle(server, client)
+    assert heard == [1, 3]
+
+
 def test_the_environment_may_say_who_one_is(store: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIG_TOKEN", token(7))
     with sig.serve("tcp://127.0.0.1:0", auth=[store, Anonymous()]) as server:

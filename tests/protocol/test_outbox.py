@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +52,18 @@ def test_a_frame_larger_than_the_queue_goes_through_alone() -> None:
     outbox.put_events("small", 1, ((1, 1),))
     outbox.put_events("large", 99, ((1, 1),))
     assert drain(outbox) == [{1: 1}, "large"]
+
+
+def test_what_is_sifted_out_is_not_told_as_missing() -> None:
+    outbox: Outbox[str] = Outbox(drop_bytes=100)
+    outbox.put("a", 5)
+    outbox.put_events("both", 7, ((1, 2), (2, 1)))
+    outbox.put_events("gone", 7, ((1, 2),))
+    outbox.put_events("kept", 7, ((2, 1),))
+    assert outbox.routes() == [1, 2]
+    outbox.sift(partial(without, 2))
+    assert (outbox.bytes, outbox.events, outbox.dropped, outbox.routes()) == (15, 2, 0, [2])
+    assert drain(outbox) == ["a", "fewer", "kept"]
 
 
 def test_events_can_be_counted_too() -> None:
@@ -230,10 +244,19 @@ REPORTED = st.lists(
         st.tuples(st.just("put"), st.integers(0, 500), st.integers(0, 3)),
         st.tuples(st.just("put_loss"), st.integers(1, 3), st.integers(0, 3)),
         st.tuples(st.sampled_from(["take", "take", "clear", "hold_up"]), st.integers(0, 3)),
+        st.tuples(st.just("sift"), st.integers(1, 3), st.integers(0, 3)),
     ),
     min_size=10,
     max_size=60,
 )
+
+
+def without(routes: int, entry: Entry[str]) -> Entry[str] | None:
+    """What is left of it without the last of so many routes."""
+    counts = tuple((route, events) for route, events in entry.counts if route != routes - 1)
+    if len(counts) == len(entry.counts):
+        return entry
+    return Entry("fewer", entry.size // 2, counts, len(counts)) if counts else None
 
 
 @given(REPORTED, st.sampled_from([1, 700, 3000, 1 << 40]), st.sampled_from([600, 3000, 1 << 40]))
@@ -255,6 +278,9 @@ def test_a_budget_always_knows_what_is_there(operations: list[tuple[object, ...]
                 outboxes[place].put_loss(route, 1, "codec")
             case "hold_up", int(place):
                 outboxes[place].hold_up(budget)
+            case "sift", int(route), int(place):
+                outboxes[place].sift(partial(without, route))
+                assert route - 1 not in outboxes[place].routes()
             case str(what), int(place):
                 getattr(outboxes[place], what)()
         held = [outbox for outbox in outboxes if outbox.held]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from protocol.pairs import End, World
+from protocol.pairs import Answer, End, World
 from protocol.who import credential, make_access, token
 
 from sig.errors import Denied, SenderNotConnected
-from sig.messages import AddSender, Presence, Senders, Stats, decode_error
+from sig.messages import AddSender, Listen, Presence, Senders, Stats, decode_error
 from sig.protocol.bodies import Request, pack_request, unpack_reply
-from sig.protocol.client import RouteOpened
+from sig.protocol.client import UNHEARD, RouteOpened
 from sig.protocol.login import TokenProver
 from sig.security.policy import Policy, Rule, allow, deny
 
@@ -155,14 +155,14 @@ def test_a_right_that_is_lost_ends_what_came_of_it_at_once() -> None:
     guest.listen(1)
     said(owner, "s", "e", b"1")
     owner.core.trigger("s", "e", b"2")
-    world.carry_up(owner)  # accepted, and on its way
+    world.carry_up(owner)  # accepted, and not sent yet
     govern(world, OWNER_MAY)
     said(owner, "s", "e", b"3")
-    assert [value for _, value in guest.heard()] == [1, 2]
+    assert [value for _, value in guest.heard()] == [1]
     # Given back, the same listener hears again, and knows how many it has missed.
     govern(world, OWNER_MAY, allow("uid:2", "listen"))
     said(owner, "s", "e", b"4")
-    assert [value for _, value in guest.heard()] == [1, 2, 4]
+    assert [value for _, value in guest.heard()] == [1, 4]
     assert [news.route.next_seq for news in guest.news if isinstance(news, RouteOpened)][-1] == 4
     # Who may not own a name any more loses it.
     govern(world, allow("uid:2", "listen"))
@@ -170,6 +170,25 @@ def test_a_right_that_is_lost_ends_what_came_of_it_at_once() -> None:
     assert [news.data["reason"] for news in guest.news if isinstance(news, Presence)] == ["kicked"]
     with pytest.raises(SenderNotConnected):
         owner.core.trigger("s", "e", b"5")
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+def test_a_right_that_is_given_wakes_an_owner_that_nobody_heard(group: str | None) -> None:
+    world, owner, guest = a_guest_and_an_owner(allow("uid:2", "listen", "s", events="f"))
+    answer = Answer()
+    guest.core.listen(Listen(1, "s", None, group=group), "listener", world.now, 30, answer)
+    world.settle()
+    assert answer.ok is None
+    told: list[int] = []
+    owner.core.outlet("s", "e", told.append)
+    said(owner, "s", "e", b"1")
+    assert told[-1] == UNHEARD
+    govern(world, OWNER_MAY, allow("uid:2", "listen", "s", events="f"), allow("uid:3", "listen"))
+    assert told[-1] == UNHEARD
+    govern(world, OWNER_MAY, allow("uid:2", "listen"))
+    assert told[-1] > 0
+    said(owner, "s", "e", b"2")
+    assert [value for _, value in guest.heard()] == [2]
 
 
 def test_rights_are_found_out_for_a_route_and_not_for_an_event(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -124,6 +124,31 @@ class Outbox(Generic[T]):
             if not self._passed and not self._entries:
                 self._budget = None
         return taken
+
+    def routes(self) -> list[int]:
+        """Of all events that wait."""
+        return list(dict.fromkeys(route for entry in self._entries for route, _ in entry.counts))
+
+    def sift(self, left: Callable[[Entry[T]], Entry[T] | None]) -> None:
+        """Have each frame of events be itself, become another, or go. What goes is not told as missing."""
+        entries = self._entries
+        self._entries = deque()
+        for entry in entries:
+            other = left(entry) if entry.events else entry
+            if other is not entry:
+                self.event_bytes -= entry.size
+                self.events -= entry.events
+                if self._budget is not None:
+                    self._budget.release(entry)
+            if other is None:
+                continue
+            self._entries.append(other)
+            if other is not entry:
+                self.event_bytes += other.size
+                self.events += other.events
+                if self._budget is not None:
+                    self._budget.hold(other)
+        self._regroup()
 
     def clear(self) -> None:
         """Forget everything."""

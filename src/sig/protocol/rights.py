@@ -12,6 +12,7 @@ from sig.errors import Denied, SenderNotConnected, SigError
 from sig.messages import Interest, encode_control
 from sig.protocol.connection import Connection, Route
 from sig.protocol.frames import Kind, pack
+from sig.protocol.withdrawal import withdraw
 from sig.security.credentials import Credential
 from sig.security.policy import Decision, Policy
 
@@ -89,6 +90,8 @@ class Rights:
         server.forwarder.seal()
         for connection in server.connections.values():
             connection.may_ask.clear()
+            if connection.outbox.events:
+                withdraw(server, connection)
         server.settle()
         for held in list(server.registry.senders()):
             if not server.allowed(held.owner.identity, "own", held.name, ""):
@@ -97,9 +100,15 @@ class Rights:
             for route in held.routes:
                 server.listening.changed(route)
                 self.tell(route)
+                # An owner that was told that nobody hears it says nothing, and there is no new listener to wake it.
+                if route.unheard and self._heard(route):
+                    server.listening.tell_interest(route, "some")
         server.shares.reconsider()
         server.requests.govern()
         server.settle()
+
+    def _heard(self, route: Route) -> bool:
+        return bool(self._server.listening.hearing(route) or self._server.shares.lines(route.sender, route.event))
 
     def tell(self, route: Route) -> None:
         """Let an owner know whether it may trigger this event, if that is not what it takes for granted."""

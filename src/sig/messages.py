@@ -340,6 +340,8 @@ class Interest(Message, frozen=True, omit_defaults=True):
     state: Literal["none", "some", "grouped", "denied"]
     # Of `denied`, for people.
     reason: str = ""
+    # From an owner: since it was told that nobody listens there were events, and it has sent none of them.
+    held: bool = False
 
 
 class Presence(Message, frozen=True, omit_defaults=True):

@@ -73,7 +73,7 @@ class Absence:
         """A route has been opened: its listeners learn what they missed, since it was left, or since it came to be."""
         kept = self.same and self._kept
         # From a server that has forgotten us, or never knew: what a sender that is new to us has triggered was missed.
-        missed = route.first_seq if kept else route.next_seq > 1
+        missed = route.first_seq if kept else route.next_seq > 1 or route.unsure_seq
         if missed and all(left.lane for left in self._of(route.sender, route.event)):
             heard = [s for s in self._listeners if s.pace is None and matches(s.sender, route.sender)]
             heard = [s for s in heard if matches(s.event, route.event or "")]

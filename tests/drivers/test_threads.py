@@ -305,8 +305,8 @@ def test_a_mistake_of_ours_costs_one_piece_of_news(
 LARGE = "x" * (1 << 20)
 
 
-def interest(state: Literal["none", "some"]) -> bytes:
-    return pack(Kind.INTEREST, encode_control(Interest(state)), route=7)
+def interest(state: Literal["none", "some"], *, held: bool = False) -> bytes:
+    return pack(Kind.INTEREST, encode_control(Interest(state, held=held)), route=7)
 
 
 def told(client: sig.ClientRouter, raw: Raw, *frames: bytes) -> None:
@@ -454,8 +454,11 @@ def test_what_nobody_hears_is_neither_encoded_nor_sent(server: RawServer) -> Non
     with pytest.raises(sig.InvalidData, match="object"):
         trigger(object())
     frame = raw.read()
-    assert frame.data == interest("some")
+    assert frame.data == interest("some", held=True)
     assert values(raw, 1) == [3]
+    told(client, raw, interest("none"))
+    told(client, raw, interest("some"))
+    assert raw.read().data == interest("some")  # there was nothing to hold back
     leave(client, raw)
 
 

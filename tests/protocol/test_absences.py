@@ -130,6 +130,17 @@ def test_who_was_away_learns_that_nobody_knows_how_much_was_lost() -> None:
     assert routes(end) == [(2, 1, 2)]
 
 
+def test_a_stranger_learns_it_too_for_it_may_be_back_from_a_server_that_is_no_more() -> None:
+    world = World()
+    source, end = owner(world), world.client()
+    world.lose(source)
+    back(world, source, AddSender("s", ["e", "f"], ["m"], lost={"e": None}))
+    end.listen(1, "s", "e")
+    source.core.trigger("s", "e", b"1")
+    world.settle()
+    assert routes(end) == [(1, 0, 1)]
+
+
 def test_what_is_given_to_one_of_several_does_not_wait_for_who_is_away() -> None:
     """Its place in a group, and its part of a shared name, are for the others meanwhile."""
     world = World()

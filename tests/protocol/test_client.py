@@ -480,6 +480,16 @@ def test_that_somebody_listens_is_confirmed_before_all_that_waits_and_that_nobod
     assert event.kind == Kind.EVENT
 
 
+def test_an_owner_that_has_held_something_back_confirms_so_once() -> None:
+    core = welcomed()
+    core.receive_at(owned(5), 0.0)
+    held = [True, False]  # as the outlet is told `UNHEARD`, and then where to send
+    core.outlet("s", "e", lambda route: route == 5 and held.pop(0))
+    core.receive_at((FRAMES["interest: none"] + FRAMES["interest: some"]) * 2, 0.0)
+    first, second = said(core)
+    assert (first.data, second.data) == (FRAMES["interest: held"], FRAMES["interest: some"])
+
+
 @pytest.mark.parametrize(
     "before",
     [
@@ -1240,6 +1250,19 @@ def restore(world: World, end: End) -> None:
     end.ask(AddSender("s", ["e", "f"], ["m"], lost=lost))
     end.core.restored(world.now)
     world.settle()
+
+
+def test_what_was_held_back_when_the_link_was_lost_is_told_on_the_next_unless_its_sender_has_left() -> None:
+    world = World()
+    end = returning(world)
+    for event in ("e", "f"):
+        end.core.outlet("s", event, lambda route: route == CLOSED)
+    world.lose(end)
+    end.core.close_outlets("s", ["f"])
+    world.come_back(end)
+    assert end.core.losses(world.now) == {"s": {"e": None}}
+    end.core.restored(world.now)
+    assert end.core.losses(world.now) == {}
 
 
 def test_what_has_not_left_waits_for_the_next_link_and_its_outlets_open_when_all_is_registered() -> None:

@@ -104,6 +104,7 @@ CONTROL: dict[str, tuple[int, Message]] = {
     "interest": (5, Interest("grouped")),
     "interest: none": (5, Interest("none")),
     "interest: some": (5, Interest("some")),
+    "interest: held": (5, Interest("some", held=True)),
     "route: lane": (9, Route("thermo", "changed", incarnation=1, next_seq=41, retained=True, base=5, call=7)),
     "route: lane of a listener": (10, Route("thermo", "changed", incarnation=1, next_seq=41, base=5, listener=12)),
     "call: last": (8, Last("thermo", "changed")),

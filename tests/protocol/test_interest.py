@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,9 +19,11 @@ from protocol.recorded import FRAMES
 from sig.errors import ConnectionLost, SenderNotConnected
 from sig.messages import AddSender, Close, Interest, Listen, RemoveSender, Result, decode_control, encode_control
 from sig.names import matches
+from sig.protocol.bodies import Lost
 from sig.protocol.client import CLOSED, UNHEARD, EventsArrived, ListenerReady, RouteOpened
 from sig.protocol.events import pack_batch, unpack_events
 from sig.protocol.frames import Frame, Kind, pack
+from sig.protocol.offline import Offline
 
 EVENTS = ("e", "f")
 
@@ -28,12 +31,13 @@ EVENTS = ("e", "f")
 class Owner:
     """A client with a sender, who sends as drivers do: not what nobody hears."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, **more: Any) -> None:
         self.world = world
         self.name = name
-        self.end = world.client()
+        self.end = world.client(**more)
         self.added: Answer | None = None
         self.routes: dict[str, int] = {}
+        self.held: dict[str, bool] = {}
 
     @property
     def there(self) -> bool:
@@ -42,8 +46,12 @@ class Owner:
     def come(self) -> None:
         if self.added is None:
             for event in EVENTS:
-                self.end.core.outlet(self.name, event, partial(self.routes.__setitem__, event))
+                self.end.core.outlet(self.name, event, partial(self._changed, event))
             self.added = self.end.call(AddSender(self.name, [*EVENTS]))
+
+    def _changed(self, event: str, route: int) -> bool:
+        self.routes[event] = route
+        return self.held.pop(event, False)
 
     def leave(self) -> None:
         if self.there:
@@ -67,7 +75,9 @@ class Owner:
         """Whether the event was accepted, sent or not."""
         if not self.there:
             return False
-        if self.routes[event] != UNHEARD:
+        if self.routes[event] == UNHEARD:
+            self.held[event] = True
+        else:
             self.end.core.trigger(self.name, event, b"%d" % value)
         return True
 
@@ -179,6 +189,21 @@ def test_whatever_is_triggered_after_listen_has_returned_arrives(actions: list[t
 
 
 # -- one after the other -------------------------------------------------------------------------
+
+
+def losses(end: End) -> list[tuple[int | None, str]]:
+    return [(news.missed, news.reason) for news in end.news if isinstance(news, Lost)]
+
+
+def unheard(world: World, **more: Any) -> Owner:
+    """A sender that has been told that nobody listens."""
+    owner = Owner(world, "s", **more)
+    owner.come()
+    world.settle()
+    owner.trigger("e", 0)
+    world.settle()
+    assert owner.routes["e"] == UNHEARD
+    return owner
 
 
 def interest(frame: Frame) -> str:
@@ -423,3 +448,107 @@ def test_an_outlet_of_a_closed_sender_raises_and_holds_nothing_back() -> None:
     assert owner.routes == {"e": CLOSED, "f": CLOSED}
     with pytest.raises(SenderNotConnected):
         owner.end.core.trigger("s", "e", b"1")
+
+
+# -- owners that are out of reach ----------------------------------------------------------------
+
+
+def apart(world: World, end: End) -> None:
+    """Nothing passes between the two, and neither knows."""
+    world.ends.remove(end)
+
+
+def together(world: World, end: End) -> None:
+    world.ends.append(end)
+    world.settle()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("held", [False, True])
+def test_who_was_told_too_early_that_it_listens_is_told_that_it_missed_something(held: bool, grouped: bool) -> None:
+    world = World(interest_timeout_s=5)
+    owner, a = unheard(world), world.client()
+    apart(world, owner.end)
+    answer = Answer()
+    listen = Listen(1, "s", "e", group="g" if grouped else None)
+    a.core.listen(listen, "listener", world.now, 30, answer)
+    world.settle()
+    assert answer.times == 0
+    world.advance(5)
+    assert answer.ok is None
+    for value in (1, 2) if held else ():
+        owner.trigger("e", value)
+    assert losses(a) == []
+    together(world, owner.end)
+    assert losses(a) == ([(None, "lost_link")] if held else [])
+    owner.trigger("e", 3)
+    world.settle()
+    assert [value for _, value in a.heard()] == [3]
+    assert world.due is None
+
+
+def test_who_is_told_in_time_that_it_listens_missed_nothing() -> None:
+    world = World(interest_timeout_s=5)
+    owner, a = unheard(world), world.client()
+    owner.trigger("e", 1)
+    apart(world, owner.end)
+    listener = Listener(a, 1, "s", "e")
+    world.settle()
+    world.advance(4)
+    together(world, owner.end)
+    assert listener.answer.ok is None
+    assert losses(a) == []
+
+
+def test_each_absence_is_told_of_by_itself() -> None:
+    world = World(interest_timeout_s=5)
+    owner, a, b = unheard(world), world.client(), world.client()
+    for end, value in ((a, 1), (b, 2)):
+        apart(world, owner.end)
+        listener = Listener(end, value, "s", "e")
+        world.settle()
+        world.advance(5)
+        owner.trigger("e", value)
+        together(world, owner.end)
+        assert losses(end) == [(None, "lost_link")]
+        listener.close()
+        owner.trigger("e", value)  # and is told that nobody listens
+        world.settle()
+        assert owner.routes["e"] == UNHEARD
+    assert losses(a) == [(None, "lost_link")]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_owner_that_comes_back_tells_what_it_held_back_before_it_knew_that_it_was_away(held: bool) -> None:
+    world = World()
+    owner, a = unheard(world, offline=Offline("buffer", 1000, 30)), world.client()
+    apart(world, owner.end)
+    world.server.disconnected(owner.end.connection, world.now)  # which the owner does not know
+    listener = Listener(a, 1, "s", "e")
+    world.settle()
+    assert listener.answer.ok is None
+    if held:
+        owner.trigger("e", 1)
+    owner.end.core.disconnected(ConnectionLost("the cable was pulled"))
+    assert owner.routes["e"] == CLOSED
+    owner.end.core.keep("s", "e", b"2", world.now)
+    world.come_back(owner.end)
+    losses_told = owner.end.core.losses(world.now)
+    assert losses_told == ({"s": {"e": None}} if held else {})
+    owner.end.ask(AddSender("s", [*EVENTS], lost=losses_told.get("s", {})))
+    owner.end.core.restored(world.now)
+    world.settle()
+    assert losses(a) == ([(None, "lost_link")] if held else [])
+    assert [value for _, value in a.heard()] == [2]
+    assert owner.end.core.losses(world.now) == {}
+
+
+def test_a_sender_that_has_left_has_held_nothing_back() -> None:
+    world = World()
+    owner = unheard(world, offline=Offline("buffer", 1000, 30))
+    owner.trigger("e", 1)
+    world.lose(owner.end)
+    world.come_back(owner.end)
+    assert owner.end.core.losses(world.now) == {"s": {"e": None}}
+    owner.end.core.close_outlets("s", EVENTS)
+    assert owner.end.core.losses(world.now) == {}

@@ -16,6 +16,7 @@ from sig.protocol.bodies import Credit, Lost, Unit, pack_credit
 from sig.protocol.client import EventsArrived, RouteClosed, RouteOpened
 from sig.protocol.events import pack_batch, unpack_events
 from sig.protocol.frames import Kind, pack
+from sig.protocol.offline import Offline
 from sig.security.policy import Policy, allow, deny
 
 
@@ -369,6 +370,40 @@ def test_what_waits_too_long_is_lost_and_the_owner_goes_on(world: World) -> None
     assert heard(one)[-1] == "late"
     world.advance(60)
     assert world.server.shares.due == float("inf")
+
+
+@pytest.mark.parametrize("missed", [3, None])
+def test_what_never_came_from_an_owner_that_is_back_one_member_is_told(missed: int | None) -> None:
+    world = World()
+    owner, one, two, alone = world.client(offline=Offline("buffer", 1000, 30)), *(world.client() for _ in range(3))
+    owner.add("s", "e")
+    join(one, 1)
+    join(two, 1)
+    join(alone, 1, group=None, max_wait_s=6, window=2)
+    trigger(owner, 1)
+    world.lose(owner)
+    world.come_back(owner)
+    owner.ask(AddSender("s", ["e"], lost={"e": missed}))
+    owner.core.restored(world.now)
+    lost = Got(1, "e", 0, (missed, "lost_link"))
+    assert sum(lost in got(end) for end in (one, two)) == 1
+    assert lost in got(alone)
+    begin(alone, 1, 1 + (missed or 0))
+    trigger(owner, 2, 3)
+    assert heard(alone) == [1, 2, 3]
+
+
+def test_nobody_is_told_who_is_not_a_member_yet(world: World) -> None:
+    owner, one = world.client(), world.client()
+    owner.add("s", "e")
+    answer = join(one, 1)
+    assert answer.ok is None
+    (subscription,) = one.connection.subscriptions.values()
+    assert subscription.member is not None
+    subscription.member.ready = False  # as before its answer
+    world.server.shares.miss(world.server.routes[owner.core._owned["s", "e"]], 3)
+    world.settle()
+    assert list(got(one)) == []
 
 
 def test_who_may_not_block_is_given_the_same_and_nobody_waits() -> None:

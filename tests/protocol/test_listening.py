@@ -17,6 +17,7 @@ from sig.errors import (
 from sig.messages import (
     AddSender,
     Close,
+    Interest,
     Listen,
     Result,
     decode_control,
@@ -331,6 +332,41 @@ def test_of_the_past_one_is_told_with_the_answer_or_refused(enough: bool, waits:
         assert not a.connection.subscriptions
         trigger(owner, "a", "e", b"2")
         assert not a.heard()
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("late", [True, False])
+def test_an_owner_that_knows_too_late_says_whether_it_has_held_something_back(late: bool, held: bool) -> None:
+    world = World()
+    owner, a = Silent(world, "e"), world.client()
+    owner.trigger()
+    listening = a.call(Listen(1, "s", "e"))
+    world.settle()
+    if late:
+        world.advance(world.limits.interest_timeout_s)
+        assert listening.ok is None
+    (route,) = owner.routes
+    for _ in range(2):
+        owner.raw.send(pack(Kind.INTEREST, encode_control(Interest("some", held=held)), route=route))
+    world.settle()
+    assert listening.ok is None
+    told = [news for news in a.news if isinstance(news, Lost)]
+    assert told == ([Lost(route, None, "lost_link")] if late and held else [])
+
+
+@pytest.mark.parametrize("missed", [3, None])
+def test_of_events_that_never_came_whoever_hears_them_is_told(missed: int | None) -> None:
+    world = World()
+    owner, a, deaf = Silent(world, "e"), world.client(), world.client()
+    a.listen(1, "s", "e")
+    deaf.listen(1, "other", "e")
+    (route,) = owner.routes
+    world.server.listening.miss(world.server.routes[route], missed)
+    world.settle()
+    assert [news for news in a.news if isinstance(news, Lost)] == [Lost(route, missed, "lost_link")]
+    assert not [news for news in deaf.news if isinstance(news, Lost)]
+    assert world.server.routes[route].next_seq == 1 + (missed or 0)
+    assert world.server.routes[route].unsure_seq == (missed is None)
 
 
 def test_a_listener_that_was_closed_while_it_waited_is_told_nothing(world: World) -> None:

@@ -208,12 +208,9 @@ class Ear:
     def _unaccountable(self, life: Life, since: float, now: float, *, first: bool) -> bool:
         """Whether so much has happened that what was missed is not told.
 
-        Of what nobody knows how much it was, only those are told who are there then. A sender that was told that nobody
-        listens, and whose link has died since, has been told nothing else.
+        Of what nobody knows how much it was, only those are told who are there then.
         """
         sender_away = life.place.away_since(since, now)
-        if first and (sender_away or life.place.troubled_since(since)):
-            return True
         return (first or sender_away) and self.place.away_since(since, now, self.place.grace_s)
 
     def gap(self, info: Info, gap: Gap) -> None:

@@ -19,4 +19,5 @@ FOUND = (
     Found(32, 60, "who listened to its own sender could not trigger any more after it came back (test_absences)"),
     Found(56, 60, "what a member of a group had had was told as missed to who had heard more (test_reconnect)"),
     Found(90, 60, "events under way of a sender that had left were told as lost of another (test_client)"),
+    Found(200, 60, "who was back from a server that was no more missed unknown events in silence (test_returned)"),
 )

@@ -126,10 +126,14 @@ def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: L
     assert (before.told, after.told) == ([sig.Gap(None, "lost_link")], [sig.Gap(1, "lost_link")])
 
 
-@pytest.mark.parametrize(("next_seq", "told"), [(5, [sig.Gap(None, "lost_link")]), (1, [])])
+@pytest.mark.parametrize(
+    ("next_seq", "unsure_seq", "told"),
+    [(5, 0, [sig.Gap(None, "lost_link")]), (1, 1, [sig.Gap(None, "lost_link")]), (1, 0, [])],
+)
 def test_who_was_forgotten_missed_what_a_sender_has_triggered_that_it_did_not_know(
-    listen: Listen, next_seq: int, told: list[sig.Gap]
+    listen: Listen, next_seq: int, unsure_seq: int, told: list[sig.Gap]
 ) -> None:
+    """Also what never came to the server."""
     one = Gaps(listen)
-    absence(one, kept=False).found(route(next_seq), INFO)
+    absence(one, kept=False).found(route(next_seq, unsure_seq=unsure_seq), INFO)
     assert one.told == told

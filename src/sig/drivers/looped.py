@@ -258,21 +258,26 @@ class LoopDriver(ClientDriver):
         What is triggered in one turn of the loop leaves together at its end.
         """
         number = CLOSED
+        held = False  # events there were since nobody listened
         quick, encode = codec.quick, codec.encode
         gate, outgoing, flush, call_soon = self._gate, self.core.outgoing, self._flush, self._loop.call_soon
         events = outgoing.events
         append = events.append
         small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
 
-        def changed(route: int) -> None:
-            nonlocal number, events, append
+        def changed(route: int) -> bool:
+            nonlocal number, events, append, held
+            withheld, held = held, False
             number = route
             events = outgoing.events  # on each link another list
             append = events.append
+            return withheld
 
         def trigger(data: object = None) -> None:
+            nonlocal held
             route = number  # read once: it may change while we encode
             if route == UNHEARD:
+                held = True
                 return
             try:
                 payload = quick(data)

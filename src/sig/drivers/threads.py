@@ -264,19 +264,25 @@ class ThreadsDriver(ClientDriver):
         leave with the first after that, or after `_TAIL_S`.
         """
         number = CLOSED
+        held = False  # events there were since nobody listened
         quick, encode = codec.quick, codec.encode
         tail, outgoing = self._tail, self.core.outgoing
         append = outgoing.events.append
         small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
 
-        def changed(route: int) -> None:
-            nonlocal number, append
+        def changed(route: int) -> bool:
+            nonlocal number, append, held
+            # A thread that was about to hold something back may say so too late: that was told by its time already.
+            withheld, held = held and number == UNHEARD, False
             number = route
             append = outgoing.events.append  # on each link another list's
+            return withheld
 
         def trigger(data: object = None) -> None:
+            nonlocal held
             route = number  # read once: it may change while we encode
             if route == UNHEARD:
+                held = True
                 return
             try:
                 payload = quick(data)

@@ -276,6 +276,7 @@ class ClientCore(Peer):
         self._routes: dict[int, Route] = {}
         self._known: dict[str, int] = {}  # how many of these routes are of which sender
         self._owned: dict[tuple[str, str | None], int] = {}
+        self._withheld: dict[tuple[str, str], None] = {}  # events held back until the last link was lost
         self._denied: dict[tuple[str, str | None], str] = {}  # those of these that may not be triggered, and why
         self._request_routes: dict[Whom, int] = {}
         self._opening: dict[Whom, int] = {}  # how many requests of a sender wait for its route, or behind one that does
@@ -393,7 +394,8 @@ class ClientCore(Peer):
     def outlet(self, sender: str, event: str, changed: Callable[[int], object]) -> None:
         """Call `changed` whenever the route changes on which to send the events of a sender that this client holds.
 
-        With its number, `CLOSED` when there is none, `UNHEARD` when nobody listens: then nothing need be sent.
+        With its number, `CLOSED` when there is none, `UNHEARD` when nobody listens: then nothing need be sent. It
+        returns true if there were events since `UNHEARD`: somebody may have begun to listen before we heard of it.
         """
         self._outlets[sender, event] = changed
         self._only = self._only or (sender, event)
@@ -409,6 +411,7 @@ class ClientCore(Peer):
         for event in events:
             self._owned.pop((sender, event), None)
             self._denied.pop((sender, event), None)
+            self._withheld.pop((sender, event), None)
             if (changed := self._outlets.pop((sender, event), None)) is not None:
                 changed(CLOSED)
 
@@ -685,6 +688,8 @@ class ClientCore(Peer):
             for sender, event in self._outlets:
                 count = dropped.get((sender, event), 0) + (self._in_flight or 0)
                 told.setdefault(sender, {})[event] = None if unknown else count
+        for sender, event in self._withheld:
+            told.setdefault(sender, {})[event] = None  # whether anybody listened to these nobody knew
         return told
 
     def restored(self, now: float) -> None:
@@ -692,6 +697,7 @@ class ClientCore(Peer):
         assert self.offline is not None  # else no other link follows
         self.away = False
         self._in_flight = 0
+        self._withheld.clear()
         self._only, self._several = next(iter(self._outlets), None), len(self._outlets) > 1
         self.offline.settle()
         for sender, event, payload in self.offline.take(now):
@@ -706,8 +712,9 @@ class ClientCore(Peer):
 
     def shut(self) -> None:
         """Let no outlet send any more, nor hold back in silence."""
-        for changed in self._outlets.values():
-            changed(CLOSED)
+        for what, changed in self._outlets.items():
+            if changed(CLOSED):
+                self._withheld[what] = None
 
     def owns(self, sender: str, event: str | None) -> bool:
         """Whether the server knows this client as the owner of that event. From any thread."""
@@ -911,13 +918,16 @@ class ClientCore(Peer):
         elif current:
             self._denied.pop((route.sender, route.event), None)
         current = current and not self.away
+        body = frame.body
         if current and (changed := self._outlets.get((route.sender, route.event))) is not None:
-            changed(frame.route if heard else CLOSED if interest.state == "denied" else UNHEARD)
+            held = changed(frame.route if heard else CLOSED if interest.state == "denied" else UNHEARD)
+            if held:
+                body = encode_control(msgspec.structs.replace(interest, held=True))
         if interest.state == "grouped":
             self.outgoing.lens = True  # of all its batches: to tell them apart would cost more than the lengths
         if heard:
             # From here on nothing is held back: whoever waits to be told so is told.
-            self._urge(pack(Kind.INTEREST, frame.body, route=frame.route))
+            self._urge(pack(Kind.INTEREST, body, route=frame.route))
 
     def _credit(self, frame: Frame) -> None:
         credit = unpack_credit(frame)

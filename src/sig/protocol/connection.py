@@ -88,6 +88,7 @@ class Route:
     __slots__ = (
         "audience",
         "denied",
+        "early",
         "event",
         "grouped",
         "held",
@@ -119,6 +120,8 @@ class Route:
         self.unheard: bool = False
         self.unseen: int = 0
         self.waiting: dict[Waiting, None] = {}
+        # Whether one of them was told that it listens before the owner had said so: it may miss something.
+        self.early: bool = False
 
     @property
     def sender(self) -> str:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from sig.constants import NAME_MAX_BYTES
 from sig.errors import InvalidArgument
 from sig.messages import Listen, Presence, RouteGone, encode_control
-from sig.protocol.bodies import Unit, unpack_credit
+from sig.protocol.bodies import Lost, Unit, pack_lost, unpack_credit
 from sig.protocol.bridge import Outcome
 from sig.protocol.connection import Connection, Frames, LinkSubscription, Route
 from sig.protocol.events import pack_batch, unpack_events
@@ -170,6 +170,19 @@ class Lanes:
                 touched[line] = None
         for line in touched:
             self._pump(line)
+
+    def miss(self, route: Route, count: int | None) -> None:
+        """Events never came, so many or nobody knows how many: one member of each line is told."""
+        for line, members in self.lines(route.sender, route.event):
+            if not members:
+                continue
+            if count is None:
+                lane = self._lane(members[0], route)
+                members[0].connection.put(pack_lost(Lost(lane, None, "lost_link")))
+            else:
+                self._pump(line)  # what came before it
+                parcel = Parcel(route.sender, route.event, 0, [], route=route)
+                line.miss(members, Share(parcel, 0, count, "lost_link"))
 
     def _may_block(self, members: Members, route: Route) -> bool:
         """Who may not is given the same, but nobody waits for him."""

@@ -21,9 +21,11 @@ from sig.messages import (
     Close,
     Interest,
     Listen,
+    decode_control,
     encode_control,
 )
 from sig.names import check_selector
+from sig.protocol.bodies import Lost, pack_lost
 from sig.protocol.connection import Audience, Connection, LinkSubscription, Route, Waiting
 from sig.protocol.frames import Frame, Kind, pack
 from sig.protocol.lanes import Lines
@@ -57,6 +59,8 @@ class Listening:
     def handle_timeout(self, now: float) -> None:
         """An owner that answers nothing must not keep others from listening."""
         while self._waiting and (first := next(iter(self._waiting))).deadline <= now:
+            for route in first.routes:
+                route.early = True
             self._answer(first)
 
     def audience(self, route: Route) -> Audience:
@@ -101,6 +105,20 @@ class Listening:
         route.audience = None
         route.held.owner.heard.pop(route.id, None)
 
+    def miss(self, route: Route, count: int | None) -> None:
+        """So many events of its owner's never came, or nobody knows how many: who hears them is told."""
+        receivers = self.audience(route).connections
+        self._server.shares.miss(route, count)
+        if count is None:
+            route.unsure_seq = route.next_seq  # for those that are away
+            frame = pack_lost(Lost(route.id, None, "lost_link"))
+            for receiver in receivers:
+                receiver.put(frame)
+        else:
+            for receiver in receivers:
+                receiver.lose(((route.id, count),), "lost_link")
+            route.next_seq += count
+
     def tell_interest(self, route: Route, state: Literal["none", "some", "grouped"]) -> None:
         """The owner of a route learns whether anybody listens."""
         route.unheard, route.grouped = state == "none", state == "grouped"
@@ -112,12 +130,15 @@ class Listening:
         route = self._server.owned(connection, frame.route)
         if route is None or not route.unseen:
             return
+        if route.early and decode_control(Interest, frame.body).held:
+            self.miss(route, None)  # nobody knows how many of these there were before somebody listened
         route.unseen -= 1
         if not route.unseen:
             self.go_on(route)
 
     def go_on(self, route: Route) -> None:
         """Nobody need wait for the owner of this route."""
+        route.early = False
         waiting, route.waiting = route.waiting, {}
         for listen in waiting:
             del listen.routes[route]

@@ -25,10 +25,6 @@ from sig.messages import (
     encode_control,
 )
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
-from sig.protocol.bodies import (
-    Lost,
-    pack_lost,
-)
 from sig.protocol.connection import Connection, Held, Route
 from sig.protocol.frames import HEADER, Kind, pack
 
@@ -110,18 +106,9 @@ class Registry:
         """Tell listeners of events that never came: of so many, or of nobody knows how many."""
         for route in held.routes:
             count = lost.get(route.event, 0)
-            if count == 0:
-                continue
-            receivers = self._server.listening.audience(route).connections
-            if count is None or count > _MOST_LOST:
-                route.unsure_seq = route.next_seq  # for those that are away
-                frame = pack_lost(Lost(route.id, None, "lost_link"))
-                for receiver in receivers:
-                    receiver.put(frame)
-            else:
-                for receiver in receivers:
-                    receiver.lose(((route.id, count),), "lost_link")
-                route.next_seq += count
+            if count != 0:
+                known = count is not None and count <= _MOST_LOST
+                self._server.listening.miss(route, count if known else None)
 
     def _check_size(self, connection: Connection, held: Held) -> None:
         """What one client declares, everybody else is told."""

@@ -526,9 +526,10 @@ class ServerCore:
         route.known_by[connection] = True
         first = next((known[route] for known in connection.earlier if route in known), 0)
         connection.known[route] = first or route.next_seq
-        message = self.describe(connection, route)
+        # Told to everybody: one who is back from a server that is no more is a stranger here.
+        message = replace(self.describe(connection, route), unsure_seq=route.unsure_seq)
         if connection.earlier:
-            message = replace(message, first_seq=first, unsure_seq=route.unsure_seq)
+            message = replace(message, first_seq=first)
         connection.put(pack(Kind.ROUTE, encode_control(message), route=route.id))
 
     def describe(self, connection: Connection, route: Route) -> RouteMessage:

@@ -17,7 +17,8 @@ from benchmarks.peers.payload import encode, sample
 from benchmarks.timing import undisturbed
 from sig.codecs import as_codecs
 from sig.messages import AddSender
-from sig.protocol.client import ClientCore, RequestArrived
+from sig.protocol.answering import RequestArrived
+from sig.protocol.client import ClientCore
 from sig.security.policy import Policy
 
 FLIGHT = 64
@@ -98,15 +99,15 @@ class Ends:
         self._answers.append(value if error is None else error)
 
     def _ask(self, count: int) -> None:
-        request, payload, answered = self._requester.request, self._payload, self._answered
+        request, payload, answered = self._requester.asking.request, self._payload, self._answered
         for _ in range(count):
             now = time.monotonic()
             request(SENDER, METHOD, payload, now=now, deadline=now + 30, hops=1, done=answered)
 
     def _reply(self) -> None:
-        for item in self._owner.take_asked():
+        for item in self._owner.answering.take_asked():
             if isinstance(item, RequestArrived):
-                self._owner.reply(item, item.request.payload, None)
+                self._owner.answering.reply(item, item.request.payload, None)
 
     def _settle(self) -> None:
         """Carry bytes until nobody has any to send."""

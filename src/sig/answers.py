@@ -21,7 +21,7 @@ from sig.drivers.pool import Pool
 from sig.errors import InvalidData, Overloaded, RequestCancelled, RequestTimeout, SenderNotConnected, SigError
 from sig.giving import Giving, gives
 from sig.log import logger
-from sig.protocol.client import Asked, RequestArrived, RequestDropped
+from sig.protocol.answering import Asked, RequestArrived, RequestDropped
 from sig.requests import Later, Trail
 from sig.runtime import Dropping
 from sig.sender import Owned

@@ -15,7 +15,7 @@ from sig.drivers.client import ClientDriver
 from sig.errors import InvalidData, RequestCancelled
 from sig.log import logger
 from sig.parts import advance_awaiting, closing
-from sig.protocol.client import RequestArrived
+from sig.protocol.answering import RequestArrived
 from sig.protocol.frames import check_payload
 from sig.protocol.parts import PartsOut
 from sig.requests import Trail, answering, inside

@@ -48,7 +48,8 @@ from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.pace import Pace
 from sig.parts import Source
-from sig.protocol.client import ClientCore, Coded, Payloads, Whom
+from sig.protocol.asking import Coded, Payloads, Whom
+from sig.protocol.client import ClientCore
 from sig.protocol.login import Prover
 from sig.protocol.offline import Offline
 from sig.requests import Trail, next_hop
@@ -407,7 +408,7 @@ class Linked(Hub):
 
     def _encoded(self, core: ClientCore, sender: Whom, params: object) -> bytes | Payloads:
         """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""
-        own, codec = core.codec, core.codec_of(sender)
+        own, codec = core.codec, core.asking.codec_of(sender)
         if codec is own or len(core.codecs) == 1:
             try:
                 return own.quick(params)
@@ -441,7 +442,7 @@ class Linked(Hub):
         known = super()._requests_told(sender)
         if known is not None or self._driver is None:
             return known
-        schema = self._driver.core.requests_schema(sender)
+        schema = self._driver.core.asking.schema(sender)
         return None if schema is None else msgspec.json.decode(schema)
 
     def _knows(self, sender: str) -> bool:

@@ -173,7 +173,7 @@ class Returning:
                     break
             listening |= dict.fromkeys((s.serial for s in subscriptions), True)
             claimed |= {sender.name: sender for sender in senders}
-            losses = driver.core.losses(time.monotonic())
+            losses = driver.core.owning.losses(time.monotonic())
             calls = [partial(self._listen, driver, s, _asks_for_presence(s)) for s in subscriptions]
             calls += [partial(self._claim, driver, s, losses.get(s.name)) for s in senders]
             answers = yield partial(driver.restore, calls)

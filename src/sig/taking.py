@@ -8,7 +8,7 @@ from typing import Any
 
 from sig.drivers.client import ClientDriver
 from sig.errors import Closed, RequestCancelled, SigError
-from sig.protocol.client import Coded, Payloads
+from sig.protocol.asking import Coded, Payloads
 from sig.protocol.parts import Abandoned, PartsIn
 from sig.requests import Trail
 from sig.runtime import FOREVER, Expired, Flag
@@ -73,7 +73,7 @@ class FromAfar:
         yield from ()
 
     def abandon(self) -> None:
-        self._driver.core.written.append(Abandoned(self._number))
+        self._driver.core.answering.written.append(Abandoned(self._number))
 
     def _end(self) -> None:
         if self._outer is not None:

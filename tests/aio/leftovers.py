@@ -20,9 +20,9 @@ def of_client(router: Any) -> dict[str, int]:
         "listeners": range(router._index.count),
         "tasks": router._runtime._tasks,
         "handlers": [*answers._tasks, *answers._under_way] if answers is not None else (),
-        "requests": core.calls if core is not None else (),
+        "requests": core.asking.calls if core is not None else (),
         "calls": core._control if core is not None else (),
-        "outlets": core._outlets if core is not None else (),
+        "outlets": core.owning._outlets if core is not None else (),
         "room": router._driver._waiting if router._driver is not None else (),
     }
     return {name: len(things) for name, things in held.items() if len(things)}

@@ -105,7 +105,7 @@ def client(data: bytes) -> None:
             core.receive_at(part, 1.0)
             core.data_to_send(1 << 20)
         core.take_news()
-        core.take_asked()
+        core.answering.take_asked()
         core.handle_timeout(40.0)
         core.disconnected(ConnectionLost("the link was lost"))
         assert core.error is None or isinstance(core.error, SigError)

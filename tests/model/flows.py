@@ -9,7 +9,9 @@ from typing import Any, Final
 import msgspec
 from protocol.pairs import Cut
 
-from sig.protocol.client import ClientCore, Coded, Done, Payloads
+from sig.protocol.asking import Coded, Payloads
+from sig.protocol.calls import Done
+from sig.protocol.client import ClientCore
 from sig.protocol.parts import PartsIn, PartsOut
 
 # What a part holds beside its number: mostly nothing, sometimes so much that a few fill the window.
@@ -35,7 +37,7 @@ SERVER: Final = ["json", Backwards()]
 
 def encoded(core: ClientCore, sender: str, value: object) -> bytes | Payloads:
     """Parameters as a client sends them: in the sender's codec, or in each that it may have."""
-    codec = core.codec_of(sender)
+    codec = core.asking.codec_of(sender)
     if codec is core.codec:
         return codec.encode(value)
     if codec is not None:
@@ -98,7 +100,7 @@ class Flow:
         """Take some of the parts that have come; whether more may be given for them."""
         owes = self._take() and self.parts.owes
         if owes:
-            core.give_back(call, self.parts)
+            core.asking.give_back(call, self.parts)
         return owes
 
     def _take(self) -> bool:

@@ -25,7 +25,8 @@ from sig.errors import (
     SenderNotConnected,
 )
 from sig.messages import AddSender
-from sig.protocol.client import Done, RequestArrived, RequestDropped
+from sig.protocol.answering import RequestArrived, RequestDropped
+from sig.protocol.calls import Done
 from sig.slots import Slots
 
 # How many handlers of a client run at a time, and how many more wait.
@@ -145,15 +146,15 @@ class Storm:
         core = place.end.core
         # Nobody has the name; or who had it when the asker last heard of it has left, and it has not been told yet.
         held = self.world.server.registry._senders.get(ask.name)
-        known = core._request_routes.get(ask.name)
+        known = core.asking._numbers.get(ask.name)
         ask.vacant = held is None or known not in (None, held.requests_route.id)
-        waiting = len(core.calls)
+        waiting = len(core.asking.calls)
         done: Done = partial(self._done, ask)
         if self.chance.random() < 0.3:
             ask.flow = Flow(ask.number, done, check)
             done = ask.flow.finish
         try:
-            number = core.request(
+            number = core.asking.request(
                 ask.name,
                 "m",
                 encoded(core, ask.name, ask.number),
@@ -170,7 +171,7 @@ class Storm:
         check(waiting < self.world.limits.requests_out, f"{waiting} wait, and one more was let in")
         self.tally["asked"] += 1
         self.live[ask.number] = ask
-        ask.call, ask.give_up = number, partial(core.give_up, number)
+        ask.call, ask.give_up = number, partial(core.asking.give_up, number)
 
     def _done(self, ask: Ask, value: object, error: BaseException | None) -> None:
         check(not ask.over, f"request {ask.number} came to two ends, the second being {error or value!r}")
@@ -271,7 +272,7 @@ class Storm:
         self._reply(place, work, str(work.ask.number), None)
         self.tally["answered twice"] += 1
         core = place.end.core
-        core.reply(work.arrived, core.codec.encode("once more"), None)
+        core.answering.reply(work.arrived, core.codec.encode("once more"), None)
         self.world.carry_up(place.end)
 
     def _give(self) -> None:
@@ -309,7 +310,7 @@ class Storm:
             place.slots.leave()
         work.ask.answer = answer if error is None else type(error)
         core = place.end.core
-        core.reply(work.arrived, core.codec.encode(answer) if error is None else None, error)
+        core.answering.reply(work.arrived, core.codec.encode(answer) if error is None else None, error)
 
     def _wait(self) -> None:
         self.world.now += self.chance.choice((0.01, 0.5, 4.0))
@@ -327,7 +328,7 @@ class Storm:
         end.core.closed = True  # what it says from here on is lost
         self.world.server.disconnected(end.connection, self.world.now)
         end.core.disconnected(ConnectionLost("the link was lost"))
-        check(len(end.core.calls) == 0, "who lost its link waits for nothing")
+        check(len(end.core.asking.calls) == 0, "who lost its link waits for nothing")
         for work in place.work:
             work.ask.answer = None
         self._join(place)
@@ -365,7 +366,7 @@ class Storm:
             check(owed == asked, f"{place.name} works for {asked} requests, and the server waits for {owed}")
             check(connection._asked_bytes == 0, "what was sent is not counted as waiting")
             mine = [ask for ask in self.live.values() if ask.asker is place]
-            check(len(place.end.core.calls) == len(mine), "who waits is counted, and nobody else")
+            check(len(place.end.core.asking.calls) == len(mine), "who waits is counted, and nobody else")
             flows = [ask for ask in mine if ask.flow is not None]
             check(
                 len(connection.streams) == len(flows), f"{len(flows)} streams, the server has {len(connection.streams)}"
@@ -375,7 +376,7 @@ class Storm:
                 room = connection.streams[ask.call].room
                 check(room == ask.flow.room, f"of {ask.number} may be given {room} bytes, and may come {ask.flow.room}")
             giving = [work for work in place.work if work.arrived.parts is not None]
-            check(len(place.end.core._giving) == len(giving), "who gives parts is known as long as it does")
+            check(len(place.end.core.answering._giving) == len(giving), "who gives parts is known as long as it does")
             for work in giving:
                 self._check_window(work)
         self.tally["rests"] += 1

@@ -23,7 +23,8 @@ from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.errors import Denied, SenderAlreadyConnected, SenderNotConnected, SigError
 from sig.messages import AddSender, Close, Last, Listen, Presence, RemoveSender, Senders, Stats
 from sig.names import matches
-from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, RequestArrived, RouteClosed, RouteOpened
+from sig.protocol.answering import RequestArrived
+from sig.protocol.client import ClientCore, EventsArrived, ListenerReady, RouteClosed, RouteOpened
 from sig.protocol.events import unpack_events
 from sig.protocol.listening import Listening
 from sig.protocol.parts import PartsIn
@@ -253,14 +254,14 @@ class Play:
         core = self.ends[person].core
         owns, allowed = self.owners.get(name) == person, self.may(person, "trigger", name, event)
         try:
-            core.trigger(name, event, str(self.numbers).encode())
+            core.owning.trigger(name, event, str(self.numbers).encode())
         except SenderNotConnected:
             assert not owns
             return
         except Denied:
             assert not allowed
             # As one would who does not keep to it.
-            core.outgoing.events.append((core._owned[name, event], str(self.numbers).encode()))
+            core.outgoing.events.append((core.owning._owned[name, event], str(self.numbers).encode()))
         else:
             assert owns
             assert allowed
@@ -278,7 +279,9 @@ class Play:
         answer, taken = Answer(), PartsIn(lambda: None) if how == "parts" else None
         now = self.world.now
         done: Any = answer if taken is None else taken.finish
-        self.ends[person].core.request(name, method, b"null", now=now, deadline=inf, hops=1, done=done, parts=taken)
+        self.ends[person].core.asking.request(
+            name, method, b"null", now=now, deadline=inf, hops=1, done=done, parts=taken
+        )
         told = self.after()
         error = answer.error if taken is None else taken.error
         allowed, owner = self.may(person, "request", name, method), self.owners.get(name)
@@ -296,7 +299,7 @@ class Play:
         for each, core in [*((one, self.ends[self.owners[one.name]].core) for one in self.asked), *self.revoked]:
             if each.arrived.parts is not None:
                 each.arrived.parts.write(b"1")
-            core.reply(each.arrived, b"2", None)
+            core.answering.reply(each.arrived, b"2", None)
         self.after()
         for each in self.asked:
             assert not each.waits

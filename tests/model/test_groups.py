@@ -115,7 +115,7 @@ class Shop:
             self.owner.add(sender, *EVENTS)
         for event in events:
             self.value += 1
-            self.owner.core.trigger(sender, event, str(self.value).encode())
+            self.owner.core.owning.trigger(sender, event, str(self.value).encode())
             self.accepted[sender] += 1
 
     def _remove(self, sender: str) -> None:

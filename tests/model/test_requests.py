@@ -20,9 +20,9 @@ from model.storm import Broken, Storm
 
 import sig
 from sig.codecs import Codec
+from sig.protocol.asking import Asking
 from sig.protocol.bodies import find_asker
 from sig.protocol.calls import Calls, Waiting
-from sig.protocol.client import ClientCore
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Frame
 from sig.protocol.parts import PartsIn
@@ -76,15 +76,15 @@ def late_too_soon(calls: Calls[Any], now: float) -> list[int]:
 _handle_timeout = Calls.handle_timeout
 
 
-def keeps_cancel_to_itself(core: ClientCore, number: int, call: Waiting[Any]) -> None: ...
+def keeps_cancel_to_itself(asking: Asking, number: int, call: Waiting[Any]) -> None: ...
 
 
-def sends_twice(core: ClientCore, number: int, *arguments: Any) -> None:
+def sends_twice(asking: Asking, number: int, *arguments: Any) -> None:
     for _ in range(2):
-        _ask(core, number, *arguments)
+        _ask(asking, number, *arguments)
 
 
-_ask = ClientCore._ask
+_ask = Asking._ask
 
 
 def hands_no_slot_on(slots: Slots) -> None:
@@ -153,8 +153,8 @@ FAULTS: dict[Callable[..., Any], tuple[type, str]] = {
     never_late: (Calls, "handle_timeout"),
     late_too_soon: (Calls, "handle_timeout"),
     lets_everybody_in: (Calls, "open"),
-    keeps_cancel_to_itself: (ClientCore, "_cancel_request"),
-    sends_twice: (ClientCore, "_ask"),
+    keeps_cancel_to_itself: (Asking, "_cancel"),
+    sends_twice: (Asking, "_ask"),
     hands_no_slot_on: (Slots, "leave"),
     hands_on_and_frees: (Slots, "leave"),
     loses_who_waits: (Lines, "put"),

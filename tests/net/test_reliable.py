@@ -75,7 +75,7 @@ def test_the_oracle_sees_a_fault_in_what_is_sent_again(
     listener.listen(1, "c", "e")
     wire.settle()
     for number in range(EVENTS):
-        owner.core.trigger("c", "e", b"%d" % number)
+        owner.core.owning.trigger("c", "e", b"%d" % number)
         assert owner.core.data_to_send(1000)  # and it gets no further
     wire.lose(owner)
     resume = Session.resume
@@ -97,7 +97,7 @@ def test_the_oracle_sees_an_acknowledgement_of_what_never_came(monkeypatch: pyte
     listener.listen(1, "c", "e")
     wire.advance(1)
     for number in range(EVENTS):
-        owner.core.trigger("c", "e", b"%d" % number)
+        owner.core.owning.trigger("c", "e", b"%d" % number)
         owner.core.data_to_send(1000)
     assert owner.core.resumes is not None
     owner.core.resumes.acknowledge(owner.core.resumes.acknowledged + 1)

@@ -59,6 +59,6 @@ def test_the_client_drops_it_where_a_server_does_not() -> None:
             assert client.state == "connected"
             driver = client._driver
             assert driver is not None
-            assert driver.core.calls.late >= 2, "the last may be under way"
+            assert driver.core.asking.calls.late >= 2, "the last may be under way"
             raw.sock.close()
             client.close()

@@ -121,7 +121,7 @@ def test_a_caller_that_has_left_is_given_no_million_parts(owner: sig.ClientRoute
     assert handler.ended.wait(LIMIT_S)
     assert handler.given < 10_000
     assert caller._driver is not None
-    assert len(caller._driver.core.calls) == 0
+    assert len(caller._driver.core.asking.calls) == 0
 
 
 def test_a_stream_that_is_forgotten_ends_with_what_is_said_next(
@@ -250,9 +250,9 @@ def test_parts_from_who_does_not_own_the_sender_cost_it_the_link(
     core = [client._driver.core for client in (caller, owner) if client._driver is not None]
     with Raw.client(server.urls[0]) as forger, caller.stream("s", "give") as stream:
         assert next(stream) == "first"
-        (corr,) = core[0].calls._waiting
+        (corr,) = core[0].asking.calls._waiting
         assert core[0].welcome is not None
-        peer, route = core[0].welcome.client, core[0]._request_routes["s"]
+        peer, route = core[0].welcome.client, core[0].asking._numbers["s"]
         forger.send(pack_parts([b'"forged"'], route=route, peer=peer, corr=corr, lines=True, cost=1000))
         told = decode_control(Error, forger.read(Kind.ERROR).body)
         assert "which is not its own" in told.message

@@ -25,7 +25,8 @@ from sig.messages import (
     encode_control,
 )
 from sig.protocol.access import Access
-from sig.protocol.client import Asked, ClientCore, EventsArrived, News, RequestArrived
+from sig.protocol.answering import Asked, RequestArrived
+from sig.protocol.client import ClientCore, EventsArrived, News
 from sig.protocol.connection import Connection
 from sig.protocol.events import unpack_events
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
@@ -90,7 +91,7 @@ class End:
     def take(self) -> None:
         """Keep what has come."""
         self.news += self.core.take_news()
-        self.news += self.core.take_asked()
+        self.news += self.core.answering.take_asked()
 
     def call(self, message: Call) -> Answer:
         answer = Answer()
@@ -125,10 +126,10 @@ class End:
         self, sender: str, method: str, payload: bytes = b"null", *, timeout: float = 30, hops: int = 1
     ) -> tuple[Answer, Callable[[], None]]:
         answer = Answer()
-        number = self.core.request(
+        number = self.core.asking.request(
             sender, method, payload, now=self.world.now, deadline=self.world.now + timeout, hops=hops, done=answer
         )
-        return answer, partial(self.core.give_up, number)
+        return answer, partial(self.core.asking.give_up, number)
 
     def asked(self) -> list[RequestArrived]:
         return [news for news in self.news if isinstance(news, RequestArrived)]

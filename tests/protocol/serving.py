@@ -48,7 +48,7 @@ def presence(end: Any) -> list[tuple[str, str]]:
 
 
 def trigger(end: Any, sender: str, event: str, value: bytes) -> None:
-    end.core.trigger(sender, event, value)
+    end.core.owning.trigger(sender, event, value)
 
 
 class Silent:
@@ -81,4 +81,4 @@ def greet(world: World, connection: Connection, **hello: Any) -> Welcome:
 
 
 def routes(end: Any) -> dict[str | None, int]:
-    return {event: number for (_, event), number in end.core._owned.items()}
+    return {event: number for (_, event), number in end.core.owning._owned.items()}

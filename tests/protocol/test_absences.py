@@ -20,8 +20,9 @@ from sig.messages import (
     Schema,
     encode_control,
 )
+from sig.protocol.answering import RequestDropped
 from sig.protocol.bodies import Cancel, Lost, pack_cancel
-from sig.protocol.client import RequestDropped, RouteOpened
+from sig.protocol.client import RouteOpened
 from sig.protocol.frames import Kind, pack
 from sig.protocol.offline import Offline
 
@@ -35,7 +36,7 @@ def away() -> Offline:
 def owner(world: World, **options: Any) -> End:
     end = world.client(offline=away(), **options)
     end.ask(AddSender("s", ["e", "f"], ["m"]))
-    end.core.outlet("s", "e", lambda route: None)
+    end.core.owning.outlet("s", "e", lambda route: None)
     return end
 
 
@@ -62,7 +63,7 @@ def test_who_is_back_in_time_was_never_away() -> None:
     assert list(world.server.registry._senders) == ["s", "t"]
     assert back(world, end) == world.server.registry._senders["s"].incarnation != before
     end.core.restored(world.now)
-    end.core.trigger("s", "e", b"1")
+    end.core.owning.trigger("s", "e", b"1")
     world.settle()
     assert [value for _, value in other.heard()] == [1]
     world.advance(2 * GRACE_S)
@@ -80,7 +81,7 @@ def test_who_listens_to_its_own_sender_can_trigger_when_it_is_back() -> None:
     end.ask(AddSender("s", ["e", "f"], ["m"]))
     end.core.restored(world.now)
     for value in (b"1", b"2"):
-        end.core.trigger("s", "e", value)
+        end.core.owning.trigger("s", "e", value)
     world.settle()
     assert [value for _, value in end.heard()] == [1, 2]
 
@@ -98,7 +99,7 @@ def test_who_is_back_learns_from_which_event_on_it_was_to_hear_a_route() -> None
     end.listen(1, "s")
     world.lose(end)
     source.ask(AddSender("s", ["e"]))
-    source.core.trigger("s", "e", b"1")
+    source.core.owning.trigger("s", "e", b"1")
     world.settle()
     for next_seq in (2, 3):
         end.news.clear()
@@ -106,7 +107,7 @@ def test_who_is_back_learns_from_which_event_on_it_was_to_hear_a_route() -> None
         end.ask(Listen(1, "s", None, again=True))
         assert routes(end) == [(next_seq, 1, 0)]
         world.lose(end)
-        source.core.trigger("s", "e", b"1")
+        source.core.owning.trigger("s", "e", b"1")
         world.settle()
     world.advance(2 * GRACE_S)
     end.news.clear()
@@ -119,7 +120,7 @@ def test_who_was_away_learns_that_nobody_knows_how_much_was_lost() -> None:
     world = World()
     end, source = world.client(offline=away()), owner(world)
     end.listen(1, "s", "e")
-    source.core.trigger("s", "e", b"1")
+    source.core.owning.trigger("s", "e", b"1")
     world.settle()
     world.lose(end)
     world.lose(source)
@@ -136,7 +137,7 @@ def test_a_stranger_learns_it_too_for_it_may_be_back_from_a_server_that_is_no_mo
     world.lose(source)
     back(world, source, AddSender("s", ["e", "f"], ["m"], lost={"e": None}))
     end.listen(1, "s", "e")
-    source.core.trigger("s", "e", b"1")
+    source.core.owning.trigger("s", "e", b"1")
     world.settle()
     assert routes(end) == [(1, 0, 1)]
 
@@ -150,11 +151,11 @@ def test_what_is_given_to_one_of_several_does_not_wait_for_who_is_away() -> None
         each.ask(Listen(1, "t", "e", group="g", window=4))
     source = world.client()
     source.ask(AddSender("t", ["e"]))
-    source.core.outlet("t", "e", lambda route: None)
+    source.core.owning.outlet("t", "e", lambda route: None)
     world.lose(end)
     assert list(world.server.registry._senders) == ["s", "t"]
     for number in range(6):
-        source.core.trigger("t", "e", b"%d" % number)
+        source.core.owning.trigger("t", "e", b"%d" % number)
     world.settle()
     assert [value for _, value in other.heard()] == [0, 1, 2, 3]  # all, as far as its window goes
     world.advance(2 * GRACE_S)
@@ -269,7 +270,7 @@ def test_requests_wait_for_who_is_away_and_those_under_way_are_lost() -> None:
     (asked,) = end.asked()
     assert asked.request.payload == b"2"
     assert asked.request.remaining_ms <= 28_000
-    end.core.reply(asked, b"22", None)
+    end.core.answering.reply(asked, b"22", None)
     world.settle()
     assert late.ok == b"22"
     assert not cancelled.times
@@ -306,13 +307,13 @@ def test_a_listener_that_is_away_is_still_a_listener_and_counts_what_it_missed()
     end, other = world.client(offline=away()), world.client()
     other.add("s", "e")
     heard: list[int] = []
-    other.core.outlet("s", "e", heard.append)
+    other.core.owning.outlet("s", "e", heard.append)
     end.listen(1, "s", "e")
-    other.core.trigger("s", "e", b"1")
+    other.core.owning.trigger("s", "e", b"1")
     world.settle()
     world.lose(end)
     for _ in range(3):
-        other.core.trigger("s", "e", b"2")
+        other.core.owning.trigger("s", "e", b"2")
         world.settle()
     assert heard == []  # nobody has told the owner that it speaks to nobody
     world.come_back(end)
@@ -323,7 +324,7 @@ def test_a_listener_that_is_away_is_still_a_listener_and_counts_what_it_missed()
     assert route.next_seq == 5
     end.core.restored(world.now)
     world.advance(GRACE_S)
-    other.core.trigger("s", "e", b"3")
+    other.core.owning.trigger("s", "e", b"3")
     world.settle()
     assert [value for _, value in end.heard()] == [3]
 
@@ -331,13 +332,13 @@ def test_a_listener_that_is_away_is_still_a_listener_and_counts_what_it_missed()
 def test_listening_does_not_wait_for_an_owner_that_is_away() -> None:
     world = World()
     end, other = owner(world), world.client()
-    end.core.trigger("s", "e", b"1")
+    end.core.owning.trigger("s", "e", b"1")
     world.settle()  # nobody hears it: the owner is told to send nothing
     world.lose(end)
     other.listen(1, "s", "e")  # and is answered
     back(world, end)
     end.core.restored(world.now)
-    end.core.trigger("s", "e", b"2")
+    end.core.owning.trigger("s", "e", b"2")
     world.settle()
     assert [value for _, value in other.heard()] == [2]
 
@@ -349,7 +350,7 @@ def test_what_never_came_is_told_to_whoever_listens() -> None:
     world.lose(end)
     back(world, end, AddSender("s", ["e", "f"], ["m"], lost={"e": 3, "f": None, "g": 1}))
     assert [(news.missed, news.reason) for news in lost(other)] == [(3, "lost_link"), (None, "lost_link")]
-    end.core.outlet("s", "e", lambda route: None)
+    end.core.owning.outlet("s", "e", lambda route: None)
     world.lose(end)
     back(world, end, AddSender("s", ["e", "f"], ["m"], lost={"e": 1 << 60}))
     assert lost(other)[-1].missed is None

@@ -10,11 +10,13 @@ from sig.constants import Limits
 from sig.errors import Closed, ConnectionLost, HandshakeRefused, RemoteProtocolError
 from sig.messages import AddSender, Bye, Hello, Listen, Welcome, decode_control, encode_control
 from sig.protocol import coming
+from sig.protocol.answering import RequestDropped
 from sig.protocol.bodies import Lost, pack_ack, unpack_ack
-from sig.protocol.client import CLOSED, ClientCore, LinkBack, LinkLost, RequestDropped
+from sig.protocol.client import ClientCore, LinkBack, LinkLost
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
 from sig.protocol.login import TokenProver
 from sig.protocol.offline import Offline
+from sig.protocol.owning import CLOSED
 from sig.protocol.session import ACK_S
 
 
@@ -46,7 +48,7 @@ def owner(world: World) -> tuple[End, list[int]]:
     end = client(world)
     end.add("s", "e", requests=["m"])
     routes: list[int] = []
-    end.core.outlet("s", "e", routes.append)
+    end.core.owning.outlet("s", "e", routes.append)
     return end, routes
 
 
@@ -64,14 +66,14 @@ def test_without_a_link_all_waits_as_if_it_took_nothing() -> None:
     core = end.core
     assert (core.parted, core.linked, core.away, core.closed) == (True, True, False, False)
     assert CLOSED not in routes
-    core.trigger("s", "e", b"1")
+    core.owning.trigger("s", "e", b"1")
     later = end.call(Listen(3, "x", "e"))
     request, _ = end.request("s", "m", timeout=1000)
     assert core.data_to_send(1000) == b""
     assert core.next_deadline() is not None
     world.come_back(end)
     assert (asked.times, later.times) == (1, 1)
-    end.core.reply(end.asked()[0], b"5", None)
+    end.core.answering.reply(end.asked()[0], b"5", None)
     world.settle()
     assert request.ok == b"5"
     assert listener.heard()[-1][1] == 1
@@ -109,14 +111,14 @@ def test_an_attempt_that_fails_changes_nothing_however_it_fails() -> None:
     world = World()
     end, _ = owner(world)
     lose(world, end)
-    end.core.trigger("s", "e", b"1")
+    end.core.owning.trigger("s", "e", b"1")
     bye = pack(Kind.BYE, encode_control(Bye("overloaded", "come back later", 5)))
     for said in (b"", PREFACE, PREFACE + bye, b"HTTP/1.1 400 Bad Request\r\n", PREFACE + pack(Kind.WELCOME, b"{}")):
         end.core.renew(0)
         assert end.core.linked
         end.core.data_to_send(1000)
         end.core.receive_at(said, world.now)
-        end.core.trigger("s", "e", b"2")
+        end.core.owning.trigger("s", "e", b"2")
         end.core.disconnected(ConnectionLost("the link was lost"))
         assert (end.core.parted, end.core.closed) == (True, False)
     world.come_back(end)
@@ -176,7 +178,7 @@ def test_where_it_has_ended_nothing_is_accepted_any_more() -> None:
     end.core.closed = True
     coming.end(end.core)
     with pytest.raises(ConnectionLost):
-        end.core.trigger("s", "e", b"1")
+        end.core.owning.trigger("s", "e", b"1")
 
 
 def test_a_mistake_of_the_servers_ends_the_session() -> None:
@@ -194,10 +196,10 @@ def test_a_session_that_was_not_kept_is_lost_as_a_link_is_that_is_not_reliable()
     listener = world.client(offline=Offline("buffer", 1000, 30))
     listener.listen(1, "s", "e")
     for value in (b"1", b"2"):
-        end.core.trigger("s", "e", value)
+        end.core.owning.trigger("s", "e", value)
         world.settle()
     lose(world, end)
-    end.core.trigger("s", "e", b"3")
+    end.core.owning.trigger("s", "e", b"3")
     end.core.data_to_send(1000)
     calls = [end.call(Listen(2)), end.request("s", "m")[0]]
     world.server.sessions.shed()
@@ -210,7 +212,7 @@ def test_a_session_that_was_not_kept_is_lost_as_a_link_is_that_is_not_reliable()
     assert routes[-1] == CLOSED
     assert end.core.resumes is not None
     assert (end.core.resumes.sent, end.core.parted) == (0, False)
-    losses = end.core.losses(world.now)
+    losses = end.core.owning.losses(world.now)
     end.ask(AddSender("s", ["e"], ["m"], lost=losses["s"]))
     end.core.restored(world.now)
     world.settle()
@@ -226,15 +228,15 @@ def test_where_all_had_arrived_nothing_was_lost_on_the_way() -> None:
     end, _ = owner(world)
     listener = world.client()
     listener.listen(1, "s", "e")
-    end.core.trigger("s", "e", b"1")
+    end.core.owning.trigger("s", "e", b"1")
     world.settle()
     world.advance(ACK_S)
     lose(world, end)
-    end.core.trigger("s", "e", b"2")
+    end.core.owning.trigger("s", "e", b"2")
     world.server.sessions.shed()
     world.server.settle()
     world.come_back(end)
-    assert end.core.losses(world.now) == {}
+    assert end.core.owning.losses(world.now) == {}
 
 
 def test_a_link_that_is_lost_before_all_is_registered_again_is_lost() -> None:

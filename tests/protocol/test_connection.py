@@ -254,7 +254,7 @@ def test_a_client_owns_names_and_listens_until_it_goes() -> None:
     assert (route.sender, route.event, list(route.known_by)) == ("s", "e", [connection])
     (subscription,) = connection.subscriptions.values()
     assert (subscription.connection, subscription.sender, subscription.event) == (connection, "s", "e")
-    end.core.trigger("s", "e", b"1")
+    end.core.owning.trigger("s", "e", b"1")
     end.flush()
     assert end.heard() == [(route.id, 1)]
     world.lose(end)

@@ -20,10 +20,11 @@ from sig.errors import ConnectionLost, SenderNotConnected
 from sig.messages import AddSender, Close, Interest, Listen, RemoveSender, Result, decode_control, encode_control
 from sig.names import matches
 from sig.protocol.bodies import Lost
-from sig.protocol.client import CLOSED, UNHEARD, EventsArrived, ListenerReady, RouteOpened
+from sig.protocol.client import EventsArrived, ListenerReady, RouteOpened
 from sig.protocol.events import pack_batch, unpack_events
 from sig.protocol.frames import Frame, Kind, pack
 from sig.protocol.offline import Offline
+from sig.protocol.owning import CLOSED, UNHEARD
 
 EVENTS = ("e", "f")
 
@@ -46,7 +47,7 @@ class Owner:
     def come(self) -> None:
         if self.added is None:
             for event in EVENTS:
-                self.end.core.outlet(self.name, event, partial(self._changed, event))
+                self.end.core.owning.outlet(self.name, event, partial(self._changed, event))
             self.added = self.end.call(AddSender(self.name, [*EVENTS]))
 
     def _changed(self, event: str, route: int) -> bool:
@@ -55,7 +56,7 @@ class Owner:
 
     def leave(self) -> None:
         if self.there:
-            self.end.core.close_outlets(self.name, EVENTS)
+            self.end.core.owning.close_outlets(self.name, EVENTS)
             self.end.call(RemoveSender(self.name))
             self.added = None
 
@@ -78,7 +79,7 @@ class Owner:
         if self.routes[event] == UNHEARD:
             self.held[event] = True
         else:
-            self.end.core.trigger(self.name, event, b"%d" % value)
+            self.end.core.owning.trigger(self.name, event, b"%d" % value)
         return True
 
 
@@ -447,7 +448,7 @@ def test_an_outlet_of_a_closed_sender_raises_and_holds_nothing_back() -> None:
     owner.leave()
     assert owner.routes == {"e": CLOSED, "f": CLOSED}
     with pytest.raises(SenderNotConnected):
-        owner.end.core.trigger("s", "e", b"1")
+        owner.end.core.owning.trigger("s", "e", b"1")
 
 
 # -- owners that are out of reach ----------------------------------------------------------------
@@ -531,16 +532,16 @@ def test_an_owner_that_comes_back_tells_what_it_held_back_before_it_knew_that_it
         owner.trigger("e", 1)
     owner.end.core.disconnected(ConnectionLost("the cable was pulled"))
     assert owner.routes["e"] == CLOSED
-    owner.end.core.keep("s", "e", b"2", world.now)
+    owner.end.core.owning.keep("s", "e", b"2", world.now)
     world.come_back(owner.end)
-    losses_told = owner.end.core.losses(world.now)
+    losses_told = owner.end.core.owning.losses(world.now)
     assert losses_told == ({"s": {"e": None}} if held else {})
     owner.end.ask(AddSender("s", [*EVENTS], lost=losses_told.get("s", {})))
     owner.end.core.restored(world.now)
     world.settle()
     assert losses(a) == ([(None, "lost_link")] if held else [])
     assert [value for _, value in a.heard()] == [2]
-    assert owner.end.core.losses(world.now) == {}
+    assert owner.end.core.owning.losses(world.now) == {}
 
 
 def test_a_sender_that_has_left_has_held_nothing_back() -> None:
@@ -549,6 +550,6 @@ def test_a_sender_that_has_left_has_held_nothing_back() -> None:
     owner.trigger("e", 1)
     world.lose(owner.end)
     world.come_back(owner.end)
-    assert owner.end.core.losses(world.now) == {"s": {"e": None}}
-    owner.end.core.close_outlets("s", EVENTS)
-    assert owner.end.core.losses(world.now) == {}
+    assert owner.end.core.owning.losses(world.now) == {"s": {"e": None}}
+    owner.end.core.owning.close_outlets("s", EVENTS)
+    assert owner.end.core.owning.losses(world.now) == {}

@@ -79,7 +79,7 @@ def join(end: End, number: int, sender: str | None = "s", event: str | None = "e
 
 def trigger(owner: End, *values: object, event: str = "e") -> None:
     for value in values:
-        owner.core.trigger("s", event, owner.core.codec.encode(value))
+        owner.core.owning.trigger("s", event, owner.core.codec.encode(value))
     owner.world.settle()
 
 
@@ -119,7 +119,7 @@ def test_events_of_several_routes_stay_in_order(world: World) -> None:
     join(one, 1, "s", "e", window=100)
     join(one, 2, "s", "f", group="h", window=100)
     for number, event in enumerate("eefxeff"):
-        owner.core.trigger("s", event, str(number).encode())
+        owner.core.owning.trigger("s", event, str(number).encode())
     world.settle()
     assert [*got(one)] == [
         Got(1, "e", 1, [0, 1]),
@@ -401,7 +401,7 @@ def test_nobody_is_told_who_is_not_a_member_yet(world: World) -> None:
     (subscription,) = one.connection.subscriptions.values()
     assert subscription.member is not None
     subscription.member.ready = False  # as before its answer
-    world.server.shares.miss(world.server.routes[owner.core._owned["s", "e"]], 3)
+    world.server.shares.miss(world.server.routes[owner.core.owning._owned["s", "e"]], 3)
     world.settle()
     assert list(got(one)) == []
 
@@ -458,7 +458,7 @@ def test_what_waits_goes_to_those_who_may_have_it_and_no_right_to_trigger_reache
     assert [len(heard(end)) for end in (one, other)] == [1, 3]
     world.server.govern(Policy([allow("*", ["own", "listen"])]), None, world.now)
     world.settle()
-    owner.core._denied.clear()
+    owner.core.owning._denied.clear()
     trigger(owner, 5)
     begin(other, 1, 1)
     assert [len(heard(end)) for end in (one, other)] == [1, 3]

@@ -116,7 +116,7 @@ def test_an_owner_is_told_once_that_there_is_a_group() -> None:
     end, one, two = world.client(), world.client(), world.client()
     end.add("s", "e")
     states: list[str] = []
-    end.core.outlet("s", "e", lambda route: None)
+    end.core.owning.outlet("s", "e", lambda route: None)
     for member in (one, two):
         before = end.core.frames_in
         member.ask(Listen(1, "s", "e", group="g"))
@@ -419,7 +419,7 @@ def test_listeners_that_are_given_events_by_themselves_have_credit_and_deadlines
     one.core.listen(Listen(1, "s", "e", max_wait_s=1.5, window=1), 1, world.now, 30, Answer())
     world.settle()
     for value in (b"1", b"2", b"3"):
-        owner.core.trigger("s", "e", value)
+        owner.core.owning.trigger("s", "e", value)
         world.settle()
     assert world.server.next_deadline() == world.now + 1.5
     one.core.grant(1, 1)
@@ -453,7 +453,7 @@ def test_what_may_not_be_heard_or_triggered_is_nobodys() -> None:
     world.settle()
     assert [value for _, value in guest.heard()] == [1]
     govern(world, allow("uid:1", "own"), allow("*", "listen"))
-    owner.core._denied.clear()
-    owner.core.trigger("s", "e", b"3")
+    owner.core.owning._denied.clear()
+    owner.core.owning.trigger("s", "e", b"3")
     world.settle()
     assert [value for _, value in guest.heard()] == [1]

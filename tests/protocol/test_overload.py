@@ -222,7 +222,7 @@ class Load:
                 self.numbers[life] += 1
                 number = b"%d" % self.numbers[life]
                 payload = b'[%s,"%s"]' % (number, b"x" * longer) if longer else number
-                end.core.trigger(name, event, payload)
+                end.core.owning.trigger(name, event, payload)
                 size, count = size + len(payload) + _TABLES, count + 1
                 for reader in self.readers:
                     for subscription in reader.subscriptions:

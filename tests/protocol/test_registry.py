@@ -98,8 +98,8 @@ def test_the_owner_is_told_its_routes_before_the_answer() -> None:
     end.add("s", "e", "f", "e", requests=["m", None])
     opened = [(news.route.event, news.route.owner) for news in end.news if isinstance(news, RouteOpened)]
     assert opened == [("e", True), ("f", True)]
-    assert end.core.owns("s", "e")
-    assert end.core.owns("s", None)
+    assert end.core.owning.owns("s", "e")
+    assert end.core.owning.owns("s", None)
 
 
 # -- types ---------------------------------------------------------------------------------------
@@ -149,9 +149,9 @@ def test_who_asks_is_told_the_types_of_requests(world: World) -> None:
     other.ask(OpenRequests("thermo"))
     other.request("thermo", "set")
     world.settle()
-    route = next(route for route in other.core._routes.values() if route.event is None)
+    route = next(route for route in other.core.routes.values() if route.event is None)
     assert msgspec.json.decode(route.schema) == {"set": {"params": NUMBER}}
-    assert other.core.requests_schema("thermo") == bytes(route.schema)
+    assert other.core.asking.schema("thermo") == bytes(route.schema)
 
 
 def test_who_may_not_listen_is_not_told() -> None:
@@ -171,7 +171,7 @@ def test_a_schema_that_does_not_fit_is_left_out() -> None:
         end.listen(1, "thermo")
         end.listen(2, None, "#connect")
     owner.ask(typed(2000))
-    owner.core.trigger("thermo", "changed", b"1")
+    owner.core.owning.trigger("thermo", "changed", b"1")
     world.settle()
     assert told_schemas(small) == [("changed", None)]
     assert told_schemas(large) == [("changed", {**NUMBER, "title": "x" * 2000})]
@@ -302,7 +302,7 @@ def test_a_listener_that_stays_forgets_routes_that_go() -> None:
         world.settle()
         a.ask(OpenRequests("s"))
         owner.remove("s")
-    assert (a.connection.known, a.core._routes, owner.core._routes) == ({}, {}, {})
+    assert (a.connection.known, a.core.routes, owner.core.routes) == ({}, {}, {})
 
 
 @pytest.mark.parametrize("polite", [True, False])
@@ -318,7 +318,7 @@ def test_a_name_is_free_as_soon_as_its_holder_has_said_its_last(polite: bool) ->
     [gone] = [news for news in new.news if isinstance(news, Presence) and "reason" in news.data]
     assert gone.data["reason"] == ("closed" if polite else "lost")
     old.hang_up()
-    assert new.core.owns("s", "e")
+    assert new.core.owning.owns("s", "e")
 
 
 def test_those_who_are_cut_off_while_presence_is_told_go_as_well() -> None:

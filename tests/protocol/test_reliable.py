@@ -187,7 +187,7 @@ def test_both_ends_let_go_what_has_arrived() -> None:
     listener = world.client(reliable=True)
     listener.listen(1, "s", "e")
     for number in range(10):
-        end.core.trigger("s", "e", b"%d" % number)
+        end.core.owning.trigger("s", "e", b"%d" % number)
         world.settle()
     assert [data for _, data in listener.heard()] == list(range(10))
     world.advance(ACK_S)

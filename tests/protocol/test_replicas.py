@@ -19,8 +19,9 @@ from sig.errors import (
     SenderNotConnected,
 )
 from sig.messages import AddSender, Last, OpenRequests, Presence, RemoveSender, Senders, Stats
+from sig.protocol.answering import RequestArrived, RequestDropped
+from sig.protocol.asking import Coded
 from sig.protocol.bodies import Cancel, pack_cancel
-from sig.protocol.client import Coded, RequestArrived, RequestDropped
 from sig.protocol.connection import Held
 from sig.protocol.replicas import Pool, on_route
 
@@ -38,7 +39,7 @@ def answer(end: End, payload: bytes | None, error: Exception | None = None) -> R
     """To the oldest that this one has been asked and not answered."""
     (asked, *_) = [news for news in end.news if isinstance(news, RequestArrived)]
     end.news.remove(asked)
-    end.core.reply(asked, payload, error)
+    end.core.answering.reply(asked, payload, error)
     end.world.settle()
     return asked
 
@@ -196,7 +197,7 @@ def test_one_of_them_can_be_asked_by_its_incarnation(world: World) -> None:
 def asker_call(asker: End, sender: str, instance: int) -> Any:
     call = Answer()
     now = asker.world.now
-    asker.core.request(sender, "m", b"null", now=now, deadline=now + 30, hops=1, done=call, instance=instance)
+    asker.core.asking.request(sender, "m", b"null", now=now, deadline=now + 30, hops=1, done=call, instance=instance)
     asker.world.settle()
     return call
 
@@ -219,7 +220,7 @@ def test_presence_lists_and_the_past_are_of_all_of_them(world: World) -> None:
     share(second, "e", "f", retain=["e"])
     for end, value in ((second, b"2"), (first, b"1")):
         world.now += 1
-        end.core.trigger("s", "e", value)
+        end.core.owning.trigger("s", "e", value)
         world.settle()
     with pytest.raises(SenderAlreadyConnected):
         third.add("s", "e")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol.pairs import Answer, World
 
 from sig.errors import ConnectionLost, MethodNotFound, SenderNotConnected
-from sig.protocol.client import RequestDropped
+from sig.protocol.answering import RequestDropped
 
 
 def test_that_nobody_is_there_takes_one_trip_there_and_one_back() -> None:
@@ -27,7 +27,7 @@ def test_that_there_is_no_such_method_takes_one_trip_to_its_owner_and_back() -> 
     answer, _ = asker.request("s", "absent")
     world.carry_up(asker)
     world.carry_down(owner)
-    owner.core.reply(owner.asked()[-1], None, MethodNotFound("s", "absent"))
+    owner.core.answering.reply(owner.asked()[-1], None, MethodNotFound("s", "absent"))
     world.carry_up(owner)
     assert answer.times == 0
     world.carry_down(asker)

@@ -30,6 +30,7 @@ from sig.messages import (
     encode_control,
 )
 from sig.protocol import requests
+from sig.protocol.answering import RequestDropped
 from sig.protocol.bodies import (
     Cancel,
     Credit,
@@ -43,7 +44,7 @@ from sig.protocol.bodies import (
     unpack_reply,
     unpack_request,
 )
-from sig.protocol.client import RequestDropped, RouteOpened
+from sig.protocol.client import RouteOpened
 from sig.protocol.frames import REPLY_MORE, REQUEST_PARTS, FrameReader, Kind, pack
 from sig.protocol.parts import PartsIn
 from sig.protocol.requests import TIMES
@@ -68,13 +69,13 @@ def test_a_request_reaches_the_owner_and_its_answer_comes_back(world: World) -> 
     )
     assert asked.request.peer == a.connection.number
     assert asked.deadline == pytest.approx(world.now + 5)
-    owner.core.reply(asked, b"21.5", None)
+    owner.core.answering.reply(asked, b"21.5", None)
     world.settle()
     assert answer.ok == b"21.5"
     # The second time the route is known.
     again, _ = a.request("s", "read")
     world.settle()
-    owner.core.reply(owner.asked()[1], None, SenderNotConnected("t"))
+    owner.core.answering.reply(owner.asked()[1], None, SenderNotConnected("t"))
     world.settle()
     with pytest.raises(SenderNotConnected, match="'t'"):
         _ = again.ok
@@ -121,7 +122,7 @@ def test_a_requester_that_goes_is_told_to_the_owner() -> None:
     world.lose(a)
     dropped = [news for news in owner.news if isinstance(news, RequestDropped)]
     assert dropped == [RequestDropped(a.connection.number, None)]
-    owner.core.reply(owner.asked()[0], b"1", None)
+    owner.core.answering.reply(owner.asked()[0], b"1", None)
     world.settle()
     assert not owner.core.closed
 
@@ -136,9 +137,9 @@ def test_giving_up_reaches_the_owner_and_a_late_answer_is_dropped() -> None:
     world.settle()
     corr = owner.asked()[0].request.corr
     assert RequestDropped(a.connection.number, corr) in owner.news
-    owner.core.reply(owner.asked()[0], b"1", None)
+    owner.core.answering.reply(owner.asked()[0], b"1", None)
     world.settle()
-    assert (answer.times, a.core.calls.late) == (0, 0)  # it got no further than the server
+    assert (answer.times, a.core.asking.calls.late) == (0, 0)  # it got no further than the server
 
 
 def test_an_answer_after_the_requester_has_gone_finds_nobody() -> None:
@@ -149,7 +150,7 @@ def test_an_answer_after_the_requester_has_gone_finds_nobody() -> None:
     world.settle()
     world.lose(a)
     newcomer = world.client()
-    owner.core.reply(owner.asked()[0], b"1", None)
+    owner.core.answering.reply(owner.asked()[0], b"1", None)
     world.settle()
     assert not owner.core.closed
     assert (newcomer.connection.known, owner.connection.asked_by) == ({}, {})
@@ -167,12 +168,12 @@ def test_an_owner_answers_as_often_as_it_was_asked() -> None:
     answers = [pack_reply(Reply(one.peer, request.corr, b"0"), route=route) for request in (one, two)]
     owner.send(part * 1000)
     world.settle()
-    assert a.core.calls.late == 0, "parts that nobody has asked for go nowhere"
+    assert a.core.asking.calls.late == 0, "parts that nobody has asked for go nowhere"
     owner.send(*answers)
     owner.send(*answers * 1000)
     world.settle()
     assert (first.ok, second.ok) == (b"0", b"0")
-    assert a.core.calls.late == 0, "the rest went nowhere"
+    assert a.core.asking.calls.late == 0, "the rest went nowhere"
     assert (a.connection.called, owner.connection.asked_by) == ({}, {})
     # And whoever has been answered has nothing to cancel.
     world.lose(a)
@@ -192,17 +193,17 @@ def test_an_owner_that_answers_one_twice_answers_the_others_still(given_up: bool
         asking[0][1]()
         world.settle()
     for _ in range(3):
-        owner.core.reply(first, b"1", None)
+        owner.core.answering.reply(first, b"1", None)
     # What was never asked is no answer either.
-    owner.core.reply(replace(first, request=replace(first.request, corr=12345)), b"0", None)
+    owner.core.answering.reply(replace(first, request=replace(first.request, corr=12345)), b"0", None)
     world.settle()
     assert a.connection.called == {owner.connection: 2}
-    owner.core.reply(second, b"2", None)
-    owner.core.reply(third, b"3", None)
+    owner.core.answering.reply(second, b"2", None)
+    owner.core.answering.reply(third, b"3", None)
     world.settle()
     assert [answer.ok for answer, _ in asking[1:]] == [b"2", b"3"]
     assert asking[0][0].times == (0 if given_up else 1)
-    assert a.core.calls.late == 0, "the rest went nowhere"
+    assert a.core.asking.calls.late == 0, "the rest went nowhere"
     assert (a.connection.called, owner.connection.asked_by, a.connection.given_up) == ({}, {}, {})
 
 
@@ -215,10 +216,10 @@ def test_answers_that_never_come_are_not_waited_for_without_end() -> None:
         world.settle()
     assert len(a.connection.given_up) == TIMES
     for asked in owner.asked():
-        owner.core.reply(asked, b"1", None)
+        owner.core.answering.reply(asked, b"1", None)
     answer, _ = a.request("s", "m")
     world.settle()
-    owner.core.reply(owner.asked()[-1], b"2", None)
+    owner.core.answering.reply(owner.asked()[-1], b"2", None)
     world.settle()
     assert answer.ok == b"2"
 
@@ -265,7 +266,7 @@ def test_an_answer_that_the_requester_cannot_take_becomes_an_error() -> None:
     owner.add("s", requests=["m"])
     answer, _ = a.request("s", "m")
     world.settle()
-    owner.core.reply(owner.asked()[0], b"x" * 5000, None)
+    owner.core.answering.reply(owner.asked()[0], b"x" * 5000, None)
     world.settle()
     with pytest.raises(MessageTooBig, match="5008 bytes, and this client accepts 2000"):
         _ = answer.ok
@@ -285,8 +286,8 @@ def test_between_ends_of_different_codecs_a_request_and_its_answer_are_put_into_
     world.settle()
     asked = owner.asked()
     assert [(news.request.corr, news.request.payload) for news in asked] == [(1, b"[1,null]"), (3, b"null")]
-    owner.core.reply(asked[0], b"[2]", None)
-    owner.core.reply(asked[1], b"%d" % 2**70, None)
+    owner.core.answering.reply(asked[0], b"[2]", None)
+    owner.core.answering.reply(asked[1], b"%d" % 2**70, None)
     world.settle()
     told = {reply.corr: reply.payload for reply in map(unpack_reply, a.read())}
     assert told.pop(1) == b"\x91\x02"
@@ -303,7 +304,7 @@ def test_a_sender_that_left_meanwhile_is_named() -> None:
     owner.add("s", requests=["m"])
     a.request("s", "m")
     world.settle()
-    owner.core.reply(owner.asked()[0], b"1", None)
+    owner.core.answering.reply(owner.asked()[0], b"1", None)
     world.settle()
     owner.call(RemoveSender("s"))
     answer, _ = a.request("s", "m")
@@ -319,7 +320,7 @@ def test_one_may_ask_oneself(world: World) -> None:
     end.add("s", requests=["m"])
     answer, _ = end.request("s", "m")
     world.settle()
-    end.core.reply(end.asked()[0], b"1", None)
+    end.core.answering.reply(end.asked()[0], b"1", None)
     world.settle()
     assert answer.ok == b"1"
     end.request("s", "m")
@@ -354,7 +355,7 @@ def test_a_server_that_drains_finishes_what_is_under_way(world: World) -> None:
     assert "ask again when it is back" in str(refused.error)
     assert (first.times, within.times, world.server.requests.asked) == (0, 0, 2)
     for asked in owner.asked():
-        owner.core.reply(asked, b"7", None)
+        owner.core.answering.reply(asked, b"7", None)
     world.settle()
     assert (first.ok, within.ok, world.server.requests.asked) == (b"7", b"7", 0)
 
@@ -387,10 +388,10 @@ def test_what_may_not_be_asked_is_denied_and_what_may_not_be_triggered_is_not_pa
     answer, _ = guest.request("s", "set")
     world.settle()
     assert isinstance(answer.error, Denied)
-    owner.core.trigger("s", "e", b"1")
+    owner.core.owning.trigger("s", "e", b"1")
     govern(world, allow("uid:1", "own"), allow("*", "listen"))
-    owner.core._denied.clear()
-    owner.core.trigger("s", "e", b"2")
+    owner.core.owning._denied.clear()
+    owner.core.owning.trigger("s", "e", b"2")
     world.settle()
     assert [value for _, value in guest.heard()] == []
     for name in ("s", "nobody"):
@@ -406,10 +407,12 @@ def test_parts_pass_and_whoever_cancels_gets_no_more() -> None:
     for _ in range(3):
         taken = PartsIn(lambda: None)
         done = taken.finish
-        number = requester.core.request("s", "m", b"0", now=0, deadline=world.now + 9, hops=1, done=done, parts=taken)
+        number = requester.core.asking.request(
+            "s", "m", b"0", now=0, deadline=world.now + 9, hops=1, done=done, parts=taken
+        )
         streams.append((number, taken))
     world.settle()
-    requester.core.give_up(streams[0][0])
+    requester.core.asking.give_up(streams[0][0])
     world.settle()
     for arrived in owner.asked():
         assert arrived.parts is not None
@@ -420,7 +423,7 @@ def test_parts_pass_and_whoever_cancels_gets_no_more() -> None:
     raw.send(pack_credit(Credit(1, Unit.PARTS, 0, 5), route=1), pack_credit(Credit(1, Unit.EVENTS), route=1))
     assert not raw.connection.closed
     assert len(requester.connection.streams) == 2
-    owner.core.reply(owner.asked()[1], b"2", None)
+    owner.core.answering.reply(owner.asked()[1], b"2", None)
     world.settle()
     assert streams[1][1].result == b"2"
     assert len(requester.connection.streams) == 1
@@ -457,12 +460,12 @@ def test_senders_that_share_a_name_are_told_of_listed_and_asked_as_one(world: Wo
     calls = [asker.request("s", "m") for _ in range(2)]
     world.settle()
     for owner in owners[:2]:
-        owner.core.reply(owner.asked()[0], b"1", None)
+        owner.core.answering.reply(owner.asked()[0], b"1", None)
     world.settle()
     assert [call.ok for call, _ in calls] == [b"1", b"1"]
     for instance in (instances[1], 99):
         call = Answer()
-        asker.core.request("s", "m", b"1", now=0, deadline=1e9, hops=1, done=call, instance=instance)  # type: ignore[arg-type]
+        asker.core.asking.request("s", "m", b"1", now=0, deadline=1e9, hops=1, done=call, instance=instance)  # type: ignore[arg-type]
         world.settle()
         assert isinstance(call.error, SenderNotConnected) is (instance == 99)
     _, give_up = asker.request("s", "m")
@@ -471,7 +474,7 @@ def test_senders_that_share_a_name_are_told_of_listed_and_asked_as_one(world: Wo
     world.settle()
     assert isinstance(owners[0].news[-1], RequestDropped)
     give_up_again = Cancel(0, 99)
-    asker.core.outgoing.put(pack_cancel(give_up_again, route=asker.core._request_routes["s"]))
+    asker.core.outgoing.put(pack_cancel(give_up_again, route=asker.core.asking._numbers["s"]))
     world.settle()
     owners[0].remove("s")
     assert presence(asker) == [("s", "#connect")]
@@ -513,7 +516,7 @@ def test_who_is_back_and_answers_what_it_was_not_asked_for_want_of_time_is_belie
     (asked,) = owner.asked()
     ((corr, (number, *_)),) = list(asks.connection.unanswered.items())[-1:]
     forged = replace(asked, route=number, request=replace(asked.request, corr=corr), link=owner.core.links)
-    owner.core.reply(forged, b"1", None)
+    owner.core.answering.reply(forged, b"1", None)
     world.settle()
     assert (asks.connection.called, owner.connection.asked_by) == ({}, {})
     assert late.times == 1
@@ -575,8 +578,8 @@ def test_who_may_not_ask_any_more_is_told_so_and_is_told_no_answer(shared: bool)
     assert isinstance(denied.error, Denied)
     assert not allowed.times
     assert dropped(owner) == 1
-    owner.core.reply(second, b"2", None)
-    owner.core.reply(first, b"1", None)
+    owner.core.answering.reply(second, b"2", None)
+    owner.core.answering.reply(first, b"1", None)
     world.settle()
     assert allowed.ok == b"1"
     assert denied.times == 1
@@ -590,7 +593,7 @@ def test_an_answer_that_comes_too_late_does_not_even_reach_the_link() -> None:
     world.settle()
     (asked,) = owner.asked()
     govern(world, OWNER_MAY)
-    owner.core.reply(asked, b'"S3CR3T"', None)
+    owner.core.answering.reply(asked, b'"S3CR3T"', None)
     world.carry_up(owner)
     assert b"S3CR3T" not in guest.connection.data_to_send(1 << 20)
 
@@ -598,7 +601,7 @@ def test_an_answer_that_comes_too_late_does_not_even_reach_the_link() -> None:
 def test_a_stream_ends_between_two_parts() -> None:
     world, owner, guest = a_guest_and_an_owner()
     taken = PartsIn(lambda: None)
-    guest.core.request("s", "get", b"null", now=0.0, deadline=inf, hops=1, done=taken.finish, parts=taken)
+    guest.core.asking.request("s", "get", b"null", now=0.0, deadline=inf, hops=1, done=taken.finish, parts=taken)
     world.settle()
     (asked,) = owner.asked()
     assert asked.parts is not None
@@ -699,7 +702,7 @@ def test_who_gives_up_is_waited_for_by_nobody(shared: bool) -> None:
     world.settle()
     assert dropped(owner) == 1
     assert guest.connection.unanswered == {}
-    owner.core.reply(owner.asked()[0], b"1", None)
+    owner.core.answering.reply(owner.asked()[0], b"1", None)
     world.settle()
     assert answer.times == 0
 
@@ -713,9 +716,9 @@ def test_nobody_answers_what_another_was_asked() -> None:
     world.settle()
     (asked,), (theirs,) = owner.asked(), other.asked()
     forged = replace(theirs, request=replace(theirs.request, corr=asked.request.corr))
-    other.core.reply(forged, b'"forged"', None)
+    other.core.answering.reply(forged, b'"forged"', None)
     world.settle()
-    owner.core.reply(asked, b'"right"', None)
+    owner.core.answering.reply(asked, b'"right"', None)
     world.settle()
     assert answer.ok == b'"right"'
     assert not second.times

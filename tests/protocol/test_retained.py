@@ -18,8 +18,9 @@ from sig.errors import Denied, InvalidArgument, InvalidName, Overloaded
 from sig.messages import AddSender, Close, Listen, Presence, RemoveSender
 from sig.names import matches
 from sig.protocol.bodies import Lost
-from sig.protocol.client import CLOSED, UNHEARD, EventsArrived, ListenerReady, RouteClosed, RouteOpened
+from sig.protocol.client import EventsArrived, ListenerReady, RouteClosed, RouteOpened
 from sig.protocol.events import unpack_events
+from sig.protocol.owning import CLOSED, UNHEARD
 from sig.protocol.past import Past, Told
 from sig.security.policy import Policy, allow
 
@@ -87,7 +88,7 @@ def add(end: End, name: str, *events: str, retain: Sequence[str]) -> None:
 
 def trigger(end: End, sender: str, event: str, *payloads: bytes) -> None:
     for payload in payloads:
-        end.core.trigger(sender, event, payload)
+        end.core.owning.trigger(sender, event, payload)
     end.world.settle()
 
 
@@ -119,7 +120,7 @@ def test_a_value_is_kept_out_of_every_kind_of_frame(world: World) -> None:
     add(owner, "a", "e", "f", "g", retain=["e", "f"])
     other.listen(1, "a", "f")  # e and f are heard by different clients: frames are taken apart
     for event, payload in [("e", b"1"), ("g", b"1"), ("f", b"1"), ("e", b"2"), ("f", b"2")]:
-        owner.core.trigger("a", event, payload)
+        owner.core.owning.trigger("a", event, payload)
     world.settle()
     assert listen(late, 1, "a", "**") == [("a", "e", 2, 2), ("a", "f", 2, 2)]
 
@@ -178,7 +179,7 @@ def test_an_owner_of_what_is_retained_is_never_told_to_hold_back(world: World) -
     owner, late = world.client(), world.client()
     told: dict[str, list[int]] = {"e": [], "f": []}
     for event, routes in told.items():
-        owner.core.outlet("a", event, routes.append)
+        owner.core.owning.outlet("a", event, routes.append)
     add(owner, "a", "e", "f", retain=["e"])
     for payload in (b"1", b"2"):
         trigger(owner, "a", "e", payload)
@@ -311,7 +312,7 @@ def test_what_may_not_be_triggered_is_not_retained() -> None:
     owner, late = world.client(), world.client()
     add(owner, "a", "e", retain=["e"])
     trigger(owner, "a", "e", b"1")
-    owner.core.trigger("a", "e", b"2")  # under way when the right is taken away
+    owner.core.owning.trigger("a", "e", b"2")  # under way when the right is taken away
     world.server.govern(Policy([allow("*", ["own", "listen"])]), None, world.now)
     world.settle()
     assert last(late, "a", "e") == ("a", "e", 1, 1)
@@ -475,7 +476,7 @@ class Chaos:
             return
         for event in EVENTS:
             counted = self.numbers[name, event] = [CLOSED, 0]
-            self.owner.core.outlet(name, event, lambda route, counted=counted: counted.__setitem__(0, route))
+            self.owner.core.owning.outlet(name, event, lambda route, counted=counted: counted.__setitem__(0, route))
         self.answers[name] = self.owner.call(AddSender(name, list(EVENTS), retain=list(RETAINED)))
 
     def leave(self, name: str) -> None:
@@ -484,7 +485,7 @@ class Chaos:
             return  # not there yet
         self.note(name)
         del self.answers[name]
-        self.owner.core.close_outlets(name, EVENTS)
+        self.owner.core.owning.close_outlets(name, EVENTS)
         self.left[name] = self.owner.call(RemoveSender(name))
 
     def note(self, name: str) -> None:
@@ -497,7 +498,7 @@ class Chaos:
         counted = self.numbers.get((name, event), [CLOSED, 0])
         for _ in range(times if name in self.answers and counted[0] not in (CLOSED, UNHEARD) else 0):
             counted[1] += 1
-            self.owner.core.trigger(name, event, self.owner.core.codec.encode([counted[1], "x" * longer]))
+            self.owner.core.owning.trigger(name, event, self.owner.core.codec.encode([counted[1], "x" * longer]))
 
     def listen(self, reader: int, selector: tuple[str | None, str | None], initial: bool) -> None:
         self.readers[reader % len(self.readers)].listen(selector, initial)

@@ -9,8 +9,9 @@ from protocol.who import credential, make_access, token
 from sig.errors import Denied, SenderNotConnected
 from sig.messages import AddSender, Listen, Presence, Senders, Stats, decode_error
 from sig.protocol.bodies import Request, pack_request, unpack_reply
-from sig.protocol.client import UNHEARD, RouteOpened
+from sig.protocol.client import RouteOpened
 from sig.protocol.login import TokenProver
+from sig.protocol.owning import UNHEARD
 from sig.security.policy import Policy, Rule, allow, deny
 
 
@@ -36,7 +37,7 @@ def a_guest_and_an_owner(*rules: Rule) -> tuple[World, End, End]:
 
 
 def said(end: End, sender: str, event: str, payload: bytes) -> None:
-    end.core.trigger(sender, event, payload)
+    end.core.owning.trigger(sender, event, payload)
     end.world.settle()
 
 
@@ -72,13 +73,13 @@ def test_what_may_not_be_triggered_is_refused_at_the_trigger_with_the_rule() -> 
         allow("uid:2", "listen"), deny("uid:1", "trigger", "s", events="f", name="no f")
     )
     told: list[int] = []
-    owner.core.outlet("s", "f", told.append)
+    owner.core.owning.outlet("s", "f", told.append)
     guest.listen(1)
     with pytest.raises(Denied, match="you may not trigger event 'f' of sender 's': rule 'no f' denies it"):
-        owner.core.trigger("s", "f", b"1")
+        owner.core.owning.trigger("s", "f", b"1")
     said(owner, "s", "e", b"2")
     # What was under way, or is sent nevertheless, reaches nobody and is not counted.
-    owner.core._denied.clear()
+    owner.core.owning._denied.clear()
     said(owner, "s", "f", b"3")
     assert [value for _, value in guest.heard()] == [2]
     govern(world, OWNER_MAY, allow("uid:2", "listen"))
@@ -88,7 +89,7 @@ def test_what_may_not_be_triggered_is_refused_at_the_trigger_with_the_rule() -> 
     govern(world, allow("uid:1", "own"), allow("uid:2", "listen"))
     assert told[-1] == 0
     with pytest.raises(Denied, match="no rule allows it"):
-        owner.core.trigger("s", "e", b"5")
+        owner.core.owning.trigger("s", "e", b"5")
     owner.remove("s")
     govern(world, OWNER_MAY)
     owner.add("s", "e", "f")
@@ -97,9 +98,9 @@ def test_what_may_not_be_triggered_is_refused_at_the_trigger_with_the_rule() -> 
 
 def test_an_outlet_that_closes_forgets_that_it_was_denied() -> None:
     _, owner, _ = a_guest_and_an_owner(deny("uid:1", "trigger", "s", events="f"))
-    owner.core.close_outlets("s", ["f"])
+    owner.core.owning.close_outlets("s", ["f"])
     with pytest.raises(SenderNotConnected):
-        owner.core.trigger("s", "f", b"1")
+        owner.core.owning.trigger("s", "f", b"1")
 
 
 def test_asking_is_allowed_by_method_and_who_may_not_ask_is_not_told_who_is_there() -> None:
@@ -154,7 +155,7 @@ def test_a_right_that_is_lost_ends_what_came_of_it_at_once() -> None:
     world, owner, guest = a_guest_and_an_owner(allow("uid:2", "listen"))
     guest.listen(1)
     said(owner, "s", "e", b"1")
-    owner.core.trigger("s", "e", b"2")
+    owner.core.owning.trigger("s", "e", b"2")
     world.carry_up(owner)  # accepted, and not sent yet
     govern(world, OWNER_MAY)
     said(owner, "s", "e", b"3")
@@ -169,7 +170,7 @@ def test_a_right_that_is_lost_ends_what_came_of_it_at_once() -> None:
     assert owner.connection.held == {}
     assert [news.data["reason"] for news in guest.news if isinstance(news, Presence)] == ["kicked"]
     with pytest.raises(SenderNotConnected):
-        owner.core.trigger("s", "e", b"5")
+        owner.core.owning.trigger("s", "e", b"5")
 
 
 @pytest.mark.parametrize("group", [None, "g"])
@@ -180,7 +181,7 @@ def test_a_right_that_is_given_wakes_an_owner_that_nobody_heard(group: str | Non
     world.settle()
     assert answer.ok is None
     told: list[int] = []
-    owner.core.outlet("s", "e", told.append)
+    owner.core.owning.outlet("s", "e", told.append)
     said(owner, "s", "e", b"1")
     assert told[-1] == UNHEARD
     govern(world, OWNER_MAY, allow("uid:2", "listen", "s", events="f"), allow("uid:3", "listen"))

@@ -246,7 +246,7 @@ def test_who_is_sent_off_hears_first_who_else_leaves() -> None:
         assert told == [("s0", "shutdown"), ("s1", "shutdown")]
         assert end.core.farewell is not None
     # Nobody is told that its own routes have gone: it may come back with its senders.
-    assert [end.core.owns(f"s{number}", "e") for number, end in enumerate(ends)] == [True, True]
+    assert [end.core.owning.owns(f"s{number}", "e") for number, end in enumerate(ends)] == [True, True]
 
 
 def test_what_was_refused_and_who_was_cut_is_counted() -> None:
@@ -663,7 +663,7 @@ def test_over_the_budget_who_is_away_is_given_up_first() -> None:
     owner.add("s", "e")
     world.lose(end)
     for _ in range(4):
-        owner.core.trigger("s", "e", b'"' + b"x" * 3000 + b'"')
+        owner.core.owning.trigger("s", "e", b'"' + b"x" * 3000 + b'"')
         world.settle()
         if not end.connection.closed:
             world.server.held_up(end.connection, 0)

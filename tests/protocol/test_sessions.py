@@ -13,8 +13,8 @@ from protocol.who import credential, logins, make_access, token
 from sig.errors import ConnectionLost, Denied, Overloaded, RemoteProtocolError, SenderNotConnected
 from sig.messages import RELIABLE, RETURNS, AddSender, Hello, Listen, Presence, Welcome, decode_control, encode_control
 from sig.protocol.access import Access
+from sig.protocol.answering import RequestArrived
 from sig.protocol.bodies import Lost, pack_ack, unpack_ack
-from sig.protocol.client import RequestArrived
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Frame, Kind, pack
 from sig.protocol.login import Bearer, TokenProver
@@ -58,7 +58,7 @@ def test_who_is_back_was_never_away() -> None:
     number, connection = listener.connection.number, listener.connection
     for value in range(10):
         lose(world, owner)
-        owner.core.trigger("s", "e", b"%d" % value)
+        owner.core.owning.trigger("s", "e", b"%d" % value)
         lose(world, listener)
         world.come_back(owner)
         assert len(world.server.sessions) == 1
@@ -140,7 +140,7 @@ def test_who_comes_later_goes_later() -> None:
 def fill(world: World, owner: End, *held: Connection) -> None:
     """More than the budget of 100,000 bytes, for those whose links take nothing."""
     for _ in range(12):
-        owner.core.trigger("s", "e", b'"' + b"x" * 9000 + b'"')
+        owner.core.owning.trigger("s", "e", b'"' + b"x" * 9000 + b'"')
         world.settle()
         for connection in held:
             if not connection.closed:
@@ -169,7 +169,7 @@ def test_what_is_kept_for_who_is_away_goes_before_anybody_loses_an_event() -> No
     owner.add("s", "e", "f")
     away.listen(1, "s", "f")
     slow.listen(1, "s", "e")
-    owner.core.trigger("s", "f", b'"' + b"x" * 150_000 + b'"')
+    owner.core.owning.trigger("s", "f", b'"' + b"x" * 150_000 + b'"')
     world.carry_up(owner)
     world.ends.remove(slow)
     world.carry_down(away)  # all of it has left, and is kept
@@ -290,7 +290,7 @@ def test_who_is_back_with_fewer_rights_loses_what_came_of_the_others() -> None:
     world.server.logged_in(asked.pop(), Identity("alice"), world.now)
     world.settle()
     assert end.core.resumed
-    owner.core.trigger("s", "e", b"1")
+    owner.core.owning.trigger("s", "e", b"1")
     world.settle()
     assert values(end) == []
     assert isinstance(answer.error, Denied)
@@ -328,7 +328,7 @@ def test_what_expires_parts_the_link_and_the_session_waits_for_its_own() -> None
     end.listen(1)
     world.advance(10)
     assert end.connection.parted
-    witness.core.trigger("s", "e", b"1")
+    witness.core.owning.trigger("s", "e", b"1")
     lose(world, end, unnoticed=end in world.ends)
     world.come_back(end)  # with a certificate that holds for longer
     assert end.core.resumed
@@ -468,13 +468,13 @@ def test_what_is_asked_of_one_who_is_away_waits_and_is_answered_once() -> None:
     world.settle()
     lose(world, end)
     (asked,) = end.asked()
-    end.core.reply(asked, b"1", None)
+    end.core.answering.reply(asked, b"1", None)
     later, _ = requester.request("s", "m")
     lose(world, requester)
     world.come_back(end)
     world.come_back(requester)
     assert (answer.ok, later.times) == (b"1", 0)
-    end.core.reply(end.asked()[1], b"2", None)
+    end.core.answering.reply(end.asked()[1], b"2", None)
     world.settle()
     assert later.ok == b"2"
     assert len(end.asked()) == 2
@@ -567,16 +567,16 @@ def test_whatever_becomes_of_the_links_all_is_as_if_they_held(steps: list[tuple[
     def answer() -> None:
         for asked in owner.asked()[len(answered) :]:
             answered.append(asked)
-            owner.core.reply(asked, asked.request.payload, None)
+            owner.core.answering.reply(asked, asked.request.payload, None)
 
     for what, how in steps:
         if what == "trigger":
             for _ in range(how):
-                owner.core.trigger("s", "e", b"%d" % triggered)
+                owner.core.owning.trigger("s", "e", b"%d" % triggered)
                 triggered += 1
         elif what == "ask":
             answers.append(Answer())
-            listener.core.request(
+            listener.core.asking.request(
                 "s", "m", b"%d" % len(answers), now=world.now, deadline=world.now + 1000, hops=1, done=answers[-1]
             )
         elif what == "answer":

@@ -26,7 +26,7 @@ def link(stats: Stats, end: End) -> LinkStats:
 def trigger(end: End, event: str, times: int) -> None:
     """So many events in one frame."""
     for _ in range(times):
-        end.core.trigger("s", event, b"1")
+        end.core.owning.trigger("s", event, b"1")
     end.world.settle()
 
 
@@ -103,7 +103,7 @@ def test_who_does_not_read_comes_first_and_what_it_misses_is_told() -> None:
     trigger(owner, "e", 1)
     world.ends.remove(slow)
     for _ in range(10):
-        owner.core.trigger("s", "e", b'"' + b"x" * 500 + b'"')
+        owner.core.owning.trigger("s", "e", b'"' + b"x" * 500 + b'"')
         world.settle()
     stats = asked(asks, limit=2)
     assert stats.links[0].client == slow.connection.number
@@ -153,7 +153,7 @@ def test_requests_in_flight_are_told_at_both_ends() -> None:
     assert [link(stats, end).requests_out for end in (owner, one, other)] == [0, 2, 1]
     assert [link(stats, end).requests_in for end in (owner, one, other)] == [3, 0, 0]
     for arrived in owner.asked():
-        owner.core.reply(arrived, b"1", None)
+        owner.core.answering.reply(arrived, b"1", None)
     world.settle()
     stats = asked(other)
     assert [(row.requests_in, row.requests_out) for row in stats.links] == [(0, 0)] * 3

@@ -11,6 +11,7 @@ from protocol.pairs import End, Raw, World, byte_by_byte
 from sig.constants import STREAM_WINDOW_BYTES, Limits
 from sig.errors import MessageTooBig, Overloaded, RequestFailed
 from sig.messages import AddSender, OpenRequests, encode_control
+from sig.protocol.answering import RequestArrived, RequestDropped
 from sig.protocol.bodies import (
     Cancel,
     Credit,
@@ -24,7 +25,6 @@ from sig.protocol.bodies import (
     unpack_credit,
     unpack_request,
 )
-from sig.protocol.client import RequestArrived, RequestDropped
 from sig.protocol.frames import REPLY_END, REPLY_LENS, REPLY_MORE, REQUEST_PARTS, Kind, pack
 from sig.protocol.parts import PART_BYTES, PartsIn, PartsOut, pack_parts
 
@@ -54,13 +54,13 @@ class Asked(NamedTuple):
         return found
 
     def give_back(self) -> None:
-        self.end.core.give_back(self.number, self.taken)
+        self.end.core.asking.give_back(self.number, self.taken)
         self.end.world.settle()
 
 
 def ask(requester: End, method: str = "m") -> tuple[int, PartsIn]:
     taken = PartsIn(lambda: None)
-    number = requester.core.request(
+    number = requester.core.asking.request(
         "s", method, b"null", now=0.0, deadline=math.inf, hops=1, done=taken.finish, parts=taken
     )
     requester.world.settle()
@@ -86,7 +86,7 @@ def test_parts_come_in_order_with_the_result_behind_them(cut: object) -> None:
     asked.give(b"1", b"2")
     asked.give(b"3")
     asked.out.write(b"4")
-    owner.core.reply(asked.arrived, b"5", None)
+    owner.core.answering.reply(asked.arrived, b"5", None)
     owner.world.settle()
     assert asked.take() == [1, 2, 3, 4]
     assert (asked.taken.over, asked.taken.result, asked.taken.error) == (True, b"5", None)
@@ -98,7 +98,7 @@ def test_a_handler_that_fails_ends_the_stream_behind_its_parts() -> None:
     owner, requester = two(World())
     asked = stream(owner, requester)
     asked.out.write(b"1")
-    owner.core.reply(asked.arrived, None, RequestFailed("no more paper"))
+    owner.core.answering.reply(asked.arrived, None, RequestFailed("no more paper"))
     owner.world.settle()
     assert asked.take() == [1]
     assert str(asked.taken.error) == "no more paper"
@@ -123,13 +123,13 @@ def test_credit_goes_from_end_to_end() -> None:
 def test_whoever_leaves_is_told_of_to_the_owner_and_what_comes_goes_nowhere() -> None:
     owner, requester = two(World())
     asked = stream(owner, requester)
-    requester.core.give_up(asked.number)
+    requester.core.asking.give_up(asked.number)
     requester.world.settle()
     assert owner.news[-1] == RequestDropped(asked.arrived.request.peer, asked.number)
     asked.give(b"1", b"2")
     assert asked.take() == []
     assert requester.connection.called, "the slot is held until the handler has ended"
-    owner.core.reply(asked.arrived, b"null", None)
+    owner.core.answering.reply(asked.arrived, b"null", None)
     owner.world.settle()
     assert not requester.connection.called
 
@@ -140,7 +140,7 @@ def test_a_sender_that_leaves_ends_its_streams_and_no_others() -> None:
     owner.add("other", requests=["m"])
     asked = stream(owner, requester)
     taken = PartsIn(lambda: None)
-    requester.core.request("other", "m", b"1", now=0, deadline=math.inf, hops=1, done=taken.finish, parts=taken)
+    requester.core.asking.request("other", "m", b"1", now=0, deadline=math.inf, hops=1, done=taken.finish, parts=taken)
     world.settle()
     owner.remove("s")
     assert "left (closed) before it answered" in str(asked.taken.error)
@@ -351,7 +351,7 @@ def test_parts_are_put_into_the_codec_of_who_takes_them() -> None:
     for payload in (b"1", b"2"):
         arrived.parts.write(payload)
     world.settle()
-    owner.core.reply(arrived, b"3", None)
+    owner.core.answering.reply(arrived, b"3", None)
     world.settle()
     some, end = requester.read()
     assert (some.flags, some.count, some.data[12 + 12 + 8 :]) == (REPLY_MORE | REPLY_LENS, 2, b"\x01\x02")
@@ -442,9 +442,11 @@ def test_where_several_share_a_name_the_stream_of_one_comes_on_the_route_of_all(
         asked.give_back()
         (there,) = requester.connection.streams.values()
         assert there.room == STREAM_WINDOW_BYTES
-        owner.core.reply(asked.arrived, payloads[0], None)
+        owner.core.answering.reply(asked.arrived, payloads[0], None)
         world.settle()
         assert (asked.taken.over, asked.taken.result) == (True, b"1")
         # Else the first would be asked again, having answered.
-        requester.core.request("s", "m", b"null", now=0.0, deadline=math.inf, hops=1, done=lambda value, error: None)
+        requester.core.asking.request(
+            "s", "m", b"null", now=0.0, deadline=math.inf, hops=1, done=lambda value, error: None
+        )
         world.settle()

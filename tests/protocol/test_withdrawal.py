@@ -31,7 +31,7 @@ def a_slow_guest() -> tuple[World, End, End]:
 
 def say(owner: End, *events: tuple[str, bytes]) -> None:
     for event, payload in events:
-        owner.core.trigger("s", event, payload)
+        owner.core.owning.trigger("s", event, payload)
     owner.world.carry_up(owner)
 
 
@@ -112,7 +112,7 @@ def test_exactly_what_is_still_allowed_comes(said: list[list[str]], taken: set[s
     number, expected = 0, []
     for turn in said:
         for event in turn:
-            owner.core.trigger("s", event, b"%d" % number)
+            owner.core.owning.trigger("s", event, b"%d" % number)
             if event not in taken:
                 expected.append(number)
             number += 1

@@ -17,8 +17,10 @@ from sig.drivers.links import LINGER_S, Link
 from sig.errors import Closed, ConnectionLost, Overloaded, SigError
 from sig.messages import Call, Listen
 from sig.protocol import coming
+from sig.protocol.answering import Asked, RequestArrived
+from sig.protocol.asking import Payloads
 from sig.protocol.calls import Done
-from sig.protocol.client import Asked, ClientCore, News, Notice, Payloads, RequestArrived
+from sig.protocol.client import ClientCore, News, Notice
 from sig.protocol.parts import PartsIn
 from sig.protocol.restoring import Begin, Restoring
 from sig.runtime import Dropping, Flag
@@ -152,7 +154,7 @@ class ClientDriver:
         now = time.monotonic()
 
         def begin(done: Done) -> int:
-            return self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
+            return self.core.asking.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
 
         return self.ask(begin, deadline - now)
 
@@ -183,7 +185,7 @@ class ClientDriver:
 
         now = time.monotonic()
         with self._lock:
-            number = self.core.request(
+            number = self.core.asking.request(
                 sender,
                 method,
                 payload,
@@ -201,7 +203,7 @@ class ClientDriver:
     def give_back(self, number: int, parts: PartsIn) -> None:
         """Parts have been taken: their sender may give more."""
         with self._lock:
-            self.core.give_back(number, parts)
+            self.core.asking.give_back(number, parts)
             self._pump()
 
     def part_written(self) -> None:
@@ -216,7 +218,7 @@ class ClientDriver:
     def give_up(self, number: int) -> None:
         """Nobody waits for the answer to that request any more: its `done` is not called."""
         with self._lock:
-            self.core.give_up(number)
+            self.core.asking.give_up(number)
             self._pump()
 
     def tell(self, message: Call) -> None:
@@ -236,7 +238,7 @@ class ClientDriver:
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         """Answer a request."""
         with self._lock:
-            self.core.reply(arrived, payload, error)
+            self.core.answering.reply(arrived, payload, error)
             self._say()
 
     def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
@@ -246,13 +248,13 @@ class ClientDriver:
     def close_outlets(self, sender: str, events: Iterable[str]) -> None:
         """Let none of these functions send any more: they raise `SenderNotConnected`."""
         with self._lock:
-            self.core.close_outlets(sender, events)
+            self.core.owning.close_outlets(sender, events)
 
     @property
     def triggered(self) -> int:
         """Events accepted so far."""
         with self._lock:
-            return self.core.triggered
+            return self.core.owning.triggered
 
     # What the link does: implements `LinkUser`
 
@@ -260,7 +262,7 @@ class ClientDriver:
         """Bytes have come."""
         with self._lock:
             self.core.receive_at(data, time.monotonic())
-            news, asked = self.core.take_news(), self.core.take_asked()
+            news, asked = self.core.take_news(), self.core.answering.take_asked()
             if news:
                 # Before the lock is left: whoever was given an answer must find what came before it handed out, or
                 # queued.
@@ -402,7 +404,7 @@ class ClientDriver:
         self.core.disconnected(error)
         self._room_changed()
         self._shaken(self.core.error)
-        asked = self.core.take_asked()
+        asked = self.core.answering.take_asked()
         final = not (self.core.away or self.core.parted)
         if not final:
             self._announce(self.core.take_news())
@@ -466,7 +468,7 @@ class ClientDriver:
         self.core.closed = True
         self.core.away = False
         coming.end(self.core)
-        self.core.shut()
+        self.core.owning.shut()
         self.core.error = Closed("this router belongs to the process that forked: make another here")
         link, self._link = self._link, None
         if link is not None:

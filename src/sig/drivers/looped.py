@@ -22,9 +22,12 @@ from sig.drivers.links import Link
 from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, SigError
 from sig.log import logger
 from sig.messages import Auth, Call, Flush
+from sig.protocol.answering import Asked, RequestArrived
+from sig.protocol.asking import Payloads
 from sig.protocol.calls import Done
-from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, News, Payloads, RequestArrived
+from sig.protocol.client import ClientCore, News
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
+from sig.protocol.owning import CLOSED, UNHEARD
 from sig.protocol.parts import PartsIn
 from sig.security.proof import NONCE_BYTES
 
@@ -199,7 +202,7 @@ class LoopDriver(ClientDriver):
             self._check_loop()
         # `done` may be called while bytes are read: there is no lock, and whoever awaits the answer goes on later.
         now = monotonic()
-        number = self.core.request(
+        number = self.core.asking.request(
             sender,
             method,
             payload,
@@ -218,16 +221,16 @@ class LoopDriver(ClientDriver):
 
     def press(self) -> None:
         """Send a request at once that is the only one under way: nothing that would leave with it is to be expected."""
-        if len(self.core.calls) == 1:
+        if len(self.core.asking.calls) == 1:
             self._send_out()
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
-        self.core.reply(arrived, payload, error)
+        self.core.answering.reply(arrived, payload, error)
         if not self._gate.armed:
             self._say()
 
     def give_back(self, number: int, parts: PartsIn) -> None:
-        self.core.give_back(number, parts)
+        self.core.asking.give_back(number, parts)
         self.part_written()
 
     def part_written(self) -> None:
@@ -293,7 +296,7 @@ class LoopDriver(ClientDriver):
             else:
                 self._send(sender, event, payload)
 
-        self.core.outlet(sender, event, changed)
+        self.core.owning.outlet(sender, event, changed)
         return trigger
 
     # What the link does
@@ -321,7 +324,7 @@ class LoopDriver(ClientDriver):
         """An event that is large, or the first after there was no room."""
         check_payload(payload, self.core.max_frame_bytes)
         if self.core.away:
-            self.core.keep(sender, event, payload, monotonic())
+            self.core.owning.keep(sender, event, payload, monotonic())
             return
         limit = self._limits.send_outbox_bytes
         if self.core.outgoing.event_bytes > limit:
@@ -329,7 +332,7 @@ class LoopDriver(ClientDriver):
                 f"{self.core.outgoing.event_bytes} bytes of events wait for the server, and the limit is {limit} "
                 "(send_outbox_bytes): await signal.drain() now and then"
             )
-        self.core.trigger(sender, event, payload)
+        self.core.owning.trigger(sender, event, payload)
         self._send_out()
 
     def _send_out(self) -> None:

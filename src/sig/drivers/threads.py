@@ -28,12 +28,15 @@ from sig.drivers.waiting import wait_in_turns
 from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, RequestCancelled, SigError
 from sig.log import logger
 from sig.messages import Auth, Flush
+from sig.protocol.answering import Asked
+from sig.protocol.asking import Payloads
 from sig.protocol.bodies import Lost
 from sig.protocol.calls import Done
-from sig.protocol.client import CLOSED, UNHEARD, Asked, ClientCore, EventsArrived, News, Payloads
+from sig.protocol.client import ClientCore, EventsArrived, News
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.login import discard
 from sig.protocol.outbox import Outbox
+from sig.protocol.owning import CLOSED, UNHEARD
 from sig.runtime import Dropping, Flag
 from sig.security.proof import NONCE_BYTES
 
@@ -226,14 +229,14 @@ class ThreadsDriver(ClientDriver):
         def begin(done: Done) -> int:
             if over.dropped:
                 raise _part_of_another()
-            number = self.core.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
+            number = self.core.asking.request(sender, method, payload, now=now, deadline=deadline, hops=hops, done=done)
             asked.append((number, done))
             return number
 
         def drop() -> None:
             with self._lock:  # either it has been asked, or `begin` will see that it need not be
                 for number, done in asked:
-                    self.core.give_up(number)
+                    self.core.asking.give_up(number)
                     done(None, _part_of_another())
                 self._pump()
 
@@ -296,7 +299,7 @@ class ThreadsDriver(ClientDriver):
                 self._send(sender, event, payload)
 
         with self._lock:
-            self.core.outlet(sender, event, changed)
+            self.core.owning.outlet(sender, event, changed)
         return trigger
 
     def drain(self, timeout: float) -> None:
@@ -354,9 +357,9 @@ class ThreadsDriver(ClientDriver):
             if self.core.outgoing.room <= 0:
                 self._wait_for_room()
             if self.core.away:
-                self.core.keep(sender, event, payload, monotonic())
+                self.core.owning.keep(sender, event, payload, monotonic())
                 return
-            self.core.trigger(sender, event, payload)
+            self.core.owning.trigger(sender, event, payload)
             self._pump()
             self._open_gate()
 

@@ -100,5 +100,5 @@ def _begin_anew(core: ClientCore, why: str, *, routed: bool = False) -> None:
     core.error = ConnectionLost(why)
     core.lapsed()
     core._lose()
-    core._forget_link(core._sent if routed else core._flushed)
+    core._forget_link(core.owning.sent if routed else core._flushed)
     core.error = None

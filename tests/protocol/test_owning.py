@@ -1,0 +1,361 @@
+"""The senders that a client holds: where their events leave, and what becomes of these without a link."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from protocol.alone import (
+    outlet,
+    outlets,
+    owned,
+    restore,
+    returning,
+    said,
+    welcomed,
+)
+from protocol.pairs import World
+from protocol.recorded import FRAMES
+
+from sig.errors import (
+    ConnectionLost,
+    Denied,
+    MessageTooBig,
+    SenderNotConnected,
+)
+from sig.messages import (
+    AddSender,
+    Interest,
+    Route,
+    RouteGone,
+    encode_control,
+)
+from sig.protocol.client import LinkBack, LinkLost, Restored
+from sig.protocol.frames import Kind, pack
+from sig.protocol.owning import CLOSED, UNHEARD
+from sig.security.identity import ANONYMOUS
+from sig.security.policy import Policy, allow
+
+
+def test_an_event_that_is_too_big_is_refused_and_nothing_is_sent() -> None:
+    world = World(max_frame_bytes=2000)
+    end = world.client()
+    end.add("s", "e")
+    with pytest.raises(MessageTooBig, match="2000"):
+        end.core.owning.trigger("s", "e", b"1" * 2000)
+    with pytest.raises(MessageTooBig):
+        end.request("s", "m", b"1" * 2000)
+    assert said(end.core) == []
+
+
+def test_an_event_of_a_sender_that_is_not_ours_any_more_is_refused() -> None:
+    world = World()
+    end = world.client()
+    end.add("s", "e")
+    assert end.core.owning.owns("s", "e")
+    assert end.core.knows("s")
+    end.remove("s")
+    assert not end.core.owning.owns("s", "e")
+    assert not end.core.knows("s")
+    with pytest.raises(SenderNotConnected, match="'s'"):
+        end.core.owning.trigger("s", "e", b"1")
+
+
+def interest(state: Literal["none", "some", "grouped"], route: int = 5) -> bytes:
+    return pack(Kind.INTEREST, encode_control(Interest(state)), route=route)
+
+
+def test_an_outlet_is_told_its_route_whether_anybody_listens_and_when_it_is_over() -> None:
+    core = welcomed()
+    told, other = outlet(core), outlet(core, "f")
+    for frame in (owned(5), owned(6, None), owned(7, "g"), interest("none"), interest("some"), interest("grouped")):
+        core.receive_at(frame, 0.0)
+    assert told == [5, UNHEARD, 5, 5]
+    core.receive_at(pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5), 0.0)
+    core.receive_at(pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=7), 0.0)
+    core.disconnected(ConnectionLost("x"))
+    assert told == [5, UNHEARD, 5, 5, CLOSED]
+    assert other == [CLOSED]
+
+
+def test_what_is_told_of_an_earlier_life_is_nothing_to_an_outlet() -> None:
+    core = welcomed()
+    before = outlet(core)
+    core.receive_at(owned(5), 0.0)
+    core.owning.close_outlets("s", ["e"])
+    told = outlet(core)
+    for frame in (interest("none"), interest("some"), owned(6), interest("none", 5), interest("none", 6)):
+        core.receive_at(frame, 0.0)
+    assert before == [5, CLOSED]
+    assert told == [6, UNHEARD]
+
+
+def test_a_closed_outlet_hears_no_more_whatever_the_server_says() -> None:
+    core = welcomed()
+    told = outlet(core)
+    core.receive_at(owned(5), 0.0)
+    core.owning.close_outlets("s", ["e", "unknown"])
+    assert told == [5, CLOSED]
+    with pytest.raises(SenderNotConnected):
+        core.owning.trigger("s", "e", b"1")
+    core.receive_at(
+        interest("none") + interest("some") + pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5), 0.0
+    )
+    assert told == [5, CLOSED]
+    assert [frame.kind for frame in said(core)] == [Kind.INTEREST]  # others may wait for it all the same
+
+
+def test_that_somebody_listens_is_confirmed_before_all_that_waits_and_that_nobody_does_is_not() -> None:
+    core = welcomed()
+    core.receive_at(owned(5), 0.0)
+    core.owning.trigger("s", "e", b"1")
+    core.receive_at(FRAMES["interest: none"] + FRAMES["interest: some"] + FRAMES["interest"], 0.0)
+    first, second, event = said(core)
+    assert (first.data, second.data) == (FRAMES["interest: some"], FRAMES["interest"])
+    assert event.kind == Kind.EVENT
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        owned(5, None),
+        pack(Kind.ROUTE, encode_control(Route("s", "e")), route=5),
+        owned(5) + pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5),
+    ],
+    ids=["unknown", "requests", "another's", "gone"],
+)
+@pytest.mark.parametrize("state", ["none", "some"])
+def test_interest_in_what_is_no_event_of_ours_is_the_servers_mistake(
+    before: bytes, state: Literal["none", "some"]
+) -> None:
+    core = welcomed()
+    core.receive_at(before, 0.0)
+    assert core.error is None
+    core.receive_at(interest(state), 0.0)
+    assert "INTEREST in route 5, which is no event of ours" in str(core.error)
+
+
+def test_what_may_not_be_triggered_says_so_until_it_may() -> None:
+    world = World()
+    end = world.client()
+    told: list[int] = []
+    end.core.owning.outlet("s", "e", told.append)
+    end.core.owning.outlet("s", "f", told.append)
+    end.add("s", "e", "f")
+    for policy in (Policy([allow("*", "own")]), Policy([allow("*", ["own", "trigger"])])):
+        world.server.govern(policy, None, world.now)
+        world.settle()
+        if policy.allowed(ANONYMOUS, "trigger", "s", "e"):
+            end.core.owning.trigger("s", "e", b"1")
+        else:
+            assert told[-1] == CLOSED
+            with pytest.raises(Denied, match="you may not trigger event 'e' of sender 's': no rule allows it"):
+                end.core.owning.trigger("s", "e", b"1")
+    assert told[-1] > 0
+    world.server.govern(Policy([allow("*", "own")]), None, world.now)
+    world.settle()
+    end.core.owning.close_outlets("s", ["e"])
+    with pytest.raises(SenderNotConnected):
+        end.core.owning.trigger("s", "e", b"1")
+    with pytest.raises(Denied):
+        end.core.owning.trigger("s", "f", b"1")
+    end.remove("s")
+    with pytest.raises(SenderNotConnected):
+        end.core.owning.trigger("s", "f", b"1")
+
+
+def test_an_owner_that_has_held_something_back_confirms_so_once() -> None:
+    core = welcomed()
+    core.receive_at(owned(5), 0.0)
+    held = [True, False]  # as the outlet is told `UNHEARD`, and then where to send
+    core.owning.outlet("s", "e", lambda route: route == 5 and held.pop(0))
+    core.receive_at((FRAMES["interest: none"] + FRAMES["interest: some"]) * 2, 0.0)
+    first, second = said(core)
+    assert (first.data, second.data) == (FRAMES["interest: held"], FRAMES["interest: some"])
+
+
+def test_what_was_held_back_when_the_link_was_lost_is_told_on_the_next_unless_its_sender_has_left() -> None:
+    world = World()
+    end = returning(world)
+    for event in ("e", "f"):
+        end.core.owning.outlet("s", event, lambda route: route == CLOSED)
+    world.lose(end)
+    end.core.owning.close_outlets("s", ["f"])
+    world.come_back(end)
+    assert end.core.owning.losses(world.now) == {"s": {"e": None}}
+    end.core.restored(world.now)
+    assert end.core.owning.losses(world.now) == {}
+
+
+def test_what_has_not_left_waits_for_the_next_link_and_its_outlets_open_when_all_is_registered() -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    told = outlets(end, "e")
+    route = end.core.owning._owned["s", "e"]
+    gathered = end.core.outgoing.events
+    gathered.append((route, b"1"))
+    world.lose(end)
+    assert end.core.away
+    assert told == {"e": [CLOSED]}
+    assert isinstance(end.news[-1], LinkLost)
+    end.core.owning.keep("s", "e", b"2", world.now)
+    with pytest.raises(SenderNotConnected):
+        end.core.owning.keep("s", "f", b"3", world.now)
+    gathered.append((route, b"late"))  # by a thread that read the list before: it is nobody's any more
+    assert end.core.owning.triggered == 2
+    restore(world, end)
+    assert told == {"e": [CLOSED, route]}
+    assert [value for _, value in other.heard()] == [1, 2]
+    assert (end.core.owning.triggered, end.core.links, end.core.linked) == (2, 2, True)
+    assert LinkBack(same=True, kept=True) in end.news
+    assert isinstance(end.news[-1], Restored)
+
+
+def test_nothing_opens_before_all_is_registered() -> None:
+    world = World()
+    end = returning(world)
+    told = outlets(end, "e")
+    world.lose(end)
+    world.come_back(end)
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
+    assert told == {"e": [CLOSED]}
+    assert not end.core.linked
+
+
+def test_events_of_a_name_that_was_lost_meanwhile_go_nowhere_and_are_counted() -> None:
+    world = World(presence_grace_s=1)
+    end, other = returning(world), world.client()
+    told = outlets(end, "e")
+    world.lose(end)
+    end.core.owning.keep("s", "e", b"1", world.now)
+    world.advance(2)
+    other.add("s", "e")
+    world.come_back(end)
+    end.core.restored(world.now)
+    assert told == {"e": [CLOSED, CLOSED]}
+    assert end.core.owning.triggered == 1
+
+
+@pytest.mark.parametrize(("events", "count"), [(("e",), 2), (("e", "f"), None)])
+def test_what_was_under_way_is_counted_where_it_can_be(events: tuple[str, ...], count: int | None) -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, *events)
+    end.core.owning.trigger("s", "e", b"1")
+    world.settle()
+    end.core.owning.trigger("s", "e", b"2")
+    end.core.owning.trigger("s", "e", b"3")
+    end.core.data_to_send(1 << 20)  # and the link is lost
+    world.lose(end)
+    world.come_back(end)
+    assert end.core.owning.losses(world.now) == {"s": dict.fromkeys(events, count)}
+    end.core.restored(world.now)
+    assert end.core.owning.losses(world.now) == {}
+
+
+def test_what_was_under_way_of_a_sender_that_has_left_is_not_told_as_lost_by_another() -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, "e", "f")
+    end.core.owning.trigger("s", "e", b"1")
+    end.core.data_to_send(1 << 20)
+    world.lose(end)
+    end.core.owning.close_outlets("s", ["e"])
+    world.come_back(end)
+    assert end.core.owning.losses(world.now) == {"s": {"f": None}}
+    end.core.restored(world.now)
+    world.lose(end)
+    world.come_back(end)
+    assert end.core.owning.losses(world.now) == {}
+
+
+def test_what_is_known_to_have_been_routed_was_not_lost() -> None:
+    world = World(presence_grace_s=1)
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    end.core.owning.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    world.advance(2)
+    end.core.renew(1)
+    assert end.core.owning.losses(world.now) == {}
+
+
+def test_what_was_dropped_once_does_not_count_as_routed_later() -> None:
+    """A flush counts all that was accepted, also what was dropped while the link was away before."""
+    world = World(presence_grace_s=1)
+    end, other = returning(world, "drop"), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    world.lose(end)
+    end.core.owning.keep("s", "e", b"1", world.now)
+    world.come_back(end)
+    end.ask(AddSender("s", ["e"]))
+    end.core.restored(world.now)
+    end.flush()
+    flushed = end.core.owning.triggered
+    end.core.owning.trigger("s", "e", b"2")
+    end.core.data_to_send(1 << 20)
+    world.lose(end)
+    world.advance(2)
+    world.come_back(end, flushed)
+    assert end.core.owning.losses(world.now) == {"s": {"e": None}}
+
+
+def test_after_too_long_nobody_knows_what_was_under_way() -> None:
+    world = World(presence_grace_s=1)
+    end, other = returning(world, "drop"), world.client()
+    other.listen(1, "s")
+    outlets(end, "e", "f")
+    end.core.owning.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    end.core.owning.keep("s", "f", b"1", world.now)
+    assert end.core.owning.losses(world.now) == {"s": {"e": None, "f": None}}
+    world.advance(2)
+    world.come_back(end)
+    assert end.core.owning.losses(world.now) == {"s": {"e": None, "f": None}}
+    assert LinkBack(same=True, kept=False) in end.news
+
+
+def test_dropped_and_lost_under_way_are_one_sum() -> None:
+    world = World()
+    end, other = returning(world, "drop"), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    end.core.owning.trigger("s", "e", b"1")
+    end.core.data_to_send(1 << 20)
+    world.lose(end)
+    end.core.owning.keep("s", "e", b"2", world.now)
+    world.come_back(end)
+    assert end.core.owning.losses(world.now) == {"s": {"e": 2}}
+
+
+def test_who_has_left_loses_what_no_frame_holds() -> None:
+    world = World()
+    end = returning(world)
+    outlets(end, "e")
+    end.core.outgoing.events.append((end.core.owning._owned["s", "e"], b"1"))
+    end.core._left = True
+    world.lose(end)
+    assert (end.core.away, end.core.owning.triggered) == (False, 1)
+
+
+def test_an_owner_that_is_away_opens_nothing_for_those_who_listen() -> None:
+    world = World()
+    end = returning(world)
+    told = outlets(end, "e")
+    route = end.core.owning._owned["s", "e"]
+    end.core.away = True
+    end.core.receive_at(pack(Kind.INTEREST, encode_control(Interest("some")), route=route), 0.0)
+    assert told == {"e": []}
+
+
+def test_without_a_place_for_events_a_client_does_not_keep_any() -> None:
+    with pytest.raises(SenderNotConnected):
+        welcomed().owning.keep("s", "e", b"1", 0.0)

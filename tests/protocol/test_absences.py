@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from sig.protocol.bodies import Cancel, Lost, pack_cancel
 from sig.protocol.client import RouteOpened
 from sig.protocol.frames import Kind, pack
 from sig.protocol.offline import Offline
+from sig.protocol.parts import PartsIn
 
 GRACE_S = 5
 
@@ -276,6 +278,29 @@ def test_requests_wait_for_who_is_away_and_those_under_way_are_lost() -> None:
     assert not cancelled.times
     assert isinstance(foreign.error, ConnectionLost)
     assert not any(isinstance(news, RequestDropped) and news.corr is None for news in end.news)
+
+
+@pytest.mark.parametrize("deadline", [30, math.inf])
+def test_who_takes_an_answer_in_parts_has_it_of_one_who_was_away(deadline: float) -> None:
+    world = World()
+    end, other = owner(world), world.client()
+    world.lose(end)
+    taken, answer = PartsIn(lambda: None), Answer()
+    other.core.asking.request(
+        "s", "m", b"1", now=world.now, deadline=world.now + deadline, hops=1, done=answer, parts=taken
+    )
+    world.settle()
+    world.advance(2)
+    back(world, end)
+    (asked,) = end.asked()
+    assert (asked.deadline == math.inf) is (deadline == math.inf)
+    assert asked.parts is not None
+    asked.parts.write(b"11")
+    world.settle()
+    assert taken.take() == [11]
+    end.core.answering.reply(asked, b"null", None)
+    world.settle()
+    assert answer.times == 1
 
 
 def test_requests_to_who_does_not_come_back_are_refused() -> None:

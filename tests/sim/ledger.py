@@ -21,8 +21,9 @@ CONNECT, DISCONNECT = "#connect", "#disconnect"
 class Life:
     """A sender, from its registration until it leaves."""
 
-    def __init__(self, number: int, place: Place, name: str, events: list[str], begun: float) -> None:
+    def __init__(self, number: int, place: Place, name: str, events: list[str], begun: float, *, retains: bool) -> None:
         self.number = number
+        self.retains = retains
         self.place = place
         self.name = name
         self.begun = begun
@@ -176,12 +177,42 @@ class Ear:
             self._fail(f"hears number {number} of {info.sender}, {info.event} {again}")
         if number <= self._before.get(life, {}).get(info.event, 0) and not info.initial and self.group is None:
             self._fail(f"hears number {number} of {info.sender}, {info.event}, which was before its time")
+        if info.initial:
+            self._past(track, life, info.event, number)
+        elif track.life is not life:
+            self._was_given(track, life, info.event)
         if self.group is None and not info.initial and self.begun is not None:
             self._account(track, life, info.event, number - 1)
-        if self.group is not None:
+        if self.group is not None and not info.initial:  # the last value is for every member that asks for it
             ledger.once(self, life, info.event, number)
+        life.routed[info.event] = max(number, life.routed[info.event])
         track.life, track.number, track.when = life, number, life.times[info.event][number - 1]
         track.missed, track.unknown = 0, False
+
+    def _past(self, track: Track, life: Life, event: str, number: int) -> None:
+        """It is given that as the last value there was."""
+        self.ledger.retained += 1
+        routed = self._before.get(life, {}).get(event, 0)
+        if not life.retains:
+            self._fail(f"is given number {number} of {life.name}, {event} as the last, and that retains nothing")
+        if number < routed:
+            self._fail(f"is given number {number} of {life.name}, {event} as the last, and {routed} had been routed")
+
+    def _was_given(self, track: Track, life: Life, event: str) -> None:
+        """Whether it was given the last value before anything else of that life."""
+        # Should its sender have come back as another, what was retained is no more.
+        since, lost = life.begun, self.ledger.server_lost
+        if (
+            self.initial
+            and self.group is None
+            and life.retains
+            and self._before.get(life, {}).get(event, 0)
+            and track.life is not life
+            and not (track.missed or track.unknown)
+            and lost < since
+            and not (self.place.troubled_since(self.asked) or life.place.troubled_since(since))
+        ):
+            self._fail(f"was not given the last value of {life.name}, {event}")
 
     def _account(self, track: Track, life: Life, event: str, upto: int) -> None:
         """All that should have come before this, up to that number, has come or been told."""
@@ -269,6 +300,7 @@ class Ear:
             for event, count in life.counts.items():
                 if matches(self.event, event):
                     track = self.tracks.setdefault((life.name, event), Track())
+                    self._was_given(track, life, event)
                     self._account(track, life, event, count)
 
     def _fail(self, what: str) -> None:
@@ -285,11 +317,11 @@ class Ledger:
         self.lives_by_number: dict[int, Life] = {}
         self.ears: list[Ear] = []
         self.server_lost = -1.0  # when it was, last
-        self.triggered = self.heard = self.gaps = self.unknown = 0
+        self.triggered = self.heard = self.gaps = self.unknown = self.retained = 0
         self._members: dict[tuple[int, str, int, str], Ear] = {}
 
-    def live(self, place: Place, name: str, events: list[str]) -> Life:
-        life = Life(len(self.lives_by_number) + 1, place, name, events, self.world.now)
+    def live(self, place: Place, name: str, events: list[str], *, retains: bool = False) -> Life:
+        life = Life(len(self.lives_by_number) + 1, place, name, events, self.world.now, retains=retains)
         self.lives.append(life)
         self.lives_of.setdefault(name, []).append(life)
         self.lives_by_number[life.number] = life

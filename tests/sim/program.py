@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from sim.ledger import Ear, Life, Place
@@ -84,12 +84,17 @@ class Program:
         while not self.scene.quiet:
             # There are more events than anything else.
             pause_s = self.scene.pause_s / (4 if act == self._trigger else 1)
-            await self._sleep(self.chance.expovariate(1 / pause_s))
+            await self.sleep(self.chance.expovariate(1 / pause_s))
             if not self.scene.quiet:
                 await act()
         self.hands -= 1
 
-    async def _sleep(self, seconds: float) -> None:
+    @property
+    def awake_s(self) -> float:
+        """A clock that does not go on while the process stands still."""
+        return self.loop.time() - self.loop.stood_s
+
+    async def sleep(self, seconds: float) -> None:
         """So long, or until there is nothing more to do."""
         rest = seconds
         while rest > 0 and not self.scene.quiet:
@@ -111,9 +116,10 @@ class Program:
         if any(life.name == name for life in self.lives):
             return
         events = ["e", "f"][: self.scene.events]
-        life = ledger.live(self.place, name, events)
+        life = ledger.live(self.place, name, events, retains=chance.random() < self.scene.retained)
+        requests = {"double": self._double, "parts": self._parts}
         try:
-            self.lives[life] = await self.router.add_sender(name, events, {"double": self._double})
+            self.lives[life] = await self.router.add_sender(name, events, requests, retain=life.retains)
         except (SenderAlreadyConnected, ConnectionLost, Overloaded) as error:
             self._refused("add_sender", error, life.begun)
             ledger.leave(life)
@@ -182,17 +188,23 @@ class Program:
             await asyncio.sleep(self.chance.expovariate(1))
         return 2 * params
 
+    def _parts(self, params: list[int]) -> AsyncIterator[list[int]]:
+        return self.scene.streams.give(self, *params)
+
     async def _ask(self) -> None:
         scene, chance, loop = self.scene, self.chance, self.loop
         name = f"{chance.choice(scene.names)}/{chance.randrange(scene.senders)}"
         number, timeout = scene.next_request(), chance.choice([0.5, 5.0, 30.0])
-        begun = loop.time() - loop.stood_s
+        if chance.random() < scene.streamed:
+            scene.tally[await scene.streams.take(self, name, number)] += 1
+            return
+        begun = self.awake_s
         asked = loop.create_task(self._request(name, number, timeout))
         if chance.random() < 0.2:
             await asyncio.sleep(chance.uniform(0, 1))
             asked.cancel()
         scene.tally[await asked] += 1
-        took = loop.time() - loop.stood_s - begun
+        took = self.awake_s - begun
         if took > timeout + LATE_S:
             scene.ledger.fail(f"request {number} of {self.name} took {took:.1f} s, and had {timeout:g} s")
 

@@ -20,7 +20,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sim.scene import Scene, counted
 
 DAY_S = 86_400.0
-COUNTED = ("events triggered", "events heard", "gaps told", "gaps of unknown size", "requests", "faults", "steps")
+COUNTED = (
+    "events triggered",
+    "events heard",
+    "gaps told",
+    "gaps of unknown size",
+    "retained values",
+    "requests",
+    "streams",
+    "faults",
+    "steps",
+)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from sim.ledger import Ledger
 from sim.leftovers import sizes
 from sim.network import Door, Network, Weather
 from sim.program import Program
+from sim.streaming import Streams
 from sim.world import Loop, Violation, World, check
 
 import sig.aio
@@ -47,6 +48,7 @@ class Scene:
             ),
         )
         self.ledger = Ledger(self.world)
+        self.streams = Streams(self.ledger)
         self.tally: Counter[str] = Counter()
         self.limits: dict[str, Any] = limits_of(chance, length_s)
         # Between what one hand of a program does and the next, in the mean; and between one fault and the next.
@@ -54,6 +56,8 @@ class Scene:
         self.senders = chance.choice([1, 2])
         self.events = chance.choice([1, 2])
         self.grouped = chance.choice([0.0, 0.3])
+        self.streamed = chance.choice([0.0, 0.3])  # how many requests are for answers in parts
+        self.retained = chance.choice([0.0, 0.5])  # how many senders retain
         self.slow = chance.choice([0.0, 0.3])
         self.reliable = chance.choice([0.0, 0.0, 0.5, 1.0])  # how many clients lose nothing with their links
         self.names = [f"c{number}" for number in range(chance.randint(2, 4))]
@@ -128,6 +132,7 @@ class Scene:
         world.run(world.now + HEARD_S)
         for ear in self.ledger.ears:
             ear.settle()
+        self.streams.settle()
         self._raise()
         self._leave()
 
@@ -309,7 +314,9 @@ def counted(scene: Scene) -> Counter[str]:
             "events heard": ledger.heard,
             "gaps told": ledger.gaps,
             "gaps of unknown size": ledger.unknown,
+            "retained values": ledger.retained,
             "requests": sum(count for name, count in tally.items() if name.startswith("request")),
+            "streams": sum(count for name, count in tally.items() if name.startswith("stream")),
             "faults": sum(count for name, count in tally.items() if name.startswith("fault")),
             "steps": scene.world.steps,
         }

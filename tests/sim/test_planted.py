@@ -11,10 +11,13 @@ from sim.scene import Scene
 from sim.world import Violation
 
 from sig.info import Gap, Info
+from sig.protocol import retained
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind
+from sig.protocol.parts import PartsIn
 from sig.protocol.registry import Registry
 from sig.protocol.requests import Requests
+from sig.protocol.retained import Values
 from sig.returning import Returning
 from sig.subscription import Subscription
 
@@ -30,11 +33,11 @@ def now_and_then() -> Callable[[], bool]:
     return lambda: next(numbers) % NOW_AND_THEN == 0
 
 
-def found() -> str:
-    """What the first seed says that finds something."""
+def found(only: str | None = None) -> str:
+    """What the first seed says that finds something; `only`: the kind of fault that there is."""
     for seed in range(SEEDS):
         try:
-            Scene(seed, LENGTH_S).play()
+            Scene(seed, LENGTH_S, only=only).play()
         except Violation as violation:
             return str(violation)
     pytest.fail("nobody has noticed")
@@ -121,3 +124,30 @@ def test_a_request_that_is_carried_out_twice(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_listener_that_is_forgotten_when_its_client_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Returning, "_listen", lambda self, driver, subscription, initial, done: done(None, None))
     assert "missed" in found()
+
+
+def test_a_part_of_an_answer_that_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    put, wrong = PartsIn.put, now_and_then()
+    monkeypatch.setattr(PartsIn, "put", lambda self, *what: None if wrong() else put(self, *what))
+    assert "where part" in (what := found()) or "has ended after" in what
+
+
+def test_a_handler_that_is_not_told_that_nobody_takes_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Requests, "cancel", lambda self, connection, frame: None)
+    assert "which nobody takes" in found("change")  # else links are lost, and handlers learn of it by that
+
+
+def test_a_last_value_that_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    put, wrong = Values.put, now_and_then()
+
+    def sometimes(self: Values, route: Any, value: Any) -> None:
+        if self.get(route) is None or not wrong():
+            put(self, route, value)
+
+    monkeypatch.setattr(Values, "put", sometimes)
+    assert "had been routed" in found()
+
+
+def test_a_last_value_that_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retained, "_has_past", lambda route: False)
+    assert "was not given the last value" in found("change")  # who is lost may come back as another

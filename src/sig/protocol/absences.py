@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from sig.errors import ConnectionLost, Overloaded, SenderNotConnected, SigError
 from sig.messages import AddSender, RouteGone, encode_control
-from sig.protocol.bodies import find_asker, find_request, pack_request
+from sig.protocol.bodies import NO_DEADLINE, find_asker, find_request, pack_request
 from sig.protocol.connection import Connection, Held, Route
-from sig.protocol.frames import Kind, pack
+from sig.protocol.frames import HEADER, Kind, pack
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore
@@ -157,13 +157,16 @@ class Absences:
     def _ask(self, route: Route, asked: _Asked) -> None:
         server = self._server
         request = find_request(asked.data, 0, len(asked.data))
-        left_ms = request.remaining_ms - int((server.now - asked.since) * 1000)
+        left_ms = request.remaining_ms
+        if left_ms != NO_DEADLINE:
+            left_ms -= int((server.now - asked.since) * 1000)
         if asked.requester.closed or left_ms <= 0:
             return  # nobody waits any more
+        # Whoever takes parts does so from one that was away, too.
+        flags = HEADER.unpack_from(asked.data)[2]
+        data = pack_request(replace(request, remaining_ms=left_ms), route=route.id, flags=flags)
         try:
-            server.requests.pass_on(
-                asked.requester, route, pack_request(replace(request, remaining_ms=left_ms), route=route.id)
-            )
+            server.requests.pass_on(asked.requester, route, data)
         except SigError as error:
             server.requests.refuse(asked.requester, request.corr, route.id, error)
 

@@ -18,11 +18,13 @@ import msgspec
 from .alias import OldNames
 from .complaints import Complaints
 from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
+from .consumer import REFUSED
 from .contract import Contract, bind, offer, unbind
 from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderNotConnected
 from .holders import Holders
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
+from .initial import PastFirst
 from .kinds import check_kind, fit, is_kind, kind_of, shown
 from .marks import Several, marked
 from .names import check_event, check_own_event, check_request, check_selector, check_sender, matches
@@ -35,7 +37,7 @@ from .sender import Event, Owned, View
 from .signal import Group, Plan, Signal, Turn, typed_class
 from .stats import MOST_ROWS, Stats, local_stats
 from .steps import Steps, at_once
-from .subscription import DEFAULTS, REFUSED, Callback, Gate, Options, Subscription
+from .subscription import DEFAULTS, Callback, Options, Subscription
 
 Name = str | View
 
@@ -435,14 +437,14 @@ class Hub(OldNames):
     # Registration
 
     def _attach(self, subscription: Subscription) -> Steps[None]:
-        gate: Gate | None = None
+        gate: PastFirst | None = None
         past: list[tuple[Info, object]] = []
         with self._lock:
             self._check_open()
             if subscription.options.group is not None:
                 self._turns.setdefault(subscription.options.group, Turn()).members += 1
             if subscription.options.initial:
-                subscription.call = gate = Gate(subscription)
+                subscription.call = gate = PastFirst(subscription)
             plans = self._index.add(subscription)
             for plan in plans:
                 plan.mark_stale()

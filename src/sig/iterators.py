@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
+from .consumer import Consumer
 from .errors import Closed, InvalidArgument
 from .info import Received
 from .steps import Steps, walk
@@ -55,9 +55,9 @@ class Taken(Subscription):
         # Nobody may ever take it: a router that closes does not wait for that.
         return 0
 
-    def _consumer(self, call: Callback, loop: object) -> Callable[[], object] | None:
+    def _consumer_of(self, call: Callback, loop: object) -> Consumer | None:
         self._through = call
-        return self._some.set
+        return Consumer(self, call, None, self._some.set)
 
     def _next(self) -> Received | None:
         """The next event, if there is one."""

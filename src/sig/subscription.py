@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import weakref
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from threading import RLock
-from types import MethodType, coroutine
+from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 import msgspec
 
 from .callables import check_callable, describe, is_async, is_generator
+from .consumer import REFUSED, Consumer
 from .errors import InvalidArgument, InvalidData
 from .info import Gap, Info
 from .kinds import exact, fit, kind_of, kind_said
 from .log import logger
-from .mailbox import POLICIES, Entry, Mailbox
+from .mailbox import POLICIES, Mailbox
 from .pace import Pace
 
 if TYPE_CHECKING:
     from .hub import Hub
 
+
 Callback: TypeAlias = Callable[..., object]
-
-# What `Subscription.call` returns when it can take no event any more: then another member of its group gets it.
-REFUSED: Final = object()
-
-# How many events one consumer hands over before it goes to the end of its queue: executors and loops have others to
-# serve, and a listener that never catches up must not keep a thread for itself.
-_TURN: Final = 100
 
 
 class Options(NamedTuple):
@@ -60,9 +53,8 @@ class Subscription:
 
     __slots__ = (
         "__weakref__",
-        "_batch",
         "_callback",
-        "_consumer_loop",
+        "_consumer",
         "_mailbox",
         "_missed",
         "_owner",
@@ -92,7 +84,7 @@ class Subscription:
         self._callback: Callback = callback
         self._owner: weakref.ref[object] | None = None  # of a weak one: whose method it is
         self._mailbox: Mailbox | None = None
-        self._batch: deque[Entry] = deque()  # taken from the mailbox by an async consumer, and not begun
+        self._consumer: Consumer | None = None  # whose the mailbox is
         self._missed = 0
         self.arrived: int = 0  # events that a router with links gave to `call`; counted on its dispatch thread
         self.sender: str | None = sender
@@ -136,7 +128,7 @@ class Subscription:
     @property
     def pending(self) -> int:
         """Events that wait in this listener's own queue."""
-        return len(self._mailbox) + len(self._batch) if self._mailbox is not None else 0
+        return len(self._consumer) if self._consumer is not None else 0
 
     @property
     def owed(self) -> int:
@@ -153,11 +145,8 @@ class Subscription:
     def close(self) -> None:
         """End it. No call begins after this has returned (from another thread, at most the one already chosen)."""
         self._router._detach(self)
-        if self._mailbox is not None:
-            while (entry := self._begin()) is not None:
-                if entry.gap is None:
-                    self._router._give_back(self, entry.info, entry.data)
-            for entry in self._mailbox.close():
+        if self._consumer is not None:
+            for entry in self._consumer.close():
                 self._router._give_back(self, entry.info, entry.data)
         if self.on_close is not None:
             self.on_close()
@@ -186,16 +175,9 @@ class Subscription:
     def many(self) -> Callable[[Info, Sequence[object]], object] | None:
         """What takes a whole batch of one signal at once; `None` where `call` has to be called with each event."""
         o = self.options
-        if self._mailbox is None or o.group is not None or o.once or o.meta or o.when_full == "block":
+        if self._consumer is None or o.group is not None or o.once or o.meta or o.when_full == "block":
             return None
-        return self._entering_many
-
-    def _entering_many(self, info: Info, values: Sequence[object]) -> None:
-        assert self._mailbox is not None  # see above
-        loop = self._consumer_loop
-        if loop is not None and self._router._runtime.ended(loop):
-            self._end("its event loop has closed")
-        self._mailbox.put_many(info, values)
+        return self._consumer.enter_many
 
     # How an event gets to the callback
 
@@ -214,18 +196,10 @@ class Subscription:
             call = self._closing(call)
         if self.pace is not None:
             call = self._paced(call, self.pace)
-        loop = self._consumer_loop = self._loop(callback) if is_async(callback) else None
-        start = self._consumer(call, loop)
-        if start is not None:
-            self._mailbox = Mailbox(
-                lambda: self._wake(start),
-                size=self._router.limits.listener_queue_events if o.queue is None else o.queue,
-                # What waits for one with a pace waits at the server; here there is room for all that it is given.
-                policy=o.when_full if self.pace is None else "drop_oldest",
-                max_wait=o.max_wait,
-                overflow=lambda: self._end("its queue was full (when_full='disconnect')"),
-            )
-            call = self._entering(self._mailbox, loop)
+        consumer = self._consumer = self._consumer_of(call, self._loop(callback) if is_async(callback) else None)
+        if consumer is not None:
+            self._mailbox = consumer.mailbox
+            call = consumer.entrance()
         call = self._first(call) if o.once else call
         if call is typed:
             self.fitted = plain
@@ -239,27 +213,11 @@ class Subscription:
             )
         return loop
 
-    def _consumer(self, call: Callback, loop: object) -> Callable[[], object] | None:
-        """What starts a consumer of this listener's queue; `None` for one that needs no queue."""
-        runtime, executor = self._router._runtime, self.options.executor
-        if loop is not None:
-            return lambda: runtime.spawn(loop, lambda: self._consume_async(call))
-        if executor is not None:
-            post: object = getattr(executor, "submit", executor)
-            if not callable(post):
-                raise InvalidArgument(f"executor={executor!r} is neither an executor nor a function that posts one")
-            has_time: Callable[[], bool] | None = getattr(executor, "has_time", None)
-            return lambda: self._posted(post(lambda: self._consume(call, has_time)))
-        return (lambda: runtime.submit(lambda: self._consume(call))) if self.options.queue is not None else None
-
-    def _posted(self, future: Any) -> None:
-        """An executor that is shut down may forget what it has: then the next event must find that out."""
-        if hasattr(future, "add_done_callback"):
-            future.add_done_callback(self._forgotten)
-
-    def _forgotten(self, future: Any) -> None:
-        if future.cancelled() and self._mailbox is not None:
-            self._mailbox.rest()
+    def _consumer_of(self, call: Callback, loop: object) -> Consumer | None:
+        """Who takes from this listener's queue; `None` for one that needs no queue."""
+        if loop is None and self.options.executor is None and self.options.queue is None:
+            return None
+        return Consumer(self, call, loop)
 
     def _weak(self, callback: Callback) -> Callback:
         if not isinstance(callback, MethodType):
@@ -348,96 +306,10 @@ class Subscription:
 
         return first
 
-    def _entering(self, mailbox: Mailbox, loop: object) -> Callback:
-        """Into the queue; says so if the queue or the loop behind it has closed."""
-        if loop is None and self.options.group is None:
-            return mailbox.put
-        runtime, blocks = self._router._runtime, self.options.when_full == "block"
-
-        def enter(info: Info, data: object) -> object:
-            if loop is not None and runtime.ended(loop):
-                self._end("its event loop has closed")
-            # On its own loop nobody makes room while we wait.
-            may_wait = blocks and (loop is None or runtime.running_loop() is not loop)
-            return None if mailbox.put(info, data, may_wait) else REFUSED
-
-        return enter
-
-    def _wake(self, start: Callable[[], object]) -> None:
-        try:
-            start()
-        except RuntimeError as error:  # the loop or the executor has closed: nobody will ever take
-            self._end(f"what runs it has ended: {error}")
-
     def _end(self, reason: str) -> None:
         if not self.closed:
             logger.warning(f"{self!r} is closed: {reason}")
         self.close()
-
-    # Consumers of the queue: one runs at a time
-
-    def _consume(self, call: Callback, has_time: Callable[[], bool] | None = None) -> None:
-        """Hand over for one turn; executors that know how long one may be say whether there is time for more."""
-        assert self._mailbox is not None  # only a queue starts a consumer
-        try:
-            for number in range(_TURN):
-                if number and has_time is not None and not has_time():
-                    break
-                entry = self._mailbox.take()
-                if entry is None:
-                    return
-                if entry.gap is not None:
-                    self._tell_gap(entry.info, entry.gap)
-                elif self._router._complaints.guarded(call, entry.info, entry.data, self) is REFUSED:
-                    self._router._give_back(self, entry.info, entry.data)
-        except BaseException:  # KeyboardInterrupt or SystemExit: not ours, but no reason to become deaf
-            self._mailbox.start()
-            raise
-        self._mailbox.start()
-
-    async def _consume_async(self, call: Callback) -> None:
-        assert self._mailbox is not None
-        batch = self._batch
-        try:
-            while True:
-                batch.extend(self._mailbox.take_many(_TURN))
-                if not batch:
-                    return
-                crowded = len(batch) >= _TURN
-                while (entry := self._begin()) is not None:
-                    info, data, gap = entry
-                    if gap is not None:
-                        self._tell_gap(info, gap)
-                        continue
-                    try:
-                        result: Any = call(info, data)
-                        if result is REFUSED:
-                            self._router._give_back(self, info, data)
-                        else:
-                            await result
-                    except BaseException as error:
-                        self._failed(error, info)
-                if crowded:
-                    await _pause()
-        except BaseException:  # cancelled, most likely because the loop is about to close
-            self._mailbox.rest()
-            raise
-
-    def _begin(self) -> Entry | None:
-        """The next of what an async consumer has taken. Whoever closes takes the rest, from any thread."""
-        try:
-            return self._batch.popleft()
-        except IndexError:
-            return None
-
-    def _failed(self, error: BaseException, info: Info) -> None:
-        """Report what an async listener raised, or raise it again where it is not the listener's."""
-        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
-            raise error
-        # CancelledError: of this task, or of something that the listener awaited?
-        if not isinstance(error, Exception) and self._router._runtime.cancelling():
-            raise error
-        self._router._complaints.listener_failed(self, error, info)
 
     def _tell_gap(self, info: Info, gap: Gap) -> None:
         if self.options.on_gap is not None:
@@ -445,12 +317,6 @@ class Subscription:
         else:
             missed = "an unknown number of" if gap.missed is None else gap.missed
             logger.warning(f"{self!r} missed {missed} events ({gap.reason}) of {info.sender!r}, {info.event!r}")
-
-
-@coroutine
-def _pause() -> Generator[None, None, None]:
-    """Let others on the loop run: what `asyncio.sleep(0)` does."""
-    yield
 
 
 def _weak_method(method: MethodType) -> Callback:
@@ -462,41 +328,3 @@ def _weak_method(method: MethodType) -> Callback:
         return None if found is None else found(info, gap)
 
     return call
-
-
-class Gate:
-    """Stands before a listener with `initial=True`: holds back what comes until the past has been told."""
-
-    __slots__ = ("_held", "_lock", "_subscription", "call")
-
-    def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
-        self.call: Callback = subscription.call
-        self._lock = RLock()  # guards _held
-        self._held: list[tuple[Info, object]] | None = []
-
-    def __call__(self, info: Info, data: object) -> object:
-        with self._lock:
-            if self._held is not None:
-                self._held.append((info, data))
-                return None
-        return self._subscription._router._complaints.guarded(self.call, info, data, self._subscription)
-
-    def open(self, past: list[tuple[Info, object]]) -> None:
-        """Tell the past, then what came meanwhile, then let everything through."""
-        told = past
-        while True:
-            for info, data in told:
-                self._tell(info, data)
-            with self._lock:
-                if not self._held:
-                    self._held = None
-                    return
-                told, self._held = self._held, []
-
-    def _tell(self, info: Info, data: object) -> None:
-        subscription = self._subscription
-        router = subscription._router
-        refused = subscription.closed or router._complaints.guarded(self.call, info, data, subscription) is REFUSED
-        if refused and not info.initial:
-            router._give_back(subscription, info, data)

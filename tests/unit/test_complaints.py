@@ -6,18 +6,11 @@ import linecache
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 import sig
 from sig.info import info_of
-
-
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
 
 
 def nothing(info: object, data: object) -> None: ...

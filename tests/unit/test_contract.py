@@ -92,12 +92,6 @@ class Colder(sig.Contract):
 
 
 @pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
-@pytest.fixture
 def oven(router: sig.Router) -> Oven:
     return router.add_sender("oven", Oven())
 

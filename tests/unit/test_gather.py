@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,12 +12,6 @@ import sig.aio
 from sig.gather import AT_ONCE
 
 LIMIT_S = 20
-
-
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
 
 
 def fail(params: object) -> object:

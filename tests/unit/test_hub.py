@@ -21,12 +21,6 @@ from sig.hub import Hub
 from sig.info import info_of
 
 
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
 class Log(list[Any]):
     """Listeners that note what they hear, by name."""
 

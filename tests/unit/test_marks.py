@@ -13,13 +13,6 @@ import pytest
 import sig
 from sig.marks import Several, marked
 
-
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
 Heard = list[tuple[object, ...]]
 
 

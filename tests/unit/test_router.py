@@ -16,12 +16,6 @@ import pytest
 import sig
 
 
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
 def nothing(info: object, data: object) -> None: ...
 
 

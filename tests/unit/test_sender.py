@@ -14,12 +14,6 @@ import sig
 from sig.steps import Steps
 
 
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
 def nothing(info: object, data: object) -> None: ...
 
 

@@ -15,12 +15,6 @@ import sig
 LIMIT_S = 30
 
 
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
 class Log(list[Any]):
     """What a listener is told."""
 

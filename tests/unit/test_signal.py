@@ -16,17 +16,6 @@ import sig
 from sig.signal import Calls, raises_to_trigger
 
 
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
-@pytest.fixture
-def signal(router: sig.Router) -> sig.Signal:
-    return router.add_sender("s", ["e"]).signal("e")
-
-
 def noting(log: list[Any], name: object) -> Callable[[sig.Info, object], None]:
     return lambda info, data: log.append((name, data))
 

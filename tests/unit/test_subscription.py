@@ -6,78 +6,19 @@ import asyncio
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
+from unit.listeners import Desk, Heard, Thing, nothing, nothing_later
 
 import sig
+from sig.consumer import REFUSED
 from sig.info import info_of
 from sig.pace import Pace
-from sig.subscription import _TURN, REFUSED
-
-
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
-
-
-@pytest.fixture
-def signal(router: sig.Router) -> sig.Signal:
-    return router.add_sender("s", ["e"]).signal("e")
-
-
-class Heard(list[Any]):
-    """A listener that notes the data, and can be waited for."""
-
-    def __init__(self) -> None:
-        self.arrived = threading.Semaphore(0)
-
-    def __call__(self, info: sig.Info, data: object) -> None:
-        self.append(data)
-        self.arrived.release()
-
-    def wait(self, count: int = 1) -> Heard:
-        for _ in range(count):
-            assert self.arrived.acquire(timeout=10)
-        return self
-
-
-class Desk:
-    """An executor whose work is done when the test says so."""
-
-    def __init__(self) -> None:
-        self.work: list[Callable[[], object]] = []
-
-    def __call__(self, function: Callable[[], object]) -> None:
-        self.work.append(function)
-
-    def run(self) -> None:
-        while self.work:
-            self.work.pop(0)()
-
-
-class Thing:
-    def __init__(self, heard: list[object]) -> None:
-        self.heard = heard
-
-    def hear(self, info: sig.Info, data: object) -> None:
-        self.heard.append(data)
-
-    async def hear_later(self, info: sig.Info, data: object) -> None:
-        self.heard.append(data)
-
-
-def nothing(info: object, data: object) -> None: ...
-
-
-async def nothing_later(info: object, data: object) -> None: ...
-
 
 # -- what it says of itself ----------------------------------------------------------------------
 
@@ -94,8 +35,8 @@ def test_a_plain_listener_is_called_itself_and_not_counted(router: sig.Router, s
 
 def test_it_shows_who_listens_to_what_and_whether_still(router: sig.Router) -> None:
     with router.listen(nothing, "s", None) as subscription:
-        assert repr(subscription) == f"<Subscription of {__name__}.nothing to 's', None: open>"
-    assert repr(subscription) == f"<Subscription of {__name__}.nothing to 's', None: closed>"
+        assert repr(subscription) == f"<Subscription of {nothing.__module__}.nothing to 's', None: open>"
+    assert repr(subscription) == f"<Subscription of {nothing.__module__}.nothing to 's', None: closed>"
 
 
 def test_the_end_of_the_block_closes_it_and_closing_twice_does_nothing(router: sig.Router, signal: sig.Signal) -> None:
@@ -144,6 +85,27 @@ def test_who_waits_for_its_end_is_told(router: sig.Router) -> None:
     router.listen(nothing).on_close = ended.set
     router.close()
     assert ended.is_set()
+
+
+def test_logging_is_silent_where_nothing_is_wrong(
+    router: sig.Router, signal: sig.Signal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with router.listen(nothing, "s", "e", queue=1):
+        signal.trigger(1)
+    assert not caplog.records
+
+
+def test_a_listener_that_has_closed_itself_is_not_said_to_be_closed_by_its_loop(
+    router: sig.Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.new_event_loop()
+    subscription = router.listen(nothing_later, "s", "e", loop=loop)
+    chosen = subscription.call  # by another thread
+    subscription.close()
+    loop.close()
+    chosen(info_of("s", "e"), 1)
+    assert not caplog.records
 
 
 # -- once ----------------------------------------------------------------------------------------
@@ -338,49 +300,6 @@ def test_an_object_that_cannot_be_watched_is_refused(router: sig.Router) -> None
         router.listen(Slim().hear, "s", "e", weak=True)
 
 
-# -- executors that know what time it is, and where ---------------------------------------------
-
-
-class Window(Desk):
-    """Has time for two events a turn; work is done on this thread."""
-
-    turns = 0
-    asked = 0
-
-    def run(self) -> None:
-        while self.work:
-            self.turns += 1
-            self.asked = 0
-            self.work.pop(0)()
-
-    def has_time(self) -> bool:
-        self.asked += 1
-        return self.asked < 2
-
-    def here(self) -> bool:
-        return threading.current_thread() is threading.main_thread()
-
-
-def test_a_listener_asks_its_executor_whether_there_is_time_for_more(router: sig.Router, signal: sig.Signal) -> None:
-    window, heard = Window(), Heard()
-    router.listen(heard, "s", "e", executor=window)
-    for number in range(5):
-        signal.trigger(number)
-    window.run()
-    assert heard == [0, 1, 2, 3, 4]
-    assert window.turns == 3
-
-
-def test_nobody_waits_for_what_only_this_thread_could_take() -> None:
-    router = sig.Router()
-    subscription = router.listen(nothing, "s", "e", executor=Window())
-    router.add_sender("s", "e").trigger("e", 1)
-    assert (subscription.pending, subscription.owed) == (1, 0)
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(lambda: subscription.owed).result(10) == 1
-    router.close(timeout=10_000)
-
-
 # -- type ----------------------------------------------------------------------------------------
 
 
@@ -443,210 +362,7 @@ def test_data_of_another_type_goes_to_on_error_and_not_to_the_listener(router: s
     assert "'s' triggered 'e' with other data: Expected `int`" in str(errors[0].error)
 
 
-# -- queues and executors ------------------------------------------------------------------------
-
-
-def test_a_queue_runs_in_the_workers_one_event_at_a_time_in_order(router: sig.Router, signal: sig.Signal) -> None:
-    heard = Heard()
-    names: list[str] = []
-    inside = threading.Lock()
-
-    def serial(info: sig.Info, data: object) -> None:
-        assert inside.acquire(blocking=False)
-        names.append(threading.current_thread().name)
-        heard(info, data)
-        inside.release()
-
-    subscription = router.listen(serial, "s", "e", queue=1_000)
-    for number in range(3 * _TURN):
-        signal.trigger(number)
-    assert heard.wait(3 * _TURN) == list(range(3 * _TURN))
-    assert {*names} == {"sig-worker"}
-    assert subscription.received == 3 * _TURN
-
-
-def test_a_busy_listener_gives_way_to_others_of_its_executor(router: sig.Router, signal: sig.Signal) -> None:
-    heard = Heard()
-    desk = Desk()
-    router.listen(lambda info, data: heard.append("busy"), "s", "e", executor=desk)
-    router.listen(lambda info, data: heard.append("modest"), "s", "e", executor=desk, queue=1)
-    for number in range(2 * _TURN):
-        signal.trigger(number)
-    desk.run()
-    assert heard.index("modest") == _TURN
-    assert heard.count("busy") == 2 * _TURN
-
-
-def test_an_executor_is_anything_with_submit(router: sig.Router, signal: sig.Signal) -> None:
-    heard = Heard()
-    with ThreadPoolExecutor(1) as executor:
-        router.listen(heard, "s", "e", executor=executor)
-        signal.trigger(1)
-        assert heard.wait() == [1]
-
-
-def test_a_listener_whose_executor_has_ended_is_closed_with_a_log_line(
-    router: sig.Router, signal: sig.Signal, caplog: pytest.LogCaptureFixture
-) -> None:
-    executor = ThreadPoolExecutor(1)
-    subscription = router.listen(nothing, "s", "e", executor=executor)
-    executor.shutdown()
-    signal.trigger(1)
-    assert subscription.closed
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        f"<Subscription of {__name__}.nothing to 's', 'e': open> is closed: what runs it has ended: "
-        "cannot schedule new futures after shutdown"
-    )
-
-
-def test_an_executor_that_forgets_its_work_is_noticed_at_the_next_event(router: sig.Router, signal: sig.Signal) -> None:
-    executor = ThreadPoolExecutor(1)
-    released = threading.Event()
-    executor.submit(released.wait)
-    subscription = router.listen(nothing, "s", "e", executor=executor)
-    signal.trigger(1)
-    executor.shutdown(wait=False, cancel_futures=True)
-    signal.trigger(2)
-    assert subscription.closed
-    released.set()
-    executor.shutdown()
-
-
-def test_work_that_was_done_is_not_taken_for_forgotten(router: sig.Router, signal: sig.Signal) -> None:
-    done: Future[None] = Future()
-    done.set_result(None)
-    starts: list[Callable[[], object]] = []
-
-    def post(function: Callable[[], object]) -> Future[None]:
-        starts.append(function)
-        return done
-
-    subscription = router.listen(nothing, "s", "e", executor=post)
-    signal.trigger(1)
-    signal.trigger(2)
-    assert len(starts) == 1
-    subscription.close()
-
-
-def test_an_executor_that_fails_is_reported_and_asked_again(router: sig.Router, signal: sig.Signal) -> None:
-    heard, errors = Heard(), list[sig.ListenerError]()
-    router.on_error = errors.append
-    desk = Desk()
-
-    def post(function: Callable[[], object]) -> None:
-        if not errors:
-            raise OSError("the post is on strike")
-        desk(function)
-
-    subscription = router.listen(heard, "s", "e", executor=post)
-    signal.trigger(1)
-    assert isinstance(errors[0].error, OSError)
-    signal.trigger(2)
-    desk.run()
-    assert heard == [1, 2]
-    assert not subscription.closed
-
-
-def test_keyboard_interrupt_passes_through_a_consumer_and_does_not_make_it_deaf(
-    router: sig.Router, signal: sig.Signal
-) -> None:
-    heard, desk = Heard(), Desk()
-
-    def interrupted(info: sig.Info, data: object) -> None:
-        if data == 0:
-            raise KeyboardInterrupt
-        heard(info, data)
-
-    router.listen(interrupted, "s", "e", executor=desk)
-    for number in range(3):
-        signal.trigger(number)
-    with pytest.raises(KeyboardInterrupt):
-        desk.run()
-    desk.run()
-    assert heard == [1, 2]
-
-
-def test_a_listener_with_a_queue_that_raises_is_reported_and_goes_on(router: sig.Router, signal: sig.Signal) -> None:
-    heard, desk, errors = Heard(), Desk(), list[sig.ListenerError]()
-    router.on_error = errors.append
-
-    def failing(info: sig.Info, data: object) -> None:
-        heard(info, data)
-        raise ValueError(data)
-
-    router.listen(failing, "s", "e", executor=desk)
-    signal.trigger(1)
-    signal.trigger(2)
-    desk.run()
-    assert heard == [1, 2]
-    assert [(str(e.error), e.listener, e.info.event) for e in errors] == [("1", failing, "e"), ("2", failing, "e")]
-
-
-def test_nothing_of_the_queue_is_called_after_close(router: sig.Router, signal: sig.Signal) -> None:
-    heard, desk = Heard(), Desk()
-    subscription = router.listen(heard, "s", "e", executor=desk)
-    signal.trigger(1)
-    subscription.close()
-    desk.run()
-    assert heard == []
-    assert subscription.pending == 0
-
-
-def test_what_a_member_of_a_group_has_not_begun_goes_to_another_when_it_closes(
-    router: sig.Router, signal: sig.Signal
-) -> None:
-    heard, desk = Heard(), Desk()
-    leaving = router.listen(nothing, "s", "e", group="g", executor=desk)
-    router.listen(heard, "s", "e", group="g")
-    for number in range(6):
-        signal.trigger(number)
-    assert leaving.pending >= 1
-    leaving.close()
-    assert sorted(heard) == list(range(6))
-
-
-def test_what_nobody_of_a_group_can_take_is_nobodys(router: sig.Router, signal: sig.Signal) -> None:
-    only = router.listen(nothing, "s", "e", group="g", executor=Desk())
-    signal.trigger(1)
-    only.close()
-    assert only.pending == 0
-
-
-def test_a_member_that_closes_with_the_event_in_hand_passes_it_on(router: sig.Router, signal: sig.Signal) -> None:
-    """Another thread has chosen it, and only then it closes."""
-    heard = Heard()
-    leaving = router.listen(nothing, "s", "e", group="g", queue=5)
-    router.listen(heard, "s", "e", group="g")
-    chosen = leaving.call
-    leaving.close()
-    assert chosen(info_of("s", "e"), 1) is not None
-    leaving.closed = False  # as the other thread has seen it
-    leaving.call = chosen
-    router._give(router._grouped([leaving])[0], info_of("s", "e"), 2)
-    assert leaving.pending == 0
-
-
 # -- losses --------------------------------------------------------------------------------------
-
-
-def test_losses_are_told_in_their_place_and_counted(router: sig.Router, signal: sig.Signal) -> None:
-    told: list[object] = []
-    desk = Desk()
-    subscription = router.listen(
-        lambda info, data: told.append(data),
-        "s",
-        "e",
-        executor=desk,
-        queue=2,
-        on_gap=lambda info, gap: told.append((info.sender, info.event, gap)),
-    )
-    for number in range(5):
-        signal.trigger(number)
-    assert subscription.load == 1.0
-    desk.run()
-    assert told == [("s", "e", sig.Gap(3, "slow")), 3, 4]
-    assert (subscription.received, subscription.missed) == (2, 3)
 
 
 def test_losses_that_nobody_asked_for_are_warned_of(
@@ -694,7 +410,7 @@ def test_a_listener_that_cannot_keep_up_may_choose_to_be_closed(
     signal.trigger(3)
     assert subscription.closed
     assert [record.getMessage() for record in caplog.records] == [
-        f"<Subscription of {__name__}.nothing to 's', 'e': open> is closed: its queue was full (when_full='disconnect')"
+        f"{subscription!r} is closed: its queue was full (when_full='disconnect')".replace("closed>", "open>")
     ]
 
 
@@ -713,359 +429,7 @@ def test_a_router_with_links_counts_those_that_it_calls_directly() -> None:
         assert subscription.received is None
 
 
-# -- async listeners -----------------------------------------------------------------------------
-
-
-@pytest.mark.asyncio
-async def test_an_async_listener_runs_on_its_loop_one_event_at_a_time_in_order(
-    router: sig.Router, signal: sig.Signal
-) -> None:
-    heard: list[object] = []
-    done = asyncio.Event()
-
-    async def slow(info: sig.Info, data: object) -> None:
-        heard.append(data)
-        await asyncio.sleep(0)
-        heard.append(data)
-        if data == 2:
-            done.set()
-
-    subscription = router.listen(slow, "s", "e")
-    for number in range(3):
-        signal.trigger(number)
-    assert heard == []
-    await done.wait()
-    assert heard == [0, 0, 1, 1, 2, 2]
-    assert subscription.received == 3
-
-
-@pytest.mark.asyncio
-async def test_an_async_listener_that_never_waits_lets_others_on_the_loop_run(
-    router: sig.Router, signal: sig.Signal
-) -> None:
-    heard: list[object] = []
-    done = asyncio.Event()
-
-    async def eager(info: sig.Info, data: object) -> None:
-        heard.append(data)
-        if len(heard) == 2 * _TURN + 1:
-            done.set()
-
-    router.listen(eager, "s", "e")
-    for number in range(2 * _TURN):
-        signal.trigger(number)
-    signal.trigger("last")
-    asyncio.get_running_loop().call_soon(heard.append, "other")
-    await done.wait()
-    assert heard.index("other") <= _TURN
-
-
-@pytest.mark.asyncio
-async def test_an_async_listener_that_raises_is_reported_and_goes_on(router: sig.Router, signal: sig.Signal) -> None:
-    errors: list[BaseException] = []
-    done = asyncio.Event()
-    router.on_error = lambda failure: errors.append(failure.error)
-
-    async def failing(info: sig.Info, data: Any) -> None:
-        if data is None:
-            done.set()
-        else:
-            raise data
-
-    router.listen(failing, "s", "e")
-    cancelled = asyncio.CancelledError("of something that it awaited")
-    failures = [ValueError("1"), cancelled, ValueError("2")]
-    for failure in (*failures, None):
-        signal.trigger(failure)
-    await done.wait()
-    assert errors == failures
-
-
-@pytest.mark.asyncio
-async def test_a_cancelled_consumer_makes_way_for_another(router: sig.Router, signal: sig.Signal) -> None:
-    heard: asyncio.Queue[object] = asyncio.Queue()
-
-    async def waiting(info: sig.Info, data: object) -> None:
-        heard.put_nowait(data)
-        if data == 1:
-            await asyncio.Event().wait()
-
-    router.listen(waiting, "s", "e")
-    signal.trigger(1)
-    assert await heard.get() == 1
-    (consumer,) = asyncio.all_tasks() - {asyncio.current_task()}
-    consumer.cancel()
-    await asyncio.wait([consumer])
-    signal.trigger(2)
-    assert await heard.get() == 2
-
-
-def test_system_exit_of_an_async_listener_ends_its_loop_and_not_the_listener(caplog: pytest.LogCaptureFixture) -> None:
-    heard: list[object] = []
-
-    async def leaving(info: sig.Info, data: object) -> None:
-        heard.append(data)
-        raise SystemExit
-
-    loop = asyncio.new_event_loop()
-    with sig.Router() as router:
-        subscription = router.listen(leaving, "s", "e", loop=loop)
-        sender = router.add_sender("s", ["e"])
-        sender.trigger("e", 1)
-        with pytest.raises(SystemExit):
-            loop.run_forever()
-        sender.trigger("e", 2)
-        with pytest.raises(SystemExit):
-            loop.run_forever()
-        assert heard == [1, 2]
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
-        sender.trigger("e", 3)
-        assert subscription.closed
-    assert "is closed: its event loop has closed" in caplog.text
-
-
-@pytest.mark.parametrize("under_way", [False, True])
-def test_an_async_listener_whose_loop_has_closed_is_closed_with_a_log_line(
-    router: sig.Router, signal: sig.Signal, caplog: pytest.LogCaptureFixture, under_way: bool
-) -> None:
-    async def register() -> sig.Subscription:
-        return router.listen(nothing_later, "s", "e")
-
-    with asyncio.Runner() as runner:
-        subscription = runner.run(register())
-        if under_way:
-            signal.trigger("the loop will not come to it")
-    signal.trigger(1)
-    signal.trigger(2)
-    assert subscription.closed
-    assert len(caplog.records) == 1
-    assert "is closed: its event loop has closed" in caplog.text
-
-
-def test_a_listener_that_has_closed_itself_is_not_said_to_be_closed_by_its_loop(
-    router: sig.Router, caplog: pytest.LogCaptureFixture
-) -> None:
-    loop = asyncio.new_event_loop()
-    subscription = router.listen(nothing_later, "s", "e", loop=loop)
-    chosen = subscription.call  # by another thread
-    subscription.close()
-    loop.close()
-    chosen(info_of("s", "e"), 1)
-    assert not caplog.records
-
-
-def test_an_async_listener_of_a_group_whose_loop_has_closed_passes_all_on(
-    router: sig.Router, signal: sig.Signal
-) -> None:
-    heard = Heard()
-    loop = asyncio.new_event_loop()
-    router.listen(nothing_later, "s", "e", loop=loop, group="g")
-    router.listen(heard, "s", "e", group="g")
-    loop.close()
-    for number in range(4):
-        signal.trigger(number)
-    assert heard == [0, 1, 2, 3]
-
-
-@pytest.mark.asyncio
-async def test_losses_of_an_async_listener_are_told_in_their_place(router: sig.Router, signal: sig.Signal) -> None:
-    told: asyncio.Queue[object] = asyncio.Queue()
-
-    async def put(info: sig.Info, data: object) -> None:
-        told.put_nowait(data)
-
-    router.listen(put, "s", "e", queue=1, on_gap=lambda info, gap: told.put_nowait(gap))
-    signal.trigger(1)
-    signal.trigger(2)
-    assert [await told.get(), await told.get()] == [sig.Gap(1, "slow"), 2]
-
-
-@pytest.mark.asyncio
-async def test_nobody_waits_for_room_on_the_loop_that_would_have_to_make_it(
-    router: sig.Router, signal: sig.Signal
-) -> None:
-    subscription = router.listen(nothing_later, "s", "e", queue=1, when_full="block", max_wait=1e6)
-    signal.trigger(1)
-    signal.trigger(2)
-    assert (subscription.pending, subscription.missed) == (1, 1)
-    subscription.close()
-    await asyncio.sleep(0)
-
-
-@pytest.mark.asyncio
-async def test_another_thread_waits_for_room(router: sig.Router, signal: sig.Signal) -> None:
-    told: asyncio.Queue[object] = asyncio.Queue()
-
-    async def put(info: sig.Info, data: object) -> None:
-        told.put_nowait(data)
-
-    subscription = router.listen(put, "s", "e", queue=1, when_full="block", max_wait=60)
-
-    def produce() -> None:
-        for number in range(20):
-            signal.trigger(number)
-
-    await asyncio.to_thread(produce)
-    assert [await told.get() for _ in range(20)] == list(range(20))
-    assert subscription.missed == 0
-
-
-@pytest.mark.asyncio
-async def test_a_weak_async_method_goes_with_its_object(router: sig.Router, signal: sig.Signal) -> None:
-    heard: list[object] = []
-    others: asyncio.Queue[object] = asyncio.Queue()
-    thing = Thing(heard)
-    subscription = router.listen(thing.hear_later, "s", "e", weak=True)
-
-    async def put(info: sig.Info, data: object) -> None:
-        others.put_nowait(data)
-
-    router.listen(put, "s", "e")
-    signal.trigger(1)
-    await others.get()
-    signal.trigger(2)
-    del thing
-    gc.collect()
-    await others.get()
-    assert heard == [1]
-    assert subscription.closed
-
-
-# -- initial -------------------------------------------------------------------------------------
-
-
-def test_what_is_triggered_while_the_past_is_told_follows_it(router: sig.Router) -> None:
-    sender = router.add_sender("s", ["e"], retain=True)
-    sender.trigger("e", "past")
-    heard: list[object] = []
-
-    def telling(info: sig.Info, data: object) -> None:
-        heard.append((info.event, info.initial, data if info.event == "e" else None))
-        if info.event == "#connect":
-            sender.trigger("e", 1)
-            sender.trigger("e", 2)
-        if data == 1:
-            sender.trigger("e", 3)
-
-    router.listen(telling, "s", initial=True)
-    sender.trigger("e", 4)
-    assert heard == [
-        ("#connect", True, None),
-        ("e", True, "past"),
-        ("e", False, 1),
-        ("e", False, 2),
-        ("e", False, 3),
-        ("e", False, 4),
-    ]
-
-
-def test_after_the_past_nothing_stands_before_the_listener(router: sig.Router, signal: sig.Signal) -> None:
-    heard = Heard()
-    subscription = router.listen(heard, "s", "e", initial=True)
-    assert subscription.call is heard
-
-
-def test_what_the_past_calls_may_close_it(router: sig.Router) -> None:
-    for name in ("s", "t"):
-        router.add_sender(name, ["e"])
-    heard: list[str] = []
-
-    def once(info: sig.Info, data: object) -> None:
-        heard.append(info.sender)
-        router.remove_listener(once, None, "#connect")
-        router.add_sender("u", ["e"])
-
-    assert router.listen(once, None, "#connect", initial=True).closed
-    assert heard == ["s"]
-
-
-def test_a_member_of_a_group_that_closes_while_the_past_is_told_passes_on_what_came_meanwhile(
-    router: sig.Router,
-) -> None:
-    sender = router.add_sender("s", ["e"])
-    heard = Heard()
-
-    def leaving(info: sig.Info, data: object) -> None:
-        router.listen(heard, "s", "e", group="g")
-        for number in range(4):
-            sender.trigger("e", number)
-        router.remove_listener(leaving, "s")
-
-    router.listen(leaving, "s", group="g", initial=True)
-    assert sorted(heard) == [0, 1, 2, 3]
-
-
-def test_keyboard_interrupt_while_the_past_is_told_leaves_no_listener_behind(router: sig.Router) -> None:
-    router.add_sender("s", ["e"])
-
-    def interrupted(info: sig.Info, data: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        router.listen(interrupted, "s", initial=True)
-    assert not router._index.count
-
-
-def test_a_listener_that_raises_while_the_past_is_told_is_reported(router: sig.Router, signal: sig.Signal) -> None:
-    errors: list[sig.ListenerError] = []
-    router.on_error = errors.append
-
-    def failing(info: sig.Info, data: object) -> None:
-        raise ValueError(info.event)
-
-    router.listen(failing, "s", initial=True)
-    assert [(str(error.error), error.listener) for error in errors] == [("#connect", failing)]
-
-
-def test_an_event_that_stands_at_the_gate_when_it_opens_goes_through(router: sig.Router, signal: sig.Signal) -> None:
-    """Another thread has begun its round while the past was told, and goes on with it afterwards."""
-    heard: list[object] = []
-    gates: list[Callable[..., object]] = []
-
-    def listener(info: sig.Info, data: object) -> None:
-        heard.append(data if info.event == "e" else info.event)
-        if not gates:
-            gates.append(subscriptions(router)[0].call)
-
-    router.listen(listener, "s", initial=True)
-    gates[0](info_of("s", "e"), "late")
-    assert heard == ["#connect", "late"]
-
-
-def subscriptions(router: sig.Router) -> list[sig.Subscription]:
-    return router._index.all()
-
-
-def test_logging_is_silent_where_nothing_is_wrong(
-    router: sig.Router, signal: sig.Signal, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    with router.listen(nothing, "s", "e", queue=1):
-        signal.trigger(1)
-    assert not caplog.records
-
-
 # -- batches -------------------------------------------------------------------------------------
-
-
-@pytest.mark.asyncio
-async def test_a_batch_enters_a_queue_at_once_and_is_told_in_order(router: sig.Router, signal: sig.Signal) -> None:
-    heard: list[object] = []
-    done = asyncio.Event()
-
-    async def listener(info: sig.Info, data: object) -> None:
-        heard.append(data)
-        if data == 299:
-            done.set()
-
-    subscription = router.listen(listener, "s", "e")
-    assert subscription.many is not None
-    subscription.many(signal.info, list(range(300)))
-    assert subscription.pending == 300
-    await done.wait()
-    assert heard == list(range(300))
-    assert (subscription.received, subscription.pending) == (300, 0)
 
 
 @pytest.mark.parametrize(
@@ -1077,43 +441,16 @@ def test_who_must_be_called_with_each_event_takes_no_batch(router: sig.Router, o
     assert router.listen(nothing, "s", "e", **options).many is None
 
 
-def test_a_batch_for_a_loop_that_has_closed_closes_the_listener(router: sig.Router, signal: sig.Signal) -> None:
-    async def listener(info: sig.Info, data: object) -> None: ...
-
-    loop = asyncio.new_event_loop()
-    subscription = router.listen(listener, "s", "e", loop=loop)
-    take = subscription.many
-    assert take is not None
-    loop.close()
-    take(signal.info, [1, 2])
-    assert subscription.closed
+def test_a_queue_takes_a_batch_at_once(router: sig.Router, signal: sig.Signal) -> None:
+    desk, heard = Desk(), Heard()
+    subscription = router.listen(heard, "s", "e", executor=desk)
+    assert subscription.many is not None
+    subscription.many(signal.info, [1, 2, 3])
+    desk.run()
+    assert heard == [1, 2, 3]
 
 
-@pytest.mark.asyncio
-async def test_whoever_closes_gives_back_what_was_taken_and_not_begun(router: sig.Router, signal: sig.Signal) -> None:
-    """Of a batch that its consumer holds already, the rest goes to another member of the group."""
-    first: list[object] = []
-    second: list[object] = []
-    done = asyncio.Event()
-
-    async def leaving(info: sig.Info, data: object) -> None:
-        first.append(data)
-        leaver.close()
-
-    async def staying(info: sig.Info, data: object) -> None:
-        second.append(data)
-        if len(first) + len(second) == 5:
-            done.set()
-
-    leaver = router.listen(leaving, "s", "e", group="g")
-    for number in range(4):
-        signal.trigger(number)
-    leaver.gap(signal.info, sig.Gap(7, "slow"))
-    router.listen(staying, "s", "e", group="g")
-    signal.trigger(4)
-    await done.wait()
-    assert sorted([*first, *second], key=str) == [0, 1, 2, 3, 4]
-    assert len(first) == 1
+# -- what a server keeps -------------------------------------------------------------------------
 
 
 class Keeper(sig.Router):

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
-import pytest
 
 import sig
 from sig.messages import AddSender, Listen, Schema
 from sig.pace import Pace
 from sig.subscription import Subscription
 from sig.wishes import introduction, number_of, wish
-
-
-@pytest.fixture
-def router() -> Iterator[sig.Router]:
-    with sig.Router() as router:
-        yield router
 
 
 def listener(router: sig.Router, **options: object) -> Subscription:

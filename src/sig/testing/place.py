@@ -28,7 +28,7 @@ from sig.subscription import Subscription
 from .captured import Captured
 
 LIMIT_S: Final = 20.0
-"""No check waits longer, for anything."""
+"""No check waits longer, for anything; of many events, for none of them."""
 
 _HANDS: Final = 16
 
@@ -67,7 +67,9 @@ class Heard(Captured):
     """A capture that is waited for with a blocking `wait`, whatever the face of its router."""
 
     def wait(self, count: int = 1) -> Heard:
-        walk(self._waiting(count, LIMIT_S))
+        """Until there are so many. A medium may be slow, but not silent: the next of them comes within `LIMIT_S`."""
+        while len(self) < count:
+            walk(self._waiting(len(self) + 1, LIMIT_S))
         return self
 
     def _flag(self) -> Flag:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.constants import Limits
 from sig.errors import InvalidArgument
+
+# Options of carriers, as they are given here and on a command line, and the addresses that they belong to.
+_GOES_WITH: Final = {
+    "tls": ("tls=", "tls:// or wss://"),
+    "origins": ("origins= (--origin)", "ws:// or wss://"),
+    "hosts": ("hosts= (--host)", "ws:// or wss://"),
+    "command": ("command=", "stdio:"),
+    "cwd": ("cwd=", "stdio:"),
+    "env": ("env=", "stdio:"),
+}
 
 
 def sorted_out(settings: dict[str, Any]) -> tuple[Limits, dict[str, Any]]:
@@ -24,6 +34,7 @@ def check_taken(options: dict[str, Any], carriers: Iterable[ServerCarrier | Clie
         takers = [carrier for carrier in carriers if name in carrier.options]
         if takers:
             continue
-        if name == "tls":
-            raise InvalidArgument("tls= needs an address that goes with it: write tls:// or wss://")
+        if name in _GOES_WITH:
+            given, address = _GOES_WITH[name]
+            raise InvalidArgument(f"{given} needs an address that goes with it: write {address}")
         Limits.of(**{name: value})  # which says what there is

@@ -37,7 +37,9 @@ def test_a_url_names_a_host_and_a_port(url: str, address: Address) -> None:
         ("tcp://host:1?x", "is not a URL"),
         ("tcp://host:1#x", "a part that means nothing here"),
         ("tcp://user@host:1", "a part that means nothing here"),
+        ("tcp:/host:1", "lacks a slash: write it like 'tcp://host:1'"),
         (5, "is not a URL"),
+        (["tcp://host:1", "tcp://host:2"], "and several as serve(one, another)"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_is_right(url: str, told: str) -> None:

@@ -116,6 +116,15 @@ def test_a_path_that_is_too_long_to_serve_on_is_one_sentence(folder: Path) -> No
         sig.serve(f"unix://{folder / ('x' * 200)}")
 
 
+def test_a_folder_in_which_one_may_not_write_is_said_to_be_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_allowed(*_: object) -> None:  # whoever runs the tests may be allowed everything
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("socket.socket.bind", not_allowed)
+    with pytest.raises(sig.ConnectFailed, match="this user may not write there: choose a folder of your own"):
+        sig.serve(f"unix://{folder}/bus").close()
+
+
 def test_a_server_that_is_busy_is_waited_for(folder: Path) -> None:
     path = folder / "bus.sock"
     with socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as waiting:

@@ -37,6 +37,8 @@ def test_nobody_there_is_code_3() -> None:
         (["listen", "--jsn"], "sig: there is no option '--jsn': did you mean '--json'? See sig listen --help"),
         (["serve", "--max-conections=5"], "no option '--max-conections': did you mean '--max-connections'?"),
         (["senders", "--url", "nonsense"], "has no scheme"),
+        (["serve", "tcp:/127.0.0.1:0"], "lacks a slash: write it like 'tcp://127.0.0.1:0'"),
+        (["serve", "tcp://127.0.0.1:0", "--origin", "https://lab.example"], "write ws:// or wss://"),
         (["senders", "--url", "smoke://signals"], "unknown scheme 'smoke'"),
         (["senders", "--no-such-option"], "no-such-option"),
         (["listen", "a**"], "'*'"),
@@ -52,6 +54,19 @@ def test_a_mistake_is_one_sentence_and_code_2(here: Here, words: list[str], told
     done = here(*words)
     assert (done.code, done.out) == (2, "")
     assert told in only_line(done.err)
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("serve", "Usage: sig serve [OPTIONS] [URLS...]"),
+        ("listen", "Usage: sig listen [OPTIONS] [SENDER] [EVENT]"),
+        ("request", "Usage: sig request [OPTIONS] SENDER METHOD [PARAMS...]"),
+        ("stats", "Usage: sig stats [OPTIONS]"),
+    ],
+)
+def test_the_first_line_of_help_says_what_a_command_takes(here: Here, command: str, usage: str) -> None:
+    assert here(command, "--help").out.splitlines()[0] == usage
 
 
 def test_a_mistake_in_a_process_of_its_own(url: str) -> None:

@@ -75,7 +75,7 @@ def test_where_nobody_matches_nobody_is_asked(here: Here) -> None:
     assert here("request", "--all", "lab/*", "read") == (
         3,
         "",
-        "sig: sender 'lab/*' is not connected; `sig senders` lists who is\n",
+        "sig: nobody who answers requests matches 'lab/*'; `sig senders` lists who is\n",
     )
 
 

@@ -19,5 +19,7 @@ def test_what_no_carrier_takes_is_refused() -> None:
     check_taken({"tls": object()}, [tcp, tls])
     with pytest.raises(sig.InvalidArgument, match="tls= needs an address that goes with it: write tls:// or wss://"):
         check_taken({"tls": object()}, [tcp])
+    with pytest.raises(sig.InvalidArgument, match=r"origins= \(--origin\) needs an address .* write ws:// or wss://"):
+        check_taken({"origins": []}, [tcp, tls])
     with pytest.raises(sig.InvalidArgument, match="baudrate"):
         check_taken({"baudrate": 9600}, [tcp, tls])

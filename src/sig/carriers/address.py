@@ -35,8 +35,11 @@ class Address(NamedTuple):
 def scheme_of(url: object) -> str:
     """What stands before the colon. Raises `InvalidArgument` where there is none."""
     if not isinstance(url, str):
-        raise InvalidArgument(f"{url!r} is not a URL: write it like {_EXAMPLE!r}")
+        several = ", and several as serve(one, another)" if isinstance(url, list | tuple) else ""
+        raise InvalidArgument(f"{url!r} is not a URL: write it like {_EXAMPLE!r}{several}")
     scheme, colon, rest = url.partition(":")
+    if rest.startswith("/") and not rest.startswith("//"):
+        raise InvalidArgument(f"{url!r} lacks a slash: write it like '{scheme}:/{rest}'")
     if not colon or (rest and not rest.startswith("//")):
         raise InvalidArgument(f"{url!r} has no scheme: write it like 'tcp://{url or '127.0.0.1'}'")
     return scheme.lower()

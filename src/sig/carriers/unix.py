@@ -179,4 +179,6 @@ def _credentials(sock: Any) -> tuple[int, int, int] | None:
 def _why(error: OSError) -> str:
     if "too long" in str(error):
         return f"the path is too long for a socket, which takes about 100 bytes: choose a shorter one ({error})"
+    if isinstance(error, PermissionError):
+        return "this user may not write there: choose a folder of your own"
     return error.strerror or str(error) or os.strerror(error.errno or 0)

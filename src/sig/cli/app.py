@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Literal
 
@@ -47,12 +48,13 @@ app: App = App(
 Exit codes:
 
       0  done, or answered
-      1  the handler failed, or `sig check` found a difference
+      1  the handler failed, or `sig check` found a difference, or `sig kick`
+         nobody
       2  the command was written wrong
       3  not connected
       4  no answer in time
       5  not allowed
-    130  Ctrl-C (0 for serve and listen, which end that way)
+    130  Ctrl-C (0 for what runs until then: serve, listen, stats --watch)
 """,
     help_format="plaintext",
     # The exit code is ours to tell.
@@ -99,8 +101,22 @@ _COMMANDS: tuple[tuple[Callable[..., int], str], ...] = (
     (demo.demo, demo.EXAMPLES),
     (completion, _COMPLETION_EXAMPLES),
 )
+
+
+def _usage(command: Callable[..., int]) -> str:
+    """The first line of a command's help: what it takes, by the names that are explained below it."""
+    words = []
+    for parameter in inspect.signature(command).parameters.values():
+        name = parameter.name.upper()
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            words.append(f"[{name}...]")
+        elif parameter.kind is parameter.POSITIONAL_ONLY:
+            words.append(name if parameter.default is parameter.empty else f"[{name}]")
+    return " ".join(("Usage: sig", command.__name__, "[OPTIONS]", *words))
+
+
 for _position, (_command, _examples) in enumerate(_COMMANDS):
-    app.command(_command, sort_key=_position, help_epilogue=_examples)
+    app.command(_command, sort_key=_position, help_epilogue=_examples, usage=_usage(_command))
 
 
 def run(tokens: list[str]) -> int:

@@ -80,7 +80,9 @@ def _ask_all(
     """Print who says what; gives the exit code of each."""
     replies = router.request_all(pattern, method, params, timeout=timeout)
     if not replies:
-        raise sig.SenderNotConnected(pattern)
+        nobody = sig.SenderNotConnected(pattern)
+        nobody.args = (f"nobody who answers requests matches {pattern!r}",)
+        raise nobody
     for reply in replies:
         if reply.error is None:
             output.reply(reply.sender, reply.value)

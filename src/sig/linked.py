@@ -27,11 +27,9 @@ from sig.errors import (
     Closed,
     ConnectionLost,
     InvalidArgument,
-    InvalidData,
     SenderAlreadyConnected,
     SenderNotConnected,
     SigError,
-    WouldDeadlock,
 )
 from sig.hub import Hub, Name, converted, name_of
 from sig.info import ClientInfo, Info, Received, SenderInfo
@@ -48,10 +46,11 @@ from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.pace import Pace
 from sig.parts import Source
-from sig.protocol.asking import Coded, Payloads, Whom
+from sig.protocol.asking import Coded
 from sig.protocol.client import ClientCore
 from sig.protocol.login import Prover
 from sig.protocol.offline import Offline
+from sig.questions import decoded, encoded
 from sig.requests import Trail, next_hop
 from sig.sender import Owned
 from sig.signal import Plan, Signal, raises_to_trigger
@@ -356,8 +355,8 @@ class Linked(Hub):
         trail = next_hop(time.monotonic(), timeout, sender, method, self.limits)
         held = self._senders.get(sender)
         if held is not None:
-            self._check_wait(held, method)
-        payload = self._encoded(driver.core, sender, params)
+            held._handlers.check_wait(sender, method)
+        payload = encoded(driver.core, sender, params)
         ask = partial(driver.request, sender, method, payload, dropping=trail.dropping)
         answer = yield partial(ask, deadline=trail.deadline, hops=trail.hops)
         return self._decoded(answer)
@@ -376,7 +375,7 @@ class Linked(Hub):
         driver = self._linked()
         trail = next_hop(time.monotonic(), limit, name, check, self.limits)
         answered = partial(self._answered, done, type, name, check)
-        payload = self._encoded(driver.core, name if instance is None else (name, instance), params)
+        payload = encoded(driver.core, name if instance is None else (name, instance), params)
         number = driver.start_request(name, check, payload, trail.deadline, trail.hops, answered, instance=instance)
         return partial(driver.give_up, number)
 
@@ -384,8 +383,8 @@ class Linked(Hub):
         driver = self._linked()
         held = self._senders.get(sender)
         if held is not None:
-            self._check_wait(held, method)
-        payload = self._encoded(driver.core, sender, params)
+            held._handlers.check_wait(sender, method)
+        payload = encoded(driver.core, sender, params)
         return FromAfar(driver, self._runtime.flag(), self._decoded, (sender, method), payload, trail)
 
     def _answered(
@@ -406,37 +405,8 @@ class Linked(Hub):
                 error = trouble
         done(value, error)
 
-    def _encoded(self, core: ClientCore, sender: Whom, params: object) -> bytes | Payloads:
-        """Parameters in the sender's codec; in each that it may have, as long as nobody has asked it anything."""
-        own, codec = core.codec, core.asking.codec_of(sender)
-        if codec is own or len(core.codecs) == 1:
-            try:
-                return own.quick(params)
-            except Exception:
-                return own.encode(params)  # raises what is wrong, in a sentence
-        if codec is not None:
-            return {codec.name: codec.encode(params)}
-        payloads = {name: _encoded_or_not(each, params) for name, each in core.codecs.items()}
-        if not any(isinstance(payload, bytes) for payload in payloads.values()):
-            own.encode(params)  # raises what is wrong
-        return payloads
-
     def _decoded(self, answer: bytes | Coded) -> object:
-        if isinstance(answer, bytes):
-            return self._codec.decode(answer)
-        return answer.codec.decode(answer.payload)
-
-    def _check_wait(self, held: Owned, method: str) -> None:
-        """Refuse to wait on the loop that would have to answer."""
-        loop = held._handlers.loop
-        if loop is None or not self._runtime.would_block(loop):
-            return
-        handler = held._handlers.find(method)
-        if handler is not None and handler.waits:
-            raise WouldDeadlock(
-                f"request {method!r} of sender {held.name!r} would wait on the loop that has to answer it: "
-                "make it from another thread"
-            )
+        return decoded(self._codec, answer)
 
     def _requests_told(self, sender: str) -> Mapping[str, Any] | None:
         known = super()._requests_told(sender)
@@ -610,13 +580,6 @@ class Linked(Hub):
         self._closed, self._finished = self._runtime.flag(), self._runtime.flag()
         self._closed.set()
         self._finished.set()
-
-
-def _encoded_or_not(codec: Codec, params: object) -> bytes | InvalidData:
-    try:
-        return codec.encode(params)
-    except InvalidData as error:
-        return error
 
 
 def left(deadline: float) -> float:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, TypedDict
 
 import msgspec
@@ -67,6 +69,11 @@ WAYS: dict[str, tuple[Callable[..., Any], Any, Sequence[Any], int]] = {
     f"a Struct, {ROUTES} routes": (Struct, Struct, [Struct], ROUTES),
     f"a Struct, {ROUTES} routes of two types": (Struct, Struct, [Struct, Other], ROUTES),
 }
+# Classes of others, where they are installed: the name of the way, the package, and the module with the class.
+for name, package, module in (("an attrs class", "attrs", "attrs_classes"), ("a pydantic model", "pydantic", "models")):
+    if find_spec(package):
+        made = import_module(f"benchmarks.costs.faces.{module}").Reading
+        WAYS[name] = made, made, [made], 1
 
 
 def run(rounds: int, quick: bool, only: Sequence[str] = ()) -> Outcome:

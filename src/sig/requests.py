@@ -248,6 +248,10 @@ class Handlers:
         """The methods, `None` for a default handler among them; `None` instead of a list when there are no requests."""
         return None if self._table is None else list(self._table)
 
+    def by_name(self) -> list[tuple[str, Handler]]:
+        """All but the default handler."""
+        return [(name, handler) for name, handler in (self._table or {}).items() if name is not None]
+
     def find(self, method: str) -> Handler | None:
         """What answers that method."""
         table = self._table or {}

@@ -14,6 +14,7 @@ from .index import Bucket
 from .info import Received
 from .kinds import schema_of
 from .names import check_sender, is_channel_name
+from .promises import UNTYPED
 from .requests import Handlers, Requests
 from .signal import Signal
 from .slots import Slots
@@ -122,7 +123,7 @@ class Owned(View):
         self._signals: dict[str, Signal] = {}
         self._slots: Slots | None = None  # how many of its handlers run at a time
         self._handlers = self._handled(None)
-        self._schema: dict[str, dict[str, Any]] | None = None  # of what has types
+        self._schema: dict[str, dict[str, Any]] | None = None  # of what can be told beforehand
         self._held = False
         self._since = 0.0
         self._incarnation = 0
@@ -165,15 +166,18 @@ class Owned(View):
         self._slots = Slots(self._name, most, self._router.limits.requests_in)
 
     def _describe(self) -> None:
-        """Look at what has types."""
+        """Look at what has types, and what answers in parts."""
         events: dict[str, object] = {
             event: schema_of(signal.kind) for event, signal in self._signals.items() if signal.kind is not None
         }
-        requests: dict[str, object] = {
-            method: {what: schema_of(kind) for what, kind in kinds._asdict().items() if kind is not None}
-            for method, kinds in self._handlers.kinds.items()
-            if method is not None
-        }
+        requests: dict[str, object] = {}
+        for method, handler in self._handlers.by_name():
+            kinds = self._handlers.kinds.get(method, UNTYPED)._asdict()
+            said: dict[str, object] = {what: schema_of(kind) for what, kind in kinds.items() if kind is not None}
+            if handler.parts:
+                said.setdefault("parts", {})  # of whatever it gives, but whoever asks knows how
+            if said:
+                requests[method] = said
         self._schema = {"events": events, "requests": requests} if events or requests else None
 
     def signal(self, event: str) -> Signal:

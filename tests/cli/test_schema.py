@@ -120,6 +120,14 @@ def test_parts_of_answers_are_told_too(here: Here, server: sig.ServerRouter, url
     assert [at(document, one["$ref"])["name"] for one in reply] == ["rows.parts", "rows.result"]
 
 
+def test_who_says_nothing_of_the_parts_is_known_to_answer_in_parts(here: Here, server: sig.ServerRouter) -> None:
+    def lines(params):  # type: ignore[no-untyped-def]
+        yield from params
+
+    server.add_sender("table", requests=[lines])
+    assert json.loads(here("schema").out)["senders"]["table"]["requests"] == {"lines": {"parts": {}}}
+
+
 def test_definitions_of_one_name_are_told_apart_by_what_they_say() -> None:
     def node(**values: Any) -> dict[str, Any]:
         properties = {**values, "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}}

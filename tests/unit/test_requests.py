@@ -143,6 +143,12 @@ def test_without_requests_there_are_no_names_rather_than_none_of_them() -> None:
     assert (empty.table, empty.names, bool(empty)) == ({}, [], False)
 
 
+def test_handlers_are_listed_by_name_but_for_the_default_one() -> None:
+    assert handlers(None).by_name() == []
+    [(name, handler)] = handlers({None: lambda method, params: method, "r": read}).by_name()
+    assert (name, handler.function) == ("r", read)
+
+
 def test_handlers_are_named_by_a_dict_or_by_themselves() -> None:
     assert handlers({"r": read, None: lambda method, params: method}).names == ["r", None]
     assert handlers([read, write]).names == ["read", "write"]

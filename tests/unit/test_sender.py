@@ -342,3 +342,39 @@ def test_a_view_streams(router: sig.Router) -> None:
     router.add_sender("s", requests=[count])
     with router.sender("s").stream("count", 3) as parts:
         assert list(parts) == [0, 1, 2]
+
+
+def test_what_answers_in_parts_is_told_of_whatever_the_parts_are(router: sig.Router) -> None:
+    def typed(params: int) -> Iterator[int]:
+        yield from range(params)
+
+    def untyped(params):  # type: ignore[no-untyped-def]
+        yield params
+
+    async def awaited(params):  # type: ignore[no-untyped-def]
+        yield params
+
+    def scale(params: int) -> object:
+        return params
+
+    requests = {"typed": typed, "untyped": untyped, "whole": read, "scale": scale, None: lambda method, params: 1}
+    sender = router.add_sender("s", {"e": int}, requests)
+    integer = {"type": "integer"}
+    (row,) = router.senders()
+    assert row.schema == {
+        "events": {"e": integer},
+        "requests": {
+            "typed": {"params": integer, "parts": integer},
+            "untyped": {"parts": {}},
+            "scale": {"params": integer},
+        },
+    }
+    sender.set_requests([read])
+    assert router.senders()[0].schema == {"events": {"e": integer}, "requests": {}}
+
+    async def alone() -> None:
+        router.add_sender("awaited", requests=[awaited])
+
+    asyncio.run(alone())
+    (row,) = router.senders("awaited")
+    assert row.schema == {"events": {}, "requests": {"awaited": {"parts": {}}}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocol.pairs import World
+from protocol.pairs import End, World
 
 from sig.messages import (
     AddSender,
@@ -21,6 +21,14 @@ from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch
 from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
 from sig.security.policy import Policy, Rule
+
+
+def owner_of(*events: str, requests: list[str | None] | None = None) -> tuple[World, End, End]:
+    """A world, the owner of its sender `s`, and somebody else."""
+    world = World()
+    owner, other = world.client(), world.client()
+    owner.add("s", *events, requests=requests)
+    return world, owner, other
 
 
 def send(world: World, connection: Connection, *frames: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from protocol.pairs import Answer, End, World
+from protocol.serving import owner_of
 
 from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded, SenderAlreadyConnected, SenderNotConnected
@@ -242,9 +243,7 @@ def test_who_left_in_order_has_left() -> None:
 
 
 def test_a_client_that_does_not_come_back_has_left_at_once() -> None:
-    world = World()
-    end, other = world.client(), world.client()
-    end.add("s", "e")
+    world, end, other = owner_of("e")
     other.listen(1, "s")
     world.lose(end)
     assert presence(other) == ["#disconnect"]

@@ -13,6 +13,7 @@ from protocol.alone import (
     welcomed,
 )
 from protocol.pairs import Answer, World
+from protocol.serving import owner_of
 
 from sig.errors import (
     ConnectionLost,
@@ -44,9 +45,7 @@ from sig.protocol.parts import Abandoned, PartsIn
 
 @pytest.mark.parametrize("timeout", [math.inf, 1e8])
 def test_a_request_without_an_end_waits(timeout: float) -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m", timeout=timeout)
     world.advance(1e6)
     owner.core.answering.reply(owner.asked()[0], b"1", None)
@@ -67,9 +66,7 @@ def test_a_request_without_an_end_waits(timeout: float) -> None:
 def test_what_a_handler_raises_arrives_as_what_it_is(
     error: BaseException | None, kind: type[Exception], text: str
 ) -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m")
     world.settle()
     owner.core.answering.reply(owner.asked()[0], None, error)
@@ -115,9 +112,7 @@ def test_an_error_that_is_too_big_is_told_in_short(limits: dict[str, float], err
 
 
 def test_a_reply_after_the_end_is_not_sent() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     a.request("s", "m")
     world.settle()
     owner.core.receive_eof()
@@ -141,9 +136,7 @@ def test_a_stream_that_is_forgotten_is_given_up_with_what_is_sent_next() -> None
 
 
 def test_whoever_gives_parts_is_told_that_the_link_is_down() -> None:
-    world = World()
-    owner, requester = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, requester = owner_of(requests=["m"])
     owner.add("t", requests=["m"])
     for sender in ("s", "t"):
         taken = PartsIn(lambda: None)
@@ -165,9 +158,7 @@ def test_whoever_gives_parts_is_told_that_the_link_is_down() -> None:
 
 
 def test_parts_leave_before_what_is_behind_them_and_after_the_link_has_ended_nothing_does() -> None:
-    world = World()
-    owner, requester = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, requester = owner_of(requests=["m"])
     taken = [PartsIn(lambda: None), PartsIn(lambda: None)]
     for one in taken:
         requester.core.asking.request("s", "m", b"1", now=0.0, deadline=math.inf, hops=1, done=one.finish, parts=one)
@@ -186,9 +177,7 @@ def test_parts_leave_before_what_is_behind_them_and_after_the_link_has_ended_not
 
 
 def test_a_stream_with_an_end_in_time_says_so() -> None:
-    world = World()
-    owner, requester = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, requester = owner_of(requests=["m"])
     taken = PartsIn(lambda: None)
     deadline = world.now + 5
     done = taken.finish

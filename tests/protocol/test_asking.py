@@ -15,6 +15,7 @@ from protocol.alone import (
     welcomed,
 )
 from protocol.pairs import Answer, World
+from protocol.serving import owner_of
 
 from sig.codecs import MSGPACK
 from sig.constants import STREAM_WINDOW_BYTES
@@ -66,9 +67,7 @@ def test_too_many_requests_are_refused_at_the_caller() -> None:
 
 
 def test_a_request_ends_at_its_deadline_and_the_owner_is_told() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m", timeout=2)
     world.settle()
     world.advance(2)
@@ -79,9 +78,7 @@ def test_a_request_ends_at_its_deadline_and_the_owner_is_told() -> None:
 
 
 def test_the_time_that_is_left_travels() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     a.request("s", "m", timeout=2)
     world.now += 1.5  # the route is still being asked for
     world.settle()
@@ -112,9 +109,7 @@ def test_a_request_of_nobody_comes_to_the_servers_error() -> None:
 
 
 def test_giving_up_before_the_route_is_known_sends_nothing() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, give_up = a.request("s", "m")
     give_up()
     world.settle()
@@ -122,9 +117,7 @@ def test_giving_up_before_the_route_is_known_sends_nothing() -> None:
 
 
 def test_giving_up_after_the_answer_or_the_end_is_nothing() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, give_up = a.request("s", "m")
     world.settle()
     owner.core.answering.reply(owner.asked()[0], b"1", None)
@@ -138,9 +131,7 @@ def test_giving_up_after_the_answer_or_the_end_is_nothing() -> None:
 
 
 def test_a_timeout_on_a_closed_link_sends_nothing() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, _owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m", timeout=2)
     world.settle()
     a.core.say_bye("closed")
@@ -169,9 +160,7 @@ def test_a_sender_whose_name_the_server_has_forgotten_is_named() -> None:
 
 
 def test_a_request_whose_time_is_over_before_the_route_is_known_timed_out() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m", timeout=2)
     a.core.handle_timeout(world.now + 2)
     world.settle()
@@ -222,9 +211,7 @@ def test_what_another_client_answers_costs_the_request_and_never_the_link(
 
 
 def test_a_reply_on_another_route_is_not_believed() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m")
     world.settle()
     corr = owner.asked()[0].request.corr
@@ -233,9 +220,7 @@ def test_a_reply_on_another_route_is_not_believed() -> None:
 
 
 def test_a_reply_with_an_error_that_is_none_is_an_error_all_the_same() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m")
     world.settle()
     arrived = owner.asked()[0]
@@ -251,9 +236,7 @@ def test_a_reply_with_an_error_that_is_none_is_an_error_all_the_same() -> None:
 
 
 def test_giving_up_tells_the_owner() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, give_up = a.request("s", "m")
     world.settle()
     give_up()

@@ -19,6 +19,7 @@ from protocol.alone import (
     welcomed,
 )
 from protocol.pairs import Answer, World
+from protocol.serving import owner_of
 from protocol.who import credential, make_access, token
 
 from sig.codecs import as_codecs
@@ -145,9 +146,7 @@ def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
 
 
 def test_a_lost_link_fails_all_that_waits() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, _owner, a = owner_of(requests=["m"])
     asked, _ = a.request("s", "m")
     world.settle()
     called = a.call(Senders())
@@ -206,9 +205,7 @@ def test_as_much_leaves_as_is_asked_for() -> None:
 
 
 def test_a_listener_is_ready_in_its_place() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     a.listen(1, "s", None)
     owner.core.owning.trigger("s", "e", b"1")
     world.settle()

@@ -16,7 +16,6 @@ from sig.errors import LocalProtocolError, MessageTooBig, RemoteProtocolError
 from sig.protocol.events import (
     MAX_EVENTS,
     EventBatch,
-    check_events,
     count_events,
     latest_events,
     merge_events,
@@ -130,7 +129,6 @@ def test_a_batch_is_packed_to_the_recorded_bytes_and_taken_apart_again(name: str
     data, batch = RECORDED[name]
     assert data == FRAMES[name]
     assert unpack_events(Frame.of(FRAMES[name])) == batch
-    check_events(Frame.of(FRAMES[name]))
 
 
 def test_the_payloads_of_every_layout_are_decoded_by_one_call() -> None:
@@ -256,7 +254,7 @@ def event(flags: int, count: int, *fields: int, payloads: bytes = b"") -> Frame:
     ],
 )
 def test_a_malformed_event_is_the_peers_mistake(frame: Frame, sentence: str) -> None:
-    for take in (unpack_events, check_events, count_events, routes_of, lambda frame: split_events(frame, [{5}])):
+    for take in (unpack_events, count_events, routes_of, lambda frame: split_events(frame, [{5}])):
         with pytest.raises(RemoteProtocolError, match=sentence):
             take(frame)
 
@@ -277,7 +275,7 @@ def test_an_event_cut_short_is_refused_or_has_shorter_payloads(name: str) -> Non
 @given(st.integers(0, 15), st.integers(0, 4), st.binary(max_size=60))
 def test_garbage_raises_nothing_but_a_protocol_error(flags: int, count: int, body: bytes) -> None:
     frame = Frame.of(pack(Kind.EVENT, body, flags=flags, count=count, route=5))
-    for take in (unpack_events, check_events, count_events, routes_of, lambda frame: split_events(frame, [])):
+    for take in (unpack_events, count_events, routes_of, lambda frame: split_events(frame, [])):
         with contextlib.suppress(RemoteProtocolError):
             take(frame)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from protocol.pairs import Answer, World
-from protocol.serving import Silent, govern, send, trigger
+from protocol.serving import Silent, govern, owner_of, send, trigger
 
 from sig.codecs import JSON
 from sig.constants import Limits
@@ -80,9 +80,7 @@ def test_receivers_of_the_same_part_share_it() -> None:
 
 
 def test_one_copy_however_many_listeners_of_a_client_match() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     a.listen(1, "s", "e")
     a.listen(2, "s", None)
     a.listen(3, None, None)
@@ -92,9 +90,7 @@ def test_one_copy_however_many_listeners_of_a_client_match() -> None:
 
 
 def test_a_route_is_told_before_its_first_event_and_once() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     trigger(owner, "s", "e", b"0")
     world.settle()
     a.listen(1, "s", "e")
@@ -125,9 +121,7 @@ def test_an_owner_is_told_once_that_there_is_a_group() -> None:
 
 
 def test_a_closed_listener_hears_no_more() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     a.listen(1, "s", "e")
     assert a.close_listener(1) is True
     assert a.close_listener(1) is False
@@ -153,9 +147,7 @@ def test_selectors_and_numbers_are_checked() -> None:
 
 
 def test_events_carry_the_servers_time() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     a.listen(1)
     world.now = 2000.5
     trigger(owner, "s", "e", b"1")
@@ -182,9 +174,7 @@ def test_what_is_too_big_for_a_receiver_is_told_as_lost_and_the_rest_is_parted()
 
 
 def test_flush_answers_behind_what_was_triggered_before() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    _, owner, a = owner_of("e")
     a.listen(1)
     trigger(owner, "s", "e", b"1")
     owner.flush()
@@ -241,9 +231,7 @@ def test_events_have_the_same_number_for_everybody_who_hears_them(world: World) 
 
 
 def test_who_listens_on_without_having_missed_anything_is_not_told_again() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     for number in range(3):
         a.listen(1, "s", "e")
         trigger(owner, "s", "e", str(number + 1).encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from protocol.pairs import End, World
-from protocol.serving import govern, greet, presence, trigger
+from protocol.serving import govern, greet, owner_of, presence, trigger
 
 from sig.constants import Limits
 from sig.errors import (
@@ -225,9 +225,7 @@ def test_presence_comes_before_the_first_event_and_after_the_last(world: World) 
 
 @pytest.mark.parametrize(("polite", "reason"), [(True, "closed"), (False, "lost")])
 def test_a_client_that_goes_takes_its_senders_along(polite: bool, reason: str) -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     a.listen(1, None, "#disconnect")
     if polite:
         owner.core.leave()
@@ -253,9 +251,7 @@ def test_of_two_that_go_at_once_each_is_told_to_who_is_left() -> None:
 
 
 def test_who_is_closing_is_told_nothing_more() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     a.listen(1)
     trigger(owner, "s", "e", b"1")
     world.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol.pairs import Answer, World
+from protocol.serving import owner_of
 
 from sig.errors import ConnectionLost, MethodNotFound, SenderNotConnected
 from sig.protocol.answering import RequestDropped
@@ -19,9 +20,7 @@ def test_that_nobody_is_there_takes_one_trip_there_and_one_back() -> None:
 
 
 def test_that_there_is_no_such_method_takes_one_trip_to_its_owner_and_back() -> None:
-    world = World()
-    owner, asker = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, asker = owner_of(requests=["m"])
     asker.request("s", "m")
     world.settle()  # the way is known from here on
     answer, _ = asker.request("s", "absent")
@@ -35,9 +34,7 @@ def test_that_there_is_no_such_method_takes_one_trip_to_its_owner_and_back() -> 
 
 
 def test_that_nobody_waits_takes_one_trip_to_who_works() -> None:
-    world = World()
-    owner, asker = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, asker = owner_of(requests=["m"])
     _, give_up = asker.request("s", "m")
     world.settle()
     give_up()
@@ -48,9 +45,7 @@ def test_that_nobody_waits_takes_one_trip_to_who_works() -> None:
 
 
 def test_that_who_asked_has_gone_takes_one_trip_to_who_works() -> None:
-    world = World()
-    owner, asker = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, asker = owner_of(requests=["m"])
     answer, _ = asker.request("s", "m")
     world.settle()
     number = asker.connection.number
@@ -62,9 +57,7 @@ def test_that_who_asked_has_gone_takes_one_trip_to_who_works() -> None:
 
 
 def test_that_the_sender_has_left_takes_one_trip_to_who_waits() -> None:
-    world = World()
-    owner, asker = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, asker = owner_of(requests=["m"])
     answer: Answer
     answer, _ = asker.request("s", "m")
     world.settle()

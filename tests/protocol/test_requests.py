@@ -7,7 +7,7 @@ from math import inf
 import pytest
 from msgspec.structs import replace
 from protocol.pairs import Answer, End, World
-from protocol.serving import govern, greet, presence, routes, send
+from protocol.serving import govern, greet, owner_of, presence, routes, send
 from protocol.test_absences import away
 
 from sig.constants import Limits
@@ -91,9 +91,7 @@ def test_a_sender_that_is_not_there_is_told_at_once() -> None:
 
 
 def test_a_sender_that_leaves_fails_what_it_was_asked() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, _ = a.request("s", "m")
     world.settle()
     world.lose(owner)
@@ -114,9 +112,7 @@ def test_a_request_for_a_route_that_has_gone_is_answered() -> None:
 
 
 def test_a_requester_that_goes_is_told_to_the_owner() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     a.request("s", "m")
     world.settle()
     world.lose(a)
@@ -128,9 +124,7 @@ def test_a_requester_that_goes_is_told_to_the_owner() -> None:
 
 
 def test_giving_up_reaches_the_owner_and_a_late_answer_is_dropped() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     answer, give_up = a.request("s", "m")
     world.settle()
     give_up()
@@ -143,9 +137,7 @@ def test_giving_up_reaches_the_owner_and_a_late_answer_is_dropped() -> None:
 
 
 def test_an_answer_after_the_requester_has_gone_finds_nobody() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     a.request("s", "m")
     world.settle()
     world.lose(a)
@@ -183,9 +175,7 @@ def test_an_owner_answers_as_often_as_it_was_asked() -> None:
 @pytest.mark.parametrize("given_up", [False, True])
 def test_an_owner_that_answers_one_twice_answers_the_others_still(given_up: bool) -> None:
     """Of one that was given up, too, the first answer alone is counted."""
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     asking = [a.request("s", "m") for _ in range(3)]
     world.settle()
     first, second, third = owner.asked()
@@ -299,9 +289,7 @@ def test_between_ends_of_different_codecs_a_request_and_its_answer_are_put_into_
 
 def test_a_sender_that_left_meanwhile_is_named() -> None:
     """The server does not know any more whose route it was; the client does."""
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, a = owner_of(requests=["m"])
     a.request("s", "m")
     world.settle()
     owner.core.answering.reply(owner.asked()[0], b"1", None)
@@ -400,9 +388,7 @@ def test_what_may_not_be_asked_is_denied_and_what_may_not_be_triggered_is_not_pa
 
 
 def test_parts_pass_and_whoever_cancels_gets_no_more() -> None:
-    world = World()
-    owner, requester = world.client(), world.client()
-    owner.add("s", requests=["m"])
+    world, owner, requester = owner_of(requests=["m"])
     streams = []
     for _ in range(3):
         taken = PartsIn(lambda: None)

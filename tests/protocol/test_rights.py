@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from protocol.pairs import Answer, End, World
+from protocol.serving import owner_of
 from protocol.who import credential, make_access, token
 
 from sig.errors import Denied, SenderNotConnected
@@ -239,8 +240,6 @@ def test_who_has_logged_in_with_what_holds_no_more_is_sent_away_with_a_new_polic
 
 
 def test_without_a_policy_everybody_may_everything() -> None:
-    world = World()
-    owner, guest = world.client(), world.client()
-    owner.add("s", "e")
+    _, _owner, guest = owner_of("e")
     assert guest.listen(1) is None
     assert guest.remove("nobody") is False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, Cut, Raw, World, byte_by_byte, seeded, whole
-from protocol.serving import Silent, govern, greet, last_words, presence, routes, send, trigger
+from protocol.serving import Silent, govern, greet, last_words, owner_of, presence, routes, send, trigger
 from protocol.who import credential, make_access, token
 
 from sig.codecs import as_codecs
@@ -401,9 +401,7 @@ def test_any_bytes_cost_their_own_connection_at_most(data: bytes, known: bool, s
 
 
 def test_a_listener_that_leaves_takes_its_routes_along() -> None:
-    world = World()
-    owner, a = world.client(), world.client()
-    owner.add("s", "e")
+    world, owner, a = owner_of("e")
     a.listen(1)
     trigger(owner, "s", "e", b"1")
     world.settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from protocol.pairs import End, World
+from protocol.serving import owner_of
 
 from sig.constants import Limits
 from sig.errors import Denied, Overloaded
@@ -58,9 +59,7 @@ def test_events_are_counted_where_they_come_from_and_where_they_go() -> None:
 
 
 def test_bytes_and_frames_are_counted_as_they_pass() -> None:
-    world = World()
-    owner, other = world.client(), world.client()
-    owner.add("s", "e")
+    _, owner, other = owner_of("e")
     other.listen(1, "s", None)
     before = link(asked(other), owner), link(asked(other), other)
     for _ in range(2):
@@ -161,9 +160,7 @@ def test_requests_in_flight_are_told_at_both_ends() -> None:
 
 def test_asking_changes_nothing() -> None:
     """Who will hear an event is found out without telling them of it."""
-    world = World()
-    owner, other = world.client(), world.client()
-    owner.add("s", "e")
+    _, owner, other = owner_of("e")
     other.listen(1, "s", None)
     assert [row.receivers for row in asked(owner).senders] == [1]
     assert len(other.connection.outbox) == 0

@@ -156,7 +156,7 @@ def unpack_events(frame: Frame) -> EventBatch:
     """Take an EVENT apart, with every bound checked.
 
     Raises:
-        RemoteProtocolError: it is malformed. A server that passes frames on calls this or `check_events`
+        RemoteProtocolError: it is malformed. A server that passes frames on calls this or `routes_of`
             first; a client that meets one all the same loses this frame, not the link.
     """
     data, flags = frame.data, frame.flags
@@ -166,11 +166,6 @@ def unpack_events(frame: Frame) -> EventBatch:
     at = _EVENT_HEAD if first_seq is None else _EVENT_HEAD + _U64.size
     producer_seq = _U64.unpack_from(data, at)[0] if flags & EVENT_DURABLE else None
     return EventBatch(time_us, first_seq, producer_seq, routes, lens, data[start:])
-
-
-def check_events(frame: Frame) -> None:
-    """Raise what `unpack_events` would, without copying the payloads."""
-    _tables(frame)
 
 
 def routes_of(frame: Frame) -> tuple[int, ...] | None:

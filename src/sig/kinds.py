@@ -185,13 +185,15 @@ def _fit(value: object, kind: Any) -> Any:
 
 def made(kind: Any, value: Any) -> Any:
     """For decoders of msgspec (`dec_hook`): a value of a type that msgspec does not know."""
-    if isinstance(value, kind):
-        return value
     if _is_model(kind):
+        if type(value) is not dict and isinstance(value, kind):  # pydantic takes its time to say so
+            return value
         try:
             return kind.model_validate(value)
         except ValueError as error:
             raise ValueError(_complaints(error)) from error
+    if isinstance(value, kind):
+        return value
     raise TypeError(f"Expected `{shown(kind)}`, got `{shown(type(value))}`")
 
 
@@ -210,6 +212,14 @@ def shown(kind: Any) -> str:
 
 def _is_model(kind: Any) -> bool:
     """Whether it is a pydantic model: by what it can do, so that pydantic is imported by those alone who use it."""
+    try:
+        return _looks_like_model(kind)
+    except TypeError:  # it cannot be hashed
+        return _looks_like_model.__wrapped__(kind)
+
+
+@lru_cache(_KEPT)
+def _looks_like_model(kind: Any) -> bool:
     return isinstance(kind, type) and all(
         callable(getattr(kind, name, None)) for name in ("model_validate", "model_dump", "model_json_schema")
     )

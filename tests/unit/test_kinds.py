@@ -187,6 +187,28 @@ def test_an_instance_of_an_unknown_class_is_taken() -> None:
     assert made(Own, own) is own
 
 
+def test_an_instance_of_a_model_is_taken_too_and_what_else_there_is_becomes_one() -> None:
+    class Further(Place):
+        floor: int = 0
+
+    for place in (Place(room=1), Further(room=1)):
+        assert made(Place, place) is place
+    assert made(Place, {"room": 1}) == Place(room=1)
+
+
+def test_a_class_without_a_hash_is_like_any_other() -> None:
+    class Unhashable(type):
+        __hash__ = None  # type: ignore[assignment]
+
+    class Odd(metaclass=Unhashable):
+        pass
+
+    odd = Odd()
+    assert made(Odd, odd) is odd
+    with pytest.raises(TypeError, match="Odd is unsupported"):
+        plain(odd)
+
+
 def test_a_model_that_is_not_pydantics_complains_in_its_own_words() -> None:
     class Like:
         @classmethod

@@ -7,9 +7,10 @@ plain data after all: then each listener finds out by itself what it can take.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import call
 from typing import Any
 
-from .codecs import Codec, batch_decode
+from .codecs import Codec, Decode, batch_decode
 from .kinds import recognised
 
 
@@ -72,18 +73,18 @@ class Decoding:
             if wanted.count(first) == len(wanted):
                 values = None if first is None else batch_decode(first, payloads, lens, count)
             else:
-                values = None if lens is None else self._each(payloads, lens, [codecs[number] for number in routes])
+                reads = {number: (codec or self.codec).read for number, codec in codecs.items()}
+                values = None if lens is None else self._each(payloads, lens, [*map(reads.__getitem__, routes)])
         except Exception:  # of any class: types may run code of the user's
             return None
         # Who listens to the others may become known before their turn comes.
         self.typed = values is not None and None not in wanted
         return values
 
-    def _each(self, payloads: bytes, lens: Sequence[int], codecs: Sequence[Codec | None]) -> list[object]:
-        plain = self.codec.read
-        reads = [plain if codec is None else codec.read for codec in codecs]
+    def _each(self, payloads: bytes, lens: Sequence[int], reads: Sequence[Decode]) -> list[object] | None:
         if self.codec.lines:  # quicker found than counted
-            return [read(line) for read, line in zip(reads, payloads.split(b"\n"), strict=True)]
+            lines = payloads.split(b"\n")
+            return [*map(call, reads, lines)] if len(lines) == len(reads) else None
         values: list[object] = []
         start = 0
         for length, read in zip(lens, reads, strict=True):

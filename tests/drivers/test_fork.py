@@ -168,7 +168,7 @@ def test_it_may_happen_while_another_thread_holds_every_lock() -> None:
         hold, held = threading.Event(), threading.Event()
 
         def keep():
-            with client._lock, client._driver._lock, client._driver._arrived:
+            with client._lock, client._driver._lock, client._driver._dispatcher._changed:
                 held.set()
                 hold.wait(20)
 

@@ -25,7 +25,7 @@ from sig.codecs import JSON
 from sig.constants import Limits
 from sig.drivers.links import Link
 from sig.drivers.tail import Tail
-from sig.drivers.threads import Answer, ThreadsDriver, interrupt_main
+from sig.drivers.threads import ThreadsDriver, interrupt_main
 from sig.messages import (
     AddSender,
     Bye,
@@ -100,29 +100,6 @@ def leave(client: sig.ClientRouter, raw: Raw) -> None:
 
 
 # -- answers -------------------------------------------------------------------------------------
-
-
-def test_an_answer_is_given_once() -> None:
-    answer = Answer()
-    assert not answer.wait(-1)
-    answer.give(5)
-    answer.give(6, ZeroDivisionError())
-    assert answer.wait(0)
-    assert answer.result() == 5
-
-
-def test_who_are_given_the_same_error_each_raise_their_own() -> None:
-    error = sig.ConnectionLost("gone")
-    raised = []
-    for _ in range(2):
-        answer = Answer()
-        answer.give(None, error)
-        assert answer.wait(0)
-        with pytest.raises(sig.ConnectionLost, match="gone") as caught:
-            answer.result()
-        raised.append(caught.value)
-    assert raised[0] is not raised[1]
-    assert error.__traceback__ is None
 
 
 def test_a_call_that_is_not_answered_in_time_says_so(server: RawServer) -> None:

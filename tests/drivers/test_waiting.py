@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from sig.drivers.waiting import TURN_S, Flag, wait_in_turns
+import sig
+from sig.drivers.waiting import TURN_S, Answer, Flag, wait_in_turns
 
 
 @pytest.mark.parametrize("timeout", [None, 3600.0])
@@ -41,3 +42,26 @@ def test_a_flag_is_waited_for() -> None:
     threading.Thread(target=flag.set).start()
     assert flag.wait()
     assert flag.wait(0)
+
+
+def test_an_answer_is_given_once() -> None:
+    answer = Answer()
+    assert not answer.wait(-1)
+    answer.give(5)
+    answer.give(6, ZeroDivisionError())
+    assert answer.wait(0)
+    assert answer.result() == 5
+
+
+def test_who_are_given_the_same_error_each_raise_their_own() -> None:
+    error = sig.ConnectionLost("gone")
+    raised = []
+    for _ in range(2):
+        answer = Answer()
+        answer.give(None, error)
+        assert answer.wait(0)
+        with pytest.raises(sig.ConnectionLost, match="gone") as caught:
+            answer.result()
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
+    assert error.__traceback__ is None

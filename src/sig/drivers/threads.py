@@ -7,13 +7,11 @@ link does not take at once stays with us until it does.
 from __future__ import annotations
 
 import _thread
-import copy
 import secrets
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -21,64 +19,26 @@ from sig.codecs import Codec
 from sig.constants import Limits
 from sig.drivers.client import SMALL, ClientDriver
 from sig.drivers.deadlines import Deadlines
+from sig.drivers.dispatcher import NEWS_BYTES, Dispatcher
 from sig.drivers.fork import tell_child
 from sig.drivers.links import LINGER_S, Link
 from sig.drivers.tail import Tail
-from sig.drivers.waiting import wait_in_turns
+from sig.drivers.waiting import Answer
 from sig.errors import Closed, ConnectionLost, InvalidArgument, Overloaded, RequestCancelled, SigError
-from sig.log import logger
 from sig.messages import Auth, Flush
 from sig.protocol.answering import Asked
 from sig.protocol.asking import Payloads
-from sig.protocol.bodies import Lost
 from sig.protocol.calls import Done
-from sig.protocol.client import ClientCore, EventsArrived, News
+from sig.protocol.client import ClientCore, News
 from sig.protocol.frames import FRAMING_ROOM_BYTES, check_payload
 from sig.protocol.login import discard
-from sig.protocol.outbox import Outbox
 from sig.protocol.owning import CLOSED, UNHEARD
 from sig.runtime import Dropping, Flag
 from sig.security.proof import NONCE_BYTES
 
-# What a piece of news that may not be dropped takes in the inbox, roughly.
-_NEWS_BYTES: Final = 512
 # Events are gathered for so long: with longer, a batch is larger than pays; with shorter, the system is called more
 # often. A lone event never waits.
 _AGE_S: Final = 50e-6
-
-
-class Answer:
-    """Something one thread waits for and another gives, once."""
-
-    __slots__ = ("_error", "_lock", "_value", "given")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # held until the answer is there: nothing is cheaper to wait for
-        self._lock.acquire()
-        self._value: object = None
-        self._error: BaseException | None = None
-        self.given: bool = False
-
-    def give(self, value: object, error: BaseException | None = None) -> None:
-        """The answer; what is said later is ignored. Of several threads, the driver's lock lets in one."""
-        if not self.given:
-            self.given = True
-            self._value, self._error = value, error
-            self._lock.release()
-
-    def wait(self, timeout: float) -> bool:
-        """Whether it is there, within `timeout` seconds. Once, by one thread."""
-        return wait_in_turns(partial(self._lock.acquire, True), timeout)
-
-    def result(self) -> object:
-        """The value, or raises the error; after `wait` has said that it is there."""
-        if self._error is not None:
-            raise copy.copy(self._error)  # others may be given the same, and each raises it somewhere else
-        return self._value
-
-
-class _Mark:
-    """Stands in the inbox where somebody waits for the listeners to have come to."""
 
 
 class ThreadsDriver(ClientDriver):
@@ -105,30 +65,18 @@ class ThreadsDriver(ClientDriver):
     ) -> None:
         lock = threading.Lock()
         super().__init__(core, limits, lock, handle=handle, asked=asked, ended=ended)
-        self._over = over
-        self._fatal = fatal
         self._room = threading.Condition(lock)
         self._crowd = 0  # threads that wait for room
         self._opened = Answer()
         self._tail = Tail(self._flush)
         self._deadlines = Deadlines(self._on_time)
-        self._arrived = threading.Condition(threading.Lock())  # guards what follows; taken inside the other, if both
-        self._inbox: Outbox[News | _Mark] = Outbox(
-            drop_bytes=limits.listener_queue_bytes, drop_events=limits.listener_queue_events
-        )
-        self._handling = False  # the dispatch thread is inside a listener, perhaps
-        self._marks = 0
-        self._passed = 0
-        self._down = False  # nothing more will arrive
-        self._stopping = False  # nothing more is handed out
-        self._dispatched = False  # the dispatch thread has come to its end
-        self._dispatcher = threading.Thread(target=self._dispatch, name="sig-dispatch", daemon=True)
+        self._dispatcher = Dispatcher(limits, link=lambda: self._link, handle=handle, over=over, fatal=fatal)
         tell_child(self)
 
     @property
     def inside(self) -> bool:
         """Whether this is the dispatch thread: inside a listener."""
-        return threading.current_thread() is self._dispatcher
+        return self._dispatcher.inside
 
     def open(self, link: Link, timeout: float) -> None:
         """Shake hands over a link; raises what went wrong, and leaves nothing behind then."""
@@ -188,9 +136,9 @@ class ThreadsDriver(ClientDriver):
             self.lost(error if isinstance(error, SigError) else ConnectionLost(str(error)))
             link.finish(0)
             raise
-        with self._lock, self._arrived:
+        with self._lock:
             self._watch()
-            self._rouse()
+            self._dispatcher.rouse()
 
     def ask(self, begin: Callable[[Done], int | None], timeout: float) -> object:
         self._away()
@@ -314,15 +262,9 @@ class ThreadsDriver(ClientDriver):
             self.call(Flush(), timeout)
         except SigError:
             pass  # the link is down, or the server does not answer: what has arrived is still given out
-        with self._lock, self._arrived:
-            self._marks += 1
-            mine = self._marks
-            self._inbox.put(_Mark(), 0)
-            self._rouse()
-        with self._arrived:
-            self._arrived.wait_for(
-                lambda: self._passed >= mine or self._dispatched, max(0.0, deadline - time.monotonic())
-            )
+        with self._lock:
+            mark = self._dispatcher.mark()
+        self._dispatcher.wait_for(mark, max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float) -> None:
         """Leave in order, and end the threads; what has not been given to listeners by then is not. Any thread."""
@@ -338,14 +280,7 @@ class ThreadsDriver(ClientDriver):
         self._tail.close()
         self._tail.join(timeout)
         self._deadlines.close(timeout)
-        with self._arrived:
-            self._stopping = True
-            self._rouse()
-        if not self.inside and self._dispatcher.ident is not None:
-            # One that is not inside a listener ends by itself, however little time is left.
-            self._dispatcher.join(max(0.0 if self._handling else LINGER_S, deadline - monotonic()))
-            if self._dispatcher.is_alive():
-                logger.warning(f"a listener is still busy after {timeout:g} s; its thread is left to itself")
+        self._dispatcher.close(deadline, timeout)
 
     # Within
 
@@ -383,24 +318,14 @@ class ThreadsDriver(ClientDriver):
             raise self._no_room()
 
     def _enter(self, news: list[News]) -> None:
-        with self._arrived:
-            for item in news:
-                if isinstance(item, EventsArrived):
-                    self._inbox.put_events(item, len(item.frame.data), item.counts)
-                elif isinstance(item, Lost) and item.missed is not None:
-                    self._inbox.put_loss(item.route, item.missed, item.reason)  # told with what is lost here
-                else:
-                    self._inbox.put(item, _NEWS_BYTES)
-            self._arrived.notify_all()
-            waiting = self._inbox.other_bytes
+        waiting = self._dispatcher.put(news)
         if waiting > self._limits.link_control_bytes:
-            count = waiting // _NEWS_BYTES
+            count = waiting // NEWS_BYTES
             self.core.cut(Overloaded(f"the listeners do not keep up: {count} pieces of news wait for them"))
 
     def _announce(self, news: list[News]) -> None:
         super()._announce(news)
-        with self._arrived:
-            self._rouse()  # it may be reading, and nothing need come
+        self._dispatcher.rouse()
 
     def _shaken(self, error: BaseException | None) -> None:
         self._opened.give(None, error)
@@ -432,80 +357,19 @@ class ThreadsDriver(ClientDriver):
             self._deadlines.watch(due)
 
     def _no_more(self) -> None:
-        with self._arrived:
-            self._down = True
-            self._rouse()
-
-    # On the dispatch thread
-
-    def _dispatch(self) -> None:
-        try:
-            while (news := self._next()) is not None:
-                for item in news:
-                    self._handling = True
-                    try:
-                        self._handle(item)
-                    except Exception:
-                        logger.exception("a piece of news from the server could not be handled")
-                    finally:
-                        self._handling = False
-            self._over()
-        except (KeyboardInterrupt, SystemExit) as error:
-            self._fatal(error)
-        finally:
-            with self._arrived:
-                self._dispatched = True
-                self._arrived.notify_all()
-
-    def _next(self) -> list[News] | None:
-        with self._arrived:
-            while not self._stopping:
-                entry = self._inbox.take()
-                if entry is None:
-                    if self._down:
-                        return None
-                    self._wait_for_news()
-                elif entry.lost is not None:
-                    return [Lost(route, missed, reason) for (route, reason), missed in entry.lost.items()]
-                elif isinstance(entry.item, _Mark):
-                    self._passed += 1
-                    self._arrived.notify_all()
-                else:
-                    assert entry.item is not None  # an entry is one or the other
-                    return [entry.item]
-            return None
-
-    def _wait_for_news(self) -> None:
-        """Until there may be some; the lock of the inbox is held. Best is to read them here."""
-        link = self._link
-        if link is not None:
-            self._arrived.release()
-            try:
-                if link.turn():
-                    return
-            finally:
-                self._arrived.acquire()
-        if not (len(self._inbox) or self._down or self._stopping):
-            self._arrived.wait()
+        self._dispatcher.put_last()
 
     def _away(self) -> None:
         """Whoever is about to wait may be the one who reads."""
         if self._link is not None and self.inside:
             self._link.relieve()
 
-    def _rouse(self) -> None:
-        """Have the dispatch thread look at the inbox. Its lock is held."""
-        self._arrived.notify_all()
-        if self._link is not None:
-            self._link.poke()
-
     # In the child of a fork
 
     def forked(self) -> None:
         lock = self._lock = threading.Lock()
         self._room = threading.Condition(lock)
-        self._arrived = threading.Condition(threading.Lock())
-        self._stopping = self._dispatched = True
+        self._dispatcher.forked()
         self._tail = Tail(self._flush)
         super().forked()
 

@@ -6,8 +6,10 @@ the call returns, and a thread that waits for something that does not come would
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Final
@@ -31,3 +33,33 @@ class Flag(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         return wait_in_turns(super().wait, timeout)
+
+
+class Answer:
+    """Something one thread waits for and another gives, once."""
+
+    __slots__ = ("_error", "_lock", "_value", "given")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # held until the answer is there: nothing is cheaper to wait for
+        self._lock.acquire()
+        self._value: object = None
+        self._error: BaseException | None = None
+        self.given: bool = False
+
+    def give(self, value: object, error: BaseException | None = None) -> None:
+        """The answer; what is said later is ignored. Of several threads, the driver's lock lets in one."""
+        if not self.given:
+            self.given = True
+            self._value, self._error = value, error
+            self._lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it is there, within `timeout` seconds. Once, by one thread."""
+        return wait_in_turns(partial(self._lock.acquire, True), timeout)
+
+    def result(self) -> object:
+        """The value, or raises the error; after `wait` has said that it is there."""
+        if self._error is not None:
+            raise copy.copy(self._error)  # others may be given the same, and each raises it somewhere else
+        return self._value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 from msgspec import Raw
 from protocol.pairs import World
@@ -13,9 +11,10 @@ from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded
 from sig.messages import NO_SCHEMA, AddSender, Bye, Error, Schema, decode_control, decode_error
 from sig.protocol.bodies import Credit, Lost, pack_ack, unpack_credit, unpack_lost
-from sig.protocol.connection import Audience, Connection, Frames, Held
+from sig.protocol.connection import Audience, Connection, Held
 from sig.protocol.events import pack_events
 from sig.protocol.frames import HEADER, PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
+from sig.protocol.outbox import Frames
 
 
 def frames(data: bytes) -> list[Frame]:
@@ -235,12 +234,6 @@ def test_of_an_audience_those_who_lack_the_codec_are_apart_by_the_codec_that_the
     assert Audience((packed[0],), JSON).largest > 1 << 24  # no frame is too large for nobody
 
 
-def test_frames_for_many_are_none_of_the_garbage_collectors_business() -> None:
-    frames = Frames.of(event(1, b"1"), (*[(route, 2) for route in (1, 2)],))
-    assert (frames.size, frames.events) == (len(event(1, b"1")), 4)
-    assert not gc.is_tracked(frames)
-
-
 def test_a_client_owns_names_and_listens_until_it_goes() -> None:
     world = World()
     end = world.client()
@@ -400,3 +393,106 @@ def test_a_reliable_link_is_lost_and_its_connection_stays() -> None:
     connection.resumes = None
     connection._keeps()
     connection.acknowledge(world.now)
+
+
+def late(world: World, *audiences: Audience, connection: Connection) -> None:
+    """Its link takes nothing, and has not for long."""
+    connection.share(Frames.of(event(9, b"0"), ((9, 1),)))
+    connection.weigh(1)
+    for audience in audiences:
+        audience.part([connection], world.server.backlogs)
+
+
+def follow(audience: Audience, route: int, payload: bytes) -> None:
+    assert audience.backlog is not None
+    audience.backlog.put(Frames.of(event(route, payload), ((route, 1),)))
+
+
+def said(connection: Connection, limit: int = 1 << 20) -> list[object]:
+    """What it says: payloads, how many are missing, or which kind of frame."""
+    found: list[object] = []
+    for frame in frames(connection.data_to_send(limit)):
+        if frame.kind == Kind.EVENT:
+            found.append(frame.body[8:])
+        else:
+            found.append(unpack_lost(frame).missed if frame.kind == Kind.LOST else Kind(frame.kind))
+    return found
+
+
+def test_who_has_taken_nothing_for_long_says_so() -> None:
+    world = World()
+    world.server.backlogs.patience = 2
+    connection = world.client().connection
+    one = Frames.of(event(1, b"1"), ((1, 1),))
+    assert [connection.share(one) for _ in range(9)] == [False] * 9
+    connection.weigh(1)
+    assert [connection.share(one) for _ in range(4)] == [False, False, True, True]
+    connection.data_to_send(1)
+    assert [connection.share(one) for _ in range(3)] == [False, False, True]
+    connection.data_to_send(1 << 20)
+    assert [connection.share(one) for _ in range(9)] == [False] * 9
+
+
+def test_who_is_late_is_told_all_in_its_place() -> None:
+    """Of several audiences, and between what is for it alone: control, requests, losses and events."""
+    world = World()
+    connection = world.client().connection
+    one, other = (Audience((connection,), JSON) for _ in range(2))
+    late(world, one, other, connection=connection)
+    assert not one.prompt
+    follow(one, 1, b"1")
+    follow(other, 2, b"2")
+    follow(one, 1, b"3")
+    connection.put(pack(Kind.ROUTE_GONE, b"{}", route=9))
+    follow(one, 1, b"4")
+    connection.put_asked(pack(Kind.REQUEST, b"x"))
+    follow(other, 2, b"5")
+    connection.lose(((1, 7),), "codec")
+    follow(one, 1, b"6")
+    connection.share(Frames.of(event(3, b"7"), ((3, 1),)))
+    follow(other, 2, b"8")
+    connection.weigh(1)
+    expected = [b"0", b"1", b"2", b"3", Kind.ROUTE_GONE, b"4", Kind.REQUEST, b"5", 7, b"6", b"7", b"8"]
+    assert said(connection) == expected
+    assert (one.prompt, connection.behind, connection.outbox.held) == ({connection: None}, {}, False)
+    connection.weigh(0)
+    assert world.server.budget.used == 0
+
+
+def test_what_it_has_not_been_given_is_missed_like_what_is_dropped() -> None:
+    """Whether it is told, or its link is lost before."""
+    world = World()
+    connection, gone = (world.client().connection for _ in range(2))
+    audience = Audience((connection, gone), JSON)
+    for each in (connection, gone):
+        late(world, audience, connection=each)
+    for number in range(3):
+        follow(audience, 1, b"%d" % number)
+        assert audience.backlog is not None
+        audience.backlog.shed()
+    follow(audience, 1, b"last")
+    assert (connection.missed, gone.missed) == (3, 3)
+    unsent = connection.unsent
+    assert unsent == (connection.outbox.bytes + 1 + len(event(1, b"last")), 2)
+    connection.catch_up()
+    assert connection.unsent == unsent
+    assert connection.missed == 3
+    assert said(connection) == [b"0", 3, b"last"]
+    gone.receive_eof()
+    assert (connection.missed, gone.missed, gone.outbox.bytes) == (3, 3, 0)
+    connection.weigh(0)
+    gone.weigh(0)
+    assert world.server.budget.used == 0
+
+
+def test_who_leaves_in_order_is_told_first_what_it_was_not_given() -> None:
+    world = World()
+    connection = world.client().connection
+    audience = Audience((connection,), JSON)
+    late(world, audience, connection=connection)
+    follow(audience, 1, b"1")
+    connection._receive(Frame.of(pack(Kind.BYE, b'{"code":"closed"}')))
+    assert (connection.closed, connection.behind) == (True, {})
+    follow(audience, 1, b"2")
+    assert said(connection) == [b"0", b"1"]
+    assert connection.share(Frames.of(event(1, b"3"), ((1, 1),))) is False

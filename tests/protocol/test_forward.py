@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from protocol.pairs import Raw, World
 
 from sig.messages import AddSender, Call, Hello, Interest, Listen, RemoveSender, Route, decode_control, encode_control
-from sig.protocol.bodies import LOST_REASONS, unpack_credit, unpack_lost
+from sig.protocol.bodies import LOST_REASONS, Lost, pack_lost, unpack_credit, unpack_lost
 from sig.protocol.events import pack_batch, pack_events, unpack_events
 from sig.protocol.frames import Frame, Kind, pack
 
@@ -52,10 +53,10 @@ def kinds(frames: list[Frame]) -> list[int]:
     return [frame.kind for frame in frames]
 
 
-def heard(raw: Raw) -> list[tuple[int, bytes]]:
+def heard(raw: Raw, limit: int = 1 << 24) -> list[tuple[int, bytes]]:
     """The events that have come: (route, payload); what is missing has the number instead."""
     found: list[tuple[int, bytes]] = []
-    for frame in raw.read():
+    for frame in raw.read(limit):
         if frame.kind == Kind.EVENT:
             batch = unpack_events(frame)
             routes = batch.routes or (frame.route,) * frame.count
@@ -321,3 +322,79 @@ def test_what_is_shared_out_goes_on_lanes_beside_what_all_hear() -> None:
     got = [frame for frame in member.read() if frame.kind == Kind.EVENT]
     assert [unpack_events(frame).payloads for frame in got] == [b"1", b"2", b"3\n5"]
     assert [payload for _, payload in heard(plain)] == [b"4"]
+
+
+@given(
+    st.lists(st.sampled_from([("a",), ("b",), ("a", "b"), ("b", "c"), (None,)]), min_size=1, max_size=5),
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("send"), st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=3), min_size=1)),
+            st.tuples(st.just("send"), st.integers(0, 2).map(lambda place: [[place]])),
+            st.tuples(st.just("read"), st.integers(0, 4), st.sampled_from([1, 100, LIMIT])),
+            st.tuples(st.just("tell"), st.integers(0, 4)),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([0, 2]),
+)
+def test_who_takes_nothing_for_long_is_given_all_of_it_in_order_then(
+    wanted: list[tuple[str | None, ...]], program: list[tuple[Any, ...]], patience: int
+) -> None:
+    """Whoever is late, and how often: events of all routes in the order in which they were triggered, and what the
+    server says in between where it was said."""
+    world = World()
+    world.server.backlogs.patience = patience
+    owner = Owner(world, *EVENTS)
+    listeners = [listener(world, *hears) for hears in wanted]
+    owner.send(*[[(place, b"first")] for place in range(3)])
+    for raw in listeners:
+        raw.read()
+    expected: list[list[tuple[int, bytes]]] = [[] for _ in listeners]
+    got: list[list[tuple[int, bytes]]] = [[] for _ in listeners]
+    number = 0
+    for what, *arguments in program:
+        for raw in listeners:
+            world.server.held_up(raw.connection, 1)
+        if what == "send":
+            frames = []
+            for places in arguments[0]:
+                events = [(place, b"%d" % (number := number + 1)) for place in places]
+                frames.append(events)
+                for hears, all_of_it in zip(wanted, expected, strict=True):
+                    all_of_it += [(owner.routes[p], payload) for p, payload in events if {EVENTS[p], None} & {*hears}]
+            owner.send(*frames)
+            continue
+        place = arguments[0] % len(listeners)
+        if what == "tell":
+            number += 1
+            listeners[place].connection.put(pack_lost(Lost(owner.routes[0], number, "codec")))
+            expected[place].append((owner.routes[0], b"%d missing" % number))
+        else:
+            got[place] += heard(listeners[place], arguments[1])
+    for raw, found in zip(listeners, got, strict=True):
+        found += heard(raw)
+    assert got == expected
+
+
+def test_what_an_event_costs_does_not_depend_on_how_many_take_nothing() -> None:
+    """Neither is it put into their outboxes, nor does the budget count it for each."""
+    world = World(max_pending_handshakes=100)
+    world.server.backlogs.patience = 2
+    owner = Owner(world, "e")
+    healthy, *mute = (listener(world, "e") for _ in range(50))
+    owner.send([(0, b"0")])
+    for raw in mute:
+        world.server.held_up(raw.connection, 1)
+    for _ in range(3):
+        owner.send([(0, b"1")])
+    before = [len(raw.connection.outbox) for raw in mute]
+    used = world.server.budget.used
+    owner.send([(0, b"2")])
+    grown = world.server.budget.used - used
+    owner.send([(0, b"3")])
+    assert [len(raw.connection.outbox) for raw in mute] == before
+    assert 0 < world.server.budget.used - used <= 2 * grown < 1000
+    assert [payload for _, payload in heard(healthy)] == [b"0", b"1", b"1", b"1", b"2", b"3"]
+    assert [payload for _, payload in heard(mute[7])] == [b"0", b"1", b"1", b"1", b"2", b"3"]
+    owner.send([(0, b"4")])
+    assert [payload for _, payload in heard(mute[7])] == [b"4"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sig.protocol.budget import Budget
-from sig.protocol.outbox import Entry, Losses, Outbox
+from sig.protocol.outbox import Entry, Frames, Losses, Outbox
 
 
 def drain(outbox: Outbox[str]) -> list[object]:
@@ -309,3 +310,9 @@ def test_a_budget_takes_the_oldest_wherever_it_stands() -> None:
     outbox.put_events("b2", 10, ((1, 1),))
     outbox.shed()
     assert drain(outbox) == ["control", {1: 1}, "b2"]
+
+
+def test_frames_for_many_are_none_of_the_garbage_collectors_business() -> None:
+    frames = Frames.of(b"some bytes", (*[(route, 2) for route in (1, 2)],))
+    assert (frames.size, frames.events) == (len(b"some bytes"), 4)
+    assert not gc.is_tracked(frames)

@@ -243,6 +243,17 @@ class Load:
     def read(self, reader: int, limit: int) -> None:
         self.readers[reader].read(limit)
 
+    def stall(self, reader: int) -> None:
+        """The server finds that the reader's link takes no more."""
+        self.world.server.held_up(self.readers[reader].end.connection, 1)
+
+    def name(self, name: str) -> None:
+        """Something comes that may not be dropped, and stands in order."""
+        if name in self.here:
+            self.leave(name)
+        else:
+            self.come(name)
+
     def work(self, reader: int, entries: int) -> None:
         self.readers[reader].work(entries)
 
@@ -265,6 +276,7 @@ BURST = st.tuples(
 TRIGGER = st.tuples(st.just("trigger"), st.lists(BURST, min_size=1, max_size=5))
 READ = st.tuples(st.just("read"), st.integers(0, 1), st.sampled_from([1, 100, 1000, MUCH]))
 WORK = st.tuples(st.just("work"), st.integers(0, 1), st.sampled_from([1, 3, MUCH]))
+STALL = st.tuples(st.just("stall"), st.integers(0, 1))
 SENDERS = st.one_of(st.tuples(st.sampled_from(["come", "come", "leave"]), st.sampled_from(NAMES)), st.just(("vanish",)))
 LISTENERS = st.one_of(
     st.tuples(st.just("listen"), st.integers(0, 1), SELECTORS),
@@ -313,6 +325,29 @@ def test_so_they_are_for_listeners_that_come_and_go(
     link_drop_bytes: int, readers: tuple[dict[str, int], dict[str, int]], program: list[tuple[Any, ...]]
 ) -> None:
     run(link_drop_bytes, readers, [EVERYTHING, EVERYTHING], program)
+
+
+@settings(max_examples=150)
+@given(LINKS, st.sampled_from([80_000, MUCH]), st.sampled_from([0, 1, 3]), programs(st.one_of(SENDERS, LISTENERS)))
+def test_so_they_are_for_links_that_take_nothing(
+    link_drop_bytes: int, memory_bytes: int, patience: int, program: list[tuple[Any, ...]]
+) -> None:
+    """They are late soon, and find what came for them in the backlogs of those who hear the same."""
+    load = Load({}, {}, link_drop_bytes=link_drop_bytes, memory_bytes=memory_bytes)
+    load.world.server.backlogs.patience = patience
+    for name in NAMES:
+        load.come(name)
+    load.listen(0, EVERYTHING)
+    load.listen(1, ("a", "e"))
+    load.listen(1, ("lab/1", None))
+    for step in program:
+        load.stall(0)
+        load.stall(1)
+        load.run([step])
+    load.finish()
+    for reader in load.readers:
+        load.world.server.held_up(reader.end.connection, 0)
+    assert not load.world.server.budget.used
 
 
 def test_who_listens_is_not_told_of_what_was_lost_before() -> None:

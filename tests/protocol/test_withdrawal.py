@@ -102,9 +102,12 @@ def test_events_of_senders_that_have_gone_still_come() -> None:
     st.lists(st.lists(st.sampled_from(["e", "f", "g"]), min_size=1, max_size=6), max_size=8),
     st.sets(st.sampled_from(["e", "f", "g"])),
     st.booleans(),
+    st.booleans(),
 )
-def test_exactly_what_is_still_allowed_comes(said: list[list[str]], taken: set[str], held: bool) -> None:
+def test_exactly_what_is_still_allowed_comes(said: list[list[str]], taken: set[str], held: bool, late: bool) -> None:
+    """Also for one that is held up, and late, and has not been given all of it."""
     world = World()
+    world.server.backlogs.patience = 0
     govern(world, EVERYTHING)
     owner, guest = world.client(known_as="uid:1"), world.client(known_as="uid:2")
     owner.add("s", "e", "f", "g")
@@ -117,12 +120,13 @@ def test_exactly_what_is_still_allowed_comes(said: list[list[str]], taken: set[s
                 expected.append(number)
             number += 1
         world.carry_up(owner)
+        if held and late:
+            guest.connection.outbox.hold_up(world.server.budget)
     budget = world.server.budget
-    before = budget.used
     if held:
         guest.connection.outbox.hold_up(budget)
     govern(world, EVERYTHING, *[deny("uid:2", "listen", events=event) for event in sorted(taken)])
     assert guest.connection.outbox.events == len(expected)
     world.settle()
     assert values(guest) == expected
-    assert budget.used == before
+    assert budget.used == 0

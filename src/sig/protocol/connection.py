@@ -15,9 +15,10 @@ from sig.codecs import Codec
 from sig.constants import NAME_MAX_BYTES
 from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError, SigError, to_wire
 from sig.messages import NO_SCHEMA, AddSender, Result, Schema, encode_control
+from sig.protocol.backlog import Backlog, Backlogs, Lot
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
 from sig.protocol.frames import HEADER, RESULT_ERR, Found, Frame, Kind, pack
-from sig.protocol.outbox import Counts, Entry, Outbox, total
+from sig.protocol.outbox import Counts, Frames, Outbox
 from sig.protocol.peer import Peer
 from sig.protocol.reliable import acknowledge
 from sig.protocol.session import Session
@@ -132,10 +133,21 @@ class Audience:
     """Who hears a route: the same object for all routes that the same connections hear, and one codec is sent on.
 
     `direct` are those that take frames as they come, `bridged` the others, by the codec that each of them needs.
-    `lines` give each event to one listener alone, see `lanes`.
+    `lines` give each event to one listener alone, see `lanes`. Of `direct`, those in `prompt` are given each event, and
+    the late ones follow `backlog`.
     """
 
-    __slots__ = ("__weakref__", "bridged", "connections", "direct", "heard", "largest", "lines")
+    __slots__ = (
+        "__weakref__",
+        "backlog",
+        "bridged",
+        "connections",
+        "direct",
+        "heard",
+        "largest",
+        "lines",
+        "prompt",
+    )
 
     def __init__(self, connections: tuple[Connection, ...], codec: Codec, lines: Lines = ()) -> None:
         self.lines: Lines = lines
@@ -149,14 +161,15 @@ class Audience:
         self.bridged: dict[Codec, tuple[Connection, ...]] = {need: tuple(some) for need, some in bridged.items()}
         # The largest frame that each of `direct` takes, its header included.
         self.largest: int = HEADER.size + min((c.max_frame_bytes for c in self.direct), default=_LARGEST)
+        self.prompt: dict[Connection, None] = dict.fromkeys(self.direct)
+        self.backlog: Backlog[Connection] | None = None
 
-
-class Frames(Entry[bytes], gc=False):
-    """Events for many outboxes: whole frames. The garbage collector need not look at them: they refer to nobody."""
-
-    @classmethod
-    def of(cls, data: bytes, counts: Counts, frames: int = 1) -> Frames:
-        return cls(data, len(data), counts, total(counts), frames)
+    def part(self, late: Sequence[Connection], common: Backlogs) -> None:
+        """These are late: what comes from here on they are not given, but find in the backlog."""
+        if self.backlog is None:
+            self.backlog = Backlog(common, self.prompt)
+        for connection in late:
+            connection.behind[self.backlog] = self.backlog.join(connection)
 
 
 class Waiting:
@@ -209,8 +222,10 @@ class Connection(Peer):
         "_run_bytes",
         "_spent",
         "_unfit",
+        "_untaken",
         "address",
         "asked_by",
+        "behind",
         "beside",
         "called",
         "codec",
@@ -299,7 +314,10 @@ class Connection(Peer):
         self.events_out: int = 0
         self.window_bytes: int = 0
         self._spent = 0  # bytes of EVENT frames that came since credit was last given
-        self._unfit = 0  # events that it could not take
+        self._unfit = 0  # events that it could not take, or that were dropped from a backlog
+        self._untaken = 0  # runs of events that it was given since it last took something, while it is held up
+        # The backlogs that it follows, and from where on: empty unless it is late.
+        self.behind: dict[Backlog[Connection], Lot] = {}
         self.beside: int = 0
         """Bytes that wait for it outside the outbox, as far as the budget knows."""
         self.kept: int = 0
@@ -347,20 +365,62 @@ class Connection(Peer):
         if not self.closed:
             self.spend(size)
 
-    def share(self, frames: Frames) -> None:
-        """Append frames of events, which others get too; the oldest are shed where there are too many."""
-        if not self.closed:
-            if self._asked:
-                self._gather()
-            outbox = self.outbox
+    def share(self, frames: Frames) -> bool:
+        """Append frames of events, which others get too; the oldest are shed where there are too many.
+
+        Returns whether it is late, see `backlog`: it need not be given each by itself.
+        """
+        if self.closed:
+            return False
+        if self._asked:
+            self._gather()
+        outbox = self.outbox
+        if not outbox.held:
             outbox.share(frames)
-            if not outbox.held:  # else its link will ask when it takes more
-                self.server.dirty[self] = None
+            self.server.dirty[self] = None
+            return False
+        # Its link will ask when it takes more.
+        if self.behind:
+            self.catch_up()
+        outbox.share(frames)
+        self._untaken += 1
+        return self._untaken > self.server.backlogs.patience
+
+    def catch_up(self) -> None:
+        """Have in the outbox what it was not given so far. It remains late."""
+        behind, outbox = self.behind, self.outbox
+        lots = [lot for backlog, first in behind.items() for lot in backlog.since(first)]
+        if len(behind) > 1:
+            lots.sort(key=_place)
+        for lot in lots:
+            assert lot.entry is not None  # it is complete
+            if lot.entry.lost is None:
+                outbox.share(lot.entry)
+                continue
+            for (route, reason), missed in lot.entry.lost.items():
+                outbox.put_loss(route, missed, reason)
+                self._unfit += missed
+        for backlog, first in behind.items():
+            behind[backlog] = backlog.go_on(first)
+
+    def _keep_up(self) -> None:
+        """It is not late any more. What it has not caught up with is not for it."""
+        for backlog, first in self.behind.items():
+            self._unfit += backlog.missed(first)
+            backlog.leave(self, first)
+        self.behind.clear()
 
     @property
     def missed(self) -> int:
         """Events that it has missed at this end."""
-        return self.outbox.dropped + self._unfit
+        return self.outbox.dropped + self._unfit + sum(backlog.missed(first) for backlog, first in self.behind.items())
+
+    @property
+    def unsent(self) -> tuple[int, int]:
+        """How many bytes wait for it here, and how many events."""
+        late = [backlog.waiting(first) for backlog, first in self.behind.items()]
+        size = self.outbox.bytes + self.beside + sum(size for size, _ in late)
+        return size, self.outbox.events + sum(events for _, events in late)
 
     @property
     def waiting(self) -> int:
@@ -373,7 +433,8 @@ class Connection(Peer):
         beside = 0 if self.closed else unwritten + self._reply_bytes + len(self._first)
         self.server.budget.used += beside - self.beside
         self.beside = beside
-        self._gather()
+        if self._asked:
+            self._gather()
         self.outbox.hold_up(self.server.budget)
 
     def lose(self, counts: Counts, reason: str) -> None:
@@ -419,13 +480,16 @@ class Connection(Peer):
             self._asked_bytes += size
             self._run_bytes += size
             self._asked.append(frame)
-            if self._run_bytes > _RUN_BYTES:
+            # Of one that is late it stands between what it was not given and what it will not be.
+            if self._run_bytes > _RUN_BYTES or self.behind:
                 self._gather()
             self.server.dirty[self] = None
         return True
 
     def _gather(self) -> None:
-        """What it is asked takes its place in order."""
+        """What it was not given, and what it is asked, takes its place in order."""
+        if self.behind:
+            self.catch_up()
         frames = self._asked
         if frames:
             self.outbox.put(b"".join(frames), self._run_bytes, len(frames))
@@ -452,6 +516,9 @@ class Connection(Peer):
 
     def _ordered(self, limit: int) -> Sequence[bytes]:
         self._gather()
+        if self.behind:
+            self._keep_up()
+        self._untaken = 0
         taken = self.outbox.take_some(limit)
         frames: list[bytes] = []
         for entry in taken:
@@ -515,6 +582,7 @@ class Connection(Peer):
 
     def _discard(self) -> None:
         super()._discard()
+        self._keep_up()
         self.outbox.clear()
         self._asked.clear()
         self._asked_bytes = self._run_bytes = 0
@@ -524,6 +592,9 @@ class Connection(Peer):
     def _close(self) -> None:
         if not self.closed:  # it may come by here again when the link is down
             self.server.ended[self] = None
+            if self.behind:
+                self.catch_up()
+                self._keep_up()
         super()._close()
 
     def _touch(self) -> None:
@@ -542,6 +613,10 @@ class Connection(Peer):
             raise RemoteProtocolError("the client sent a second HELLO: a link has one handshake")
         else:
             super()._receive(frame)
+
+
+def _place(lot: Lot) -> int:
+    return lot.number
 
 
 _LARGEST: Final = 0xFFFF_FFFF  # a length that no frame exceeds

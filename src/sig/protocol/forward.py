@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from sig.codecs import Codec
 from sig.errors import RemoteProtocolError
-from sig.protocol.connection import Audience, Connection, Frames
+from sig.protocol.connection import Audience, Connection
 from sig.protocol.events import count_events, merge_events, routes_of, split_events
 from sig.protocol.fitting import fit_events
 from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, HEADER, Frame
-from sig.protocol.outbox import Counts
+from sig.protocol.outbox import Counts, Frames
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore
@@ -27,12 +27,17 @@ _RUN_BYTES: Final = 64 * 1024
 _RUN_SHARE: Final = 16
 
 
+def run_bytes(drop_bytes: int) -> int:
+    """How large a run becomes at most, where so much may wait for a link."""
+    return min(_RUN_BYTES, drop_bytes // _RUN_SHARE)
+
+
 class Forwarder:
     """Takes the EVENT frames of all connections."""
 
     def __init__(self, server: ServerCore) -> None:
         self._server = server
-        self._enough = min(_RUN_BYTES, server.limits.link_drop_bytes // _RUN_SHARE)
+        self._enough = run_bytes(server.limits.link_drop_bytes)
         # The run: whose it is, its frames, and who hears them. All the same, then their events are counted by route; or
         # `None`: each is for several audiences.
         self._owner: Connection
@@ -95,8 +100,11 @@ class Forwarder:
             self._owner.events_in += entry.events
             if (values := self._owner.retained) is not None:
                 self._server.retained.keep(values, frames, counts, lines=self._owner.codec.lines)
-            for receiver in audience.direct:
-                receiver.share(entry)
+            if audience.backlog is not None and audience.backlog.links:
+                audience.backlog.put(entry)
+            late = [receiver for receiver in audience.prompt if receiver.share(entry)]
+            if late:
+                audience.part(late, self._server.backlogs)
             for codec, receivers in audience.bridged.items():
                 self._translate(self._owner, frames, codec, {number: receivers for number, _ in counts})
         self._owner.spend(self._size)

@@ -24,7 +24,7 @@ Counts = tuple[tuple[int, int], ...]
 # How many events of which route are missing, and why.
 Losses = dict[tuple[int, str], int]
 
-_SLOW: Final = "slow"
+SLOW: Final = "slow"
 
 
 class Entry(msgspec.Struct, Generic[T]):
@@ -37,6 +37,14 @@ class Entry(msgspec.Struct, Generic[T]):
     frames: int = 1  # that the item is
     lost: Losses | None = None
     holders: int = 0  # of the queues that report to a budget, so many have it
+
+
+class Frames(Entry[bytes], gc=False):
+    """Events for many outboxes: whole frames. The garbage collector need not look at them: they refer to nobody."""
+
+    @classmethod
+    def of(cls, data: bytes, counts: Counts, frames: int = 1) -> Frames:
+        return cls(data, len(data), counts, total(counts), frames)
 
 
 class Outbox(Generic[T]):
@@ -211,7 +219,7 @@ class Outbox(Generic[T]):
                 self._budget.hold(self._passed[-1])
         news = self._passed[-1]
         for route, missing in entry.counts:
-            self._lose(news, (route, _SLOW), missing)
+            self._lose(news, (route, SLOW), missing)
         if entry.lost is not None:
             for what, missing in entry.lost.items():
                 self._lose(news, what, missing)

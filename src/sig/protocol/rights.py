@@ -90,6 +90,7 @@ class Rights:
         server.forwarder.seal()
         for connection in server.connections.values():
             connection.may_ask.clear()
+            connection.catch_up()
             if connection.outbox.events:
                 withdraw(server, connection)
         server.settle()

@@ -51,6 +51,7 @@ from sig.protocol.absences import Absences
 from sig.protocol.access import Access, Reception, Refusal, name_of
 from sig.protocol.admin import Admin
 from sig.protocol.audit import Audit
+from sig.protocol.backlog import Backlogs
 from sig.protocol.bodies import (
     Unit,
     pack_peer_gone,
@@ -60,7 +61,7 @@ from sig.protocol.bridge import Bridge
 from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Connection, Route, Waiting
 from sig.protocol.entrance import Entrance
-from sig.protocol.forward import Forwarder
+from sig.protocol.forward import Forwarder, run_bytes
 from sig.protocol.frames import Frame, Kind, pack
 from sig.protocol.heartbeat import Rounds, granted
 from sig.protocol.lanes import Lanes
@@ -135,6 +136,8 @@ class ServerCore:
         self.routes: dict[int, Route] = {}
         self._rounds: Rounds[Connection] = Rounds()
         self.budget: Budget = Budget(limits.memory_bytes)
+        drop_bytes = limits.link_drop_bytes
+        self.backlogs: Backlogs = Backlogs(self.budget, drop_bytes=drop_bytes, lot_bytes=run_bytes(drop_bytes))
         self.windows: Windows = Windows(
             limits.memory_bytes // 2, largest=limits.send_window_bytes, clients=limits.max_connections
         )

@@ -66,7 +66,7 @@ class Statistics:
 
 
 def _load(connection: Connection) -> tuple[int, int]:
-    return connection.outbox.bytes + connection.beside, connection.bytes_in + connection.bytes_out
+    return connection.unsent[0], connection.bytes_in + connection.bytes_out
 
 
 def _accepted(route: Route) -> int:
@@ -74,14 +74,15 @@ def _accepted(route: Route) -> int:
 
 
 def _link(connection: Connection) -> LinkStats:
+    waiting_bytes, waiting_events = connection.unsent
     return LinkStats(
         client=connection.number,
         name=connection.name,
         address=connection.address,
         senders=len(connection.held),
         subscriptions=len(connection.subscriptions),
-        waiting_bytes=connection.outbox.bytes + connection.beside,
-        waiting_events=connection.outbox.events,
+        waiting_bytes=waiting_bytes,
+        waiting_events=waiting_events,
         requests_out=sum(connection.called.values()),
         requests_in=sum(requester.called.get(connection, 0) for requester in connection.asked_by),
         **{name: getattr(connection, name) for name in _COUNTED},

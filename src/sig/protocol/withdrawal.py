@@ -10,10 +10,10 @@ from collections.abc import Container, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sig.protocol.connection import Connection, Frames
+from sig.protocol.connection import Connection
 from sig.protocol.events import count_events, split_events
 from sig.protocol.frames import HEADER, Frame
-from sig.protocol.outbox import Entry
+from sig.protocol.outbox import Entry, Frames
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore

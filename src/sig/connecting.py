@@ -12,7 +12,8 @@ from sig.carriers.address import default_url
 from sig.carriers.base import ClientCarrier
 from sig.carriers.schemes import client_carrier
 from sig.drivers.links import Link
-from sig.errors import Closed, ConnectFailed, Denied, InvalidArgument, SigError
+from sig.errors import Closed, ConnectFailed, ConnectionLost, Denied, InvalidArgument, SigError
+from sig.info import info_of
 from sig.linked import Linked
 from sig.log import logger
 from sig.protocol.login import as_prover
@@ -88,7 +89,7 @@ class Connecting(Linked):
         self._reliable = reliable
         self.on_state: Callable[[str], object] | None = None
         """Called with the state when it has become another: `connected` and `away` where listeners are called, in order
-        with what they get; `closed` where the router was closed."""
+        with what they get; `closed` where the router was closed. Set it before `open`, or it may miss the first."""
         self.on_name_lost: Callable[[Owned], object] | None = None
         """Called with a sender whose name was taken while the link was away, where listeners are called. It is not
         connected then; the name is asked for again and again."""
@@ -113,13 +114,13 @@ class Connecting(Linked):
 
     @property
     def state(self) -> str:
-        """`connecting` (not connected yet), `connected`, `away` (the link was lost), or `closed`."""
+        """`connecting` (never connected yet), `connected`, `away` (lost, or it will never come), or `closed`."""
         driver = self._driver
         if self._closing:
             return "closed"
         if driver is not None and driver.core.parted:
             return "away"
-        if driver is None or not driver.core.opened:
+        if driver is None or (driver.core.welcome is None and self._lost is None):
             return "connecting"
         return "away" if driver.core.closed or driver.core.away else "connected"
 
@@ -140,10 +141,13 @@ class Connecting(Linked):
             return None
         return Offline(self._offline_policy, self.limits.offline_bytes, self.limits.offline_s)
 
-    def _opening(self) -> Steps[None]:
+    def _opening(self, wait: bool) -> Steps[None]:
         self._check_open(self._closing)
         if self._driver is not None:
             raise InvalidArgument("this client is connected already")
+        if not wait:
+            self._opening_later()
+            return
         for number in range(len(self._carriers), 0, -1):
             try:
                 yield from self._opening_one()
@@ -161,6 +165,22 @@ class Connecting(Linked):
         self._told_up = True
         self._tell(self.on_connected, self._carrier.on_connected)
         self._tell_state("connected")
+
+    def _opening_later(self) -> None:
+        """The link comes when it can: until then all is as if it had been lost."""
+        if self._returning is None:
+            raise InvalidArgument(
+                "wait=False needs a link that is tried again: leave reconnect=False out, and take an address that can "
+                "be opened a second time"
+            )
+        for carrier in self._carriers:
+            self._check_exposed(carrier)
+        driver = self._prepare(self._carrier.codecs(self._wanted_codec), self._name)
+        driver.begin_away()
+        self._codec = driver.core.codec
+        with self._lock:
+            self._joined = True
+            self._returning.begin(driver)
 
     def _check_exposed(self, carrier: ClientCarrier) -> None:
         if self._prover is not None and self._prover.bare and carrier.exposed:
@@ -193,6 +213,12 @@ class Connecting(Linked):
 
     def _over(self) -> None:
         """The listeners have been given all that came before the link went down for good."""
+        driver = self._driver
+        if driver is not None and driver.core.welcome is None and self._lost is not None:
+            # Nobody waited for it, so nobody has been told why it will never be there.
+            error = driver.core.error or ConnectionLost(self._lost)
+            self._complaints.tell(error, self, info_of("", ""))
+            self._tell_state("away")
         self._parted()
 
     def _parted(self) -> None:

@@ -100,19 +100,8 @@ class Linked(Hub):
 
     def _connecting(self, link: Link, codecs: Mapping[str, Codec], timeout: float, name: str) -> Steps[None]:
         """Become linked; raises what went wrong, and may be tried again then."""
-        answers = self._make_answers()
-        core = ClientCore(
-            self.limits, codecs, name=name, prover=self._prover, offline=self._offline(), reliable=self._reliable
-        )
-        if self._returning is not None:
-            core.lapsed = self._returning.lapsed
-        driver = self._make_driver(core, Arrivals(self, codecs), answers)
         try:
-            with self._lock:
-                self._check_open(self._closing)
-                if self._driver is not None:
-                    raise InvalidArgument(f"this {type(self).__name__} is connected already")
-                self._driver, self._answers = driver, answers
+            driver = self._prepare(codecs, name)
         except BaseException:
             yield partial(link.join, 0)
             raise
@@ -126,6 +115,22 @@ class Linked(Hub):
         self._joined = True
         if not driver.core.up:
             self._ended()  # it was lost in the same instant, when there was nobody to be told
+
+    def _prepare(self, codecs: Mapping[str, Codec], name: str) -> ClientDriver:
+        """What a link will be driven by."""
+        answers = self._make_answers()
+        core = ClientCore(
+            self.limits, codecs, name=name, prover=self._prover, offline=self._offline(), reliable=self._reliable
+        )
+        if self._returning is not None:
+            core.lapsed = self._returning.lapsed
+        driver = self._make_driver(core, Arrivals(self, codecs), answers)
+        with self._lock:
+            self._check_open(self._closing)
+            if self._driver is not None:
+                raise InvalidArgument(f"this {type(self).__name__} is connected already")
+            self._driver, self._answers = driver, answers
+        return driver
 
     def _offline(self) -> Offline | None:
         """What takes events while the link is away; `None` where a lost link is final."""
@@ -151,7 +156,7 @@ class Linked(Hub):
             return driver  # neither lost nor left to a forked child: its core would be closed
         self._check_open()
         self._check_here()
-        if driver is None or not driver.core.opened:
+        if driver is None or driver.core.welcome is None:
             raise ConnectionLost(f"this {type(self).__name__} {self._not_yet}")
         return driver
 

@@ -18,6 +18,7 @@ from sig.carriers.base import ClientCarrier, ServerCarrier
 from sig.codecs import Codec
 from sig.connecting import Connecting, Where
 from sig.drivers.aio import ServerDriver
+from sig.drivers.client import ClientDriver
 from sig.drivers.inside import InsideLink
 from sig.drivers.links import Link
 from sig.drivers.loops import LoopThread
@@ -68,9 +69,10 @@ class LinkedRouter(Linked, Router):
     def _make_answers(self) -> ThreadAnswers:
         return ThreadAnswers(self, self._post, self._fatal)
 
-    def _connecting(self, link: Link, codecs: Mapping[str, Codec], timeout: float, name: str) -> Steps[None]:
-        yield from super()._connecting(link, codecs, timeout, name)
+    def _prepare(self, codecs: Mapping[str, Codec], name: str) -> ClientDriver:
+        driver = super()._prepare(codecs, name)
         _open_routers.add(self)
+        return driver
 
     def _leave(self, held: list[Any], deadline: float) -> Steps[None]:
         _open_routers.discard(self)
@@ -270,9 +272,15 @@ class ClientRouter(Connecting, LinkedRouter):
         )
         self._reconnecting: threading.Thread | None = None
 
-    def open(self) -> None:
-        """Connect. Raises `ConnectFailed` (`HandshakeRefused` where the server said why); may be tried again then."""
-        walk(self._opening())
+    def open(self, *, wait: bool = True) -> None:
+        """Connect. Raises `ConnectFailed` (`HandshakeRefused` where the server said why); may be tried again then.
+
+        With `wait=False` returns at once, and the link comes when it can: it is tried until then as one that was lost,
+        and all that is registered meanwhile is registered on it. Where it can never come, as with a token that is not
+        known, `on_error` is called with why, and `wait` raises it. Raises `InvalidArgument` for a link that is not
+        tried again.
+        """
+        walk(self._opening(wait))
 
     def wait_connected(self, timeout: float | None = None) -> bool:
         """Wait until the link is up: true, or false after `timeout` seconds or when it has gone for good."""
@@ -323,11 +331,11 @@ def serve(
     return server
 
 
-def connect(url: Where | None = None, **options: Any) -> ClientRouter:
+def connect(url: Where | None = None, *, wait: bool = True, **options: Any) -> ClientRouter:
     """A connected client: `sig.connect("tcp://127.0.0.1:3000")`; without a URL, `$SIG_URL` or the default port here.
 
-    Options and errors as `ClientRouter` and its `open`.
+    With `wait=False` it is connected as soon as it can be. Options and errors as `ClientRouter` and its `open`.
     """
     client = ClientRouter(url, **options)
-    client.open()
+    client.open(wait=wait)
     return client

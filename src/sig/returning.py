@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sig.carriers.base import ClientCarrier
 from sig.drivers.client import ClientDriver
 from sig.drivers.links import Link
-from sig.errors import ConnectionLost, Overloaded, SenderAlreadyConnected, SigError
+from sig.errors import ConnectionLost, InvalidArgument, Overloaded, SenderAlreadyConnected, SigError
 from sig.info import info_of
 from sig.log import logger
 from sig.messages import RemoveSender
@@ -123,7 +123,11 @@ class Returning:
 
     def _reconnect(self, driver: ClientDriver) -> Steps[None]:
         """Until the link is up, and all is registered on it."""
-        pause = self.missed(driver.core.error or ConnectionLost("the link was lost"), _asked(driver))
+        first = driver.core.welcome is None  # nobody has waited for it
+        if first:
+            self.told, pause = f"{self.carrier} has not been reached yet; it is being tried", 0.0
+        else:
+            pause = self.missed(driver.core.error or ConnectionLost("the link was lost"), _asked(driver))
         while not self._stop.is_set():
             self._bell.clear()
             if not self._stop.is_set():
@@ -143,10 +147,16 @@ class Returning:
             except Exception as error:  # carriers may be the user's
                 if self._stop.is_set():
                     return
+                if first and isinstance(error, InvalidArgument):  # it cannot be had, however often it is tried
+                    driver.despair(error)
+                    return
                 pause = self.missed(error, _asked(driver))
             else:
                 self.opened()
-                logger.warning(f"{self._name}: connected to {self.carrier} again")
+                if first:
+                    logger.info(f"{self._name}: connected to {self.carrier}")
+                else:
+                    logger.warning(f"{self._name}: connected to {self.carrier} again")
                 return
 
     def _resumed(self, driver: ClientDriver) -> None:

@@ -18,7 +18,7 @@ from protocol.alone import (
     taking,
     welcomed,
 )
-from protocol.pairs import Answer, World
+from protocol.pairs import Answer, End, World
 from protocol.serving import owner_of
 from protocol.who import credential, make_access, token
 
@@ -34,6 +34,7 @@ from sig.errors import (
     RemoteProtocolError,
 )
 from sig.messages import (
+    AddSender,
     Auth,
     Bye,
     Challenge,
@@ -60,7 +61,7 @@ from sig.protocol.bodies import (
     pack_peer_gone,
     unpack_credit,
 )
-from sig.protocol.client import ClientCore, EventsArrived, LinkBack, LinkLost, ListenerReady, RouteOpened
+from sig.protocol.client import ClientCore, EventsArrived, LinkBack, LinkLost, ListenerReady, Restored, RouteOpened
 from sig.protocol.events import pack_events
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
 from sig.protocol.login import TokenProver
@@ -534,6 +535,80 @@ def test_a_stream_that_nobody_takes_any_more_is_given_up_with_what_is_sent_next(
 
 
 # -- another link --------------------------------------------------------------------------------
+
+
+def early(world: World, *, codec: object = "json") -> End:
+    """A client that did not wait for its first link, which has just come up."""
+    core = ClientCore(world.limits, as_codecs(codec), offline=Offline("buffer", 1000, 30))
+    core.begin_away(world.now)
+    end = End(world, core, world.accept("early"))
+    assert (core.away, core.up, core.linked) == (True, False, False)
+    core.owning.outlet("s", "e", lambda route: None)
+    core.owning.keep("s", "e", b"1", world.now)
+    world.come_back(end)
+    return end
+
+
+def test_what_was_triggered_before_the_first_link_leaves_when_all_is_registered_on_it() -> None:
+    world = World()
+    other = world.client()
+    other.listen(1, "s")
+    end = early(world)
+    assert end.core.owning.losses(world.now) == {}
+    end.ask(AddSender("s", ["e"]))
+    end.core.restored(world.now)
+    world.settle()
+    assert [value for _, value in other.heard()] == [1]
+    assert [type(news) for news in end.news if not isinstance(news, RouteOpened)] == [Restored]
+    assert end.core.up
+
+
+def test_a_first_link_that_is_lost_before_all_was_registered_on_it_is_one_that_was_lost() -> None:
+    world = World()
+    end = early(world)
+    end.listen(1, "s")
+    world.lose(end)
+    assert isinstance(end.news[-1], LinkLost)
+    assert end.core.away
+    world.come_back(end)
+    end.ask(AddSender("s", ["e"]))
+    end.core.restored(world.now)
+    world.lose(end)
+    world.settle()
+    assert [type(news) for news in end.news if isinstance(news, LinkLost | LinkBack | Restored)] == [
+        LinkLost,
+        LinkBack,
+        Restored,
+        LinkLost,
+    ]
+
+
+class Own:
+    """A codec that the server lacks."""
+
+    name = "own"
+
+    def encode(self, obj: object) -> bytes:
+        raise NotImplementedError
+
+    def decode(self, data: bytes) -> object:
+        raise NotImplementedError
+
+
+def test_before_the_first_link_the_codec_is_the_clients_own_and_the_server_must_have_it() -> None:
+    world = World(codec="json")
+    end = early(world, codec=[Own(), "json"])
+    assert isinstance(end.core.error, HandshakeRefused)
+    assert "prefers the codec 'json' now" in str(end.core.error)
+
+
+def test_where_there_is_no_hope_no_link_follows() -> None:
+    world = World()
+    end = returning(world)
+    assert not end.core.sent_away
+    end.core.hopeless = True
+    world.lose(end)
+    assert (end.core.sent_away, end.core.away) == (True, False)
 
 
 def test_a_link_that_is_lost_before_all_was_registered_costs_nothing_more() -> None:

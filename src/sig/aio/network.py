@@ -207,9 +207,9 @@ class ClientRouter(Connecting, LinkedRouter):
         )
         self._reconnecting: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Connect. Errors as `sig.ClientRouter.open`; may be tried again then."""
-        await walk_awaiting(self._opening())
+    async def open(self, *, wait: bool = True) -> None:
+        """Connect, or with `wait=False` let the link come when it can: as `sig.ClientRouter.open`."""
+        await walk_awaiting(self._opening(wait))
 
     async def wait_connected(self, timeout: float | None = None) -> bool:
         """Wait until the link is up: true, or false after `timeout` seconds or when it has gone for good."""
@@ -265,15 +265,16 @@ async def _started(make: Callable[[], ServerRouter]) -> ServerRouter:
     return server
 
 
-def connect(url: Where | None = None, **options: Any) -> Pending[ClientRouter]:
+def connect(url: Where | None = None, *, wait: bool = True, **options: Any) -> Pending[ClientRouter]:
     """A connected client, in this loop: `async with sig.aio.connect("tcp://127.0.0.1:3000") as client: ...`.
 
-    Without a URL, `$SIG_URL` or the default port here. Options and errors as `sig.ClientRouter` and its `open`.
+    Without a URL, `$SIG_URL` or the default port here. With `wait=False` it is connected as soon as it can be. Options
+    and errors as `sig.ClientRouter` and its `open`.
     """
-    return Pending(_opened(partial(ClientRouter, url, **options)))
+    return Pending(_opened(partial(ClientRouter, url, **options), wait))
 
 
-async def _opened(make: Callable[[], ClientRouter]) -> ClientRouter:
+async def _opened(make: Callable[[], ClientRouter], wait: bool) -> ClientRouter:
     client = make()
-    await client.open()
+    await client.open(wait=wait)
     return client

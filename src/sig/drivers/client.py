@@ -82,6 +82,12 @@ class ClientDriver:
         """Shake hands over a link; raises what went wrong, and leaves nothing behind then."""
         raise NotImplementedError
 
+    def begin_away(self) -> None:
+        """Begin without a link: it is as if one had been lost, and `reopen` gives the first one."""
+        with self._lock:
+            self.core.begin_away(time.monotonic())
+            self._gone = True
+
     def reopen(self, link: Link, timeout: float) -> Any:
         """Shake hands over another link, after the last was lost. Raises as `open`, and may be tried again then."""
         raise NotImplementedError
@@ -298,6 +304,15 @@ class ClientDriver:
     def lost(self, error: SigError) -> None:
         """The link is down, or of no use any more. Only the first time counts."""
         with self._lock:
+            dropped = self._lose(error)
+        if dropped is not None:
+            self._tell_lost(dropped)
+
+    def despair(self, error: SigError) -> None:
+        """No link can ever come up, and this is why: none follows."""
+        with self._lock:
+            self.core.error, self.core.hopeless = error, True
+            self._gone = False
             dropped = self._lose(error)
         if dropped is not None:
             self._tell_lost(dropped)

@@ -94,6 +94,10 @@ class ThreadsDriver(ClientDriver):
                 link.join(0)  # it never began
             raise
 
+    def begin_away(self) -> None:
+        self._dispatcher.start()
+        super().begin_away()
+
     def _shake_hands(self, timeout: float) -> None:
         """Wait until the handshake is complete; prove who we are, if the server asks. On the thread that opens."""
         deadline = monotonic() + timeout

@@ -166,6 +166,8 @@ class ClientCore(Peer):
         """How many there have been, this one included."""
         self.finishing: bool = False
         """Whether no other link will follow should this one be lost."""
+        self.hopeless: bool = False
+        """Whether no link can ever come up, whatever is tried."""
         self.down: bool = False
         """Whether the link has been given up: what still comes of it does not count."""
         self.resumed: bool = False
@@ -173,6 +175,7 @@ class ClientCore(Peer):
         self.lapsed: Callable[[], object] = _nothing
         """Called when the session that was to go on is found to have ended, before anything comes of it."""
         self._reliable = reliable
+        self._early = False  # nothing has been registered on any link yet, and nobody waits for that
         self._nothing_on_its_way = False  # when the link was lost, all that had been said had arrived
         self._flushed = 0  # of the events that were triggered, so many were known to have been routed
         self._name = name
@@ -331,6 +334,8 @@ class ClientCore(Peer):
         elif self.offline is not None and self.welcome is not None and not self._left:
             if self.away:
                 self.offline.again()  # it was lost before all was registered on it: nothing has been sent
+                if self._early:  # but what has been told of this one ends here, as of any other
+                    self._news.append(LinkLost())
             else:
                 self.away = True
                 self.owning.lost(self.offline)
@@ -346,7 +351,15 @@ class ClientCore(Peer):
     def sent_away(self) -> bool:
         """Whether the server wants none of this client any more: it is no use to come back."""
         farewell = self.farewell
-        return farewell is not None and farewell.code == Denied.wire_code and farewell.retry_after_s is None
+        denied = farewell is not None and farewell.code == Denied.wire_code and farewell.retry_after_s is None
+        return denied or self.hopeless
+
+    def begin_away(self, now: float) -> None:
+        """There is no link yet: from here on it is as if one had been lost, and one will follow; needs `offline`."""
+        assert self.offline is not None  # whoever calls this has looked
+        self.closed = self.away = self._early = True
+        self.error = ConnectionLost("the server has not been reached yet")
+        self.offline.begin(now, ())
 
     def renew(self, flushed: int) -> None:
         """Begin on another link, as nobody that the server knows: all has to be registered again, then `restored`.
@@ -377,7 +390,7 @@ class ClientCore(Peer):
     def restored(self, now: float) -> None:
         """All has been registered again: what was triggered meanwhile leaves now, and then what comes."""
         assert self.offline is not None  # else no other link follows
-        self.away = False
+        self.away = self._early = False
         self.owning.restored(self.offline, now)
         self._news.append(Restored())
 
@@ -471,11 +484,17 @@ class ClientCore(Peer):
             )
         if self._reliable:
             coming.welcomed(self, welcome)
+        codec = next(iter(agreed.values()))
+        if codec is not self.codec and (self.welcome is not None or self._early) and not self.resumed:
+            raise RemoteProtocolError(
+                f"the server prefers the codec {codec.name!r} now, and what was triggered is in {self.codec.name!r}: "
+                "connect anew, or give the server that codec"
+            )
         if self.welcome is not None and not self.resumed:
-            self._welcomed_again(self.welcome, welcome, next(iter(agreed.values())))
+            self._welcomed_again(self.welcome, welcome)
         self.welcome = welcome
         self.codecs = agreed
-        self.codec = self.outgoing.codec = next(iter(agreed.values()))
+        self.codec = self.outgoing.codec = codec
         self.opened = True
         self.rhythm: Rhythm | None = accepted(self.limits, welcome.heartbeat_s, welcome.heartbeat_timeout_s)
         if self.rhythm is not None:
@@ -486,12 +505,7 @@ class ClientCore(Peer):
         if not self.resumed:
             self.outgoing.credit = welcome.window_bytes
 
-    def _welcomed_again(self, before: Welcome, welcome: Welcome, codec: Codec) -> None:
-        if codec is not self.codec:
-            raise RemoteProtocolError(
-                f"the server prefers the codec {codec.name!r} now, and what was triggered is in {self.codec.name!r}: "
-                "connect anew, or give the server that codec"
-            )
+    def _welcomed_again(self, before: Welcome, welcome: Welcome) -> None:
         same = welcome.epoch == before.epoch
         self.owning.let_in(welcome.events if same else None)
         self._news.append(LinkBack(same, same and welcome.fresh == NOT_KEPT))

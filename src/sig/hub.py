@@ -20,21 +20,22 @@ from .complaints import Complaints
 from .constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from .consumer import REFUSED
 from .contract import Contract, bind, offer, unbind
+from .declaring import declare
 from .errors import Closed, InvalidArgument, InvalidData, Overloaded, SenderNotConnected
 from .holders import Holders
 from .index import Index
 from .info import Info, ListenerError, Received, SenderInfo, info_of
 from .initial import PastFirst
-from .kinds import check_kind, fit, is_kind, kind_of, shown
+from .kinds import check_kind, fit
 from .marks import Several, marked
-from .names import check_event, check_own_event, check_request, check_selector, check_sender, matches
+from .names import check_event, check_request, check_selector, check_sender, matches
 from .pace import Pace
 from .parts import Inline, Source
 from .requests import Requests, Trail, next_hop
 from .rounds import Rounds
 from .runtime import Runtime
 from .sender import Event, Owned, View
-from .signal import Group, Plan, Signal, Turn, typed_class
+from .signal import Group, Plan, Signal, Turn
 from .stats import MOST_ROWS, Stats, local_stats
 from .steps import Steps, at_once
 from .subscription import DEFAULTS, Callback, Options, Subscription
@@ -143,31 +144,11 @@ class Hub(OldNames):
                 raise InvalidArgument(f"the contract of sender {name!r} says what it answers: leave requests= out")
             contract = events
             events, requests = offer(contract)
-        names = [check_own_event(event) for event in ([events] if isinstance(events, str) else events)]
-        kinds = (
-            {event: _kind(name, event, kind) for event, kind in events.items()} if isinstance(events, Mapping) else {}
-        )
         made = self._class_sender(self, name)
         made._shared = shared
         if max_concurrent is not None:
             made._answer_at_most(max_concurrent)
-        made._handlers = handlers = made._handled(requests, loop)
-        if not names and not handlers:
-            raise InvalidArgument(f"sender {name!r} has neither events nor requests: give it at least one")
-        keep = names if retain is True else [retain] if isinstance(retain, str) else list(retain or ())
-        for event in keep:
-            if event not in names:
-                raise InvalidArgument(f"sender {name!r} cannot retain {event!r}: it is not among its events {names}")
-        class_signal = made.class_signal or self._class_signal
-        for event in dict.fromkeys(names):
-            if kinds.get(event) is None:
-                signal = class_signal(self, name, event)
-            else:
-                signal = typed = typed_class(class_signal)(self, name, event)
-                typed.take(kinds[event])
-            signal.retains = event in keep
-            made._signals[event] = signal
-        made._describe()
+        declare(made, events, requests, retain, loop, self._class_signal)
         if contract is None:
             yield from self._claim(made)
             return made
@@ -612,17 +593,6 @@ def presence(sender: Owned) -> dict[str, object]:
 def name_of(sender: Name | None) -> Any:
     """The name of a view."""
     return sender.name if isinstance(sender, View) else sender
-
-
-def _kind(sender: str, event: str, kind: object) -> Any:
-    """The type of an event's data as it was declared, or `None`."""
-    wanted = kind_of(kind)
-    if wanted is not None and not is_kind(wanted):
-        raise InvalidArgument(
-            f"event {event!r} of sender {sender!r} cannot have the type {shown(wanted)}: it has no form in JSON; "
-            "name a dataclass, a msgspec.Struct, a TypedDict, or a builtin type"
-        )
-    return wanted
 
 
 def _plain(text: str | None) -> str | None:

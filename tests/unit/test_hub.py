@@ -252,25 +252,15 @@ def test_what_cannot_be_a_sender_is_refused_before_anything_is_registered(
     assert router.get_sender("s") is None
 
 
-@pytest.mark.parametrize(
-    ("events", "names"), [("e", ["e"]), (["e", "f", "e"], ["e", "f"]), ({"e": object, "f": None}, ["e", "f"]), ((), [])]
-)
-def test_events_are_one_name_or_several_or_a_mapping(router: sig.Router, events: Any, names: list[str]) -> None:
-    router.add_sender("s", events, [answer])
-    assert router.senders()[0].events == names
-
-
-@pytest.mark.parametrize(("retain", "kept"), [(True, ["e", "f"]), (False, []), ((), []), ("e", ["e"]), (["f"], ["f"])])
-def test_what_is_retained_is_one_name_or_several_or_all(router: sig.Router, retain: Any, kept: list[str]) -> None:
-    sender = router.add_sender("s", ["e", "f"], retain=retain)
-    for event in ("e", "f"):
-        sender.trigger(event)
-    assert [event for event in ("e", "f") if router.last("s", event)] == kept
-
-
-def test_an_event_that_is_not_declared_cannot_be_retained(router: sig.Router) -> None:
-    with pytest.raises(sig.InvalidArgument, match=r"cannot retain 'x': it is not among its events \['e'\]"):
-        router.add_sender("s", ["e"], retain=["x"])
+def test_what_came_last_can_be_asked_for(router: sig.Router) -> None:
+    sender = router.add_sender("s", ["e", "f"], retain="e")
+    for value in (1, 2):
+        sender.trigger("e", value)
+        sender.trigger("f", value)
+    last = router.last("s", "e")
+    assert last is not None
+    assert last.data == 2
+    assert router.last("s", "f") is None
 
 
 def test_a_sender_that_answers_so_many_at_a_time_answers(router: sig.Router) -> None:

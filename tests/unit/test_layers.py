@@ -14,10 +14,10 @@ SOURCE = Path(__file__).parents[2] / "src" / "sig"
 # The one table: layer -> modules of `sig`, as patterns. Every source file is in it, or in EXEMPT.
 LAYERS: dict[int, str] = {
     0: "constants errors names log alias spelling",
-    1: "call callables complaints consumer contract forms gather holders hub index info initial iterators kinds "
-    "mailbox marks pace parts promises requests rounds router runtime schema sender signal slots stats steps "
-    "streams subscription security.attempts security.credentials security.identity security.places "
-    "security.policy security.policyfile security.proof security.secret",
+    1: "call callables complaints consumer contract declaring forms gather holders hub index info initial "
+    "iterators kinds mailbox marks pace parts promises requests rounds router runtime schema sender signal "
+    "slots stats steps streams subscription security.attempts security.credentials security.identity "
+    "security.places security.policy security.policyfile security.proof security.secret",
     2: "messages codecs decoding",
     3: "protocol.*",
     4: "drivers.*",

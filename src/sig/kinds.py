@@ -130,7 +130,7 @@ def _fitter(kind: Any) -> Callable[[object], Any]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
 
         def struct(value: object) -> Any:
-            if isinstance(value, kind):
+            if type(value) is not dict and isinstance(value, kind):
                 return value  # msgspec would take no subclass
             try:
                 return convert(value, kind)
@@ -165,7 +165,7 @@ def _framed(kind: Any) -> Any:
 
     try:
         msgspec.json.schema_components([kind], schema_hook=only_any)
-        return msgspec.defstruct("Frame", [("value", kind)], array_like=True)
+        return msgspec.defstruct("Frame", [("value", kind)], array_like=True, gc=False)
     except Exception:  # as `is_kind`
         return None
 

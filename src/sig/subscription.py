@@ -13,7 +13,7 @@ from .callables import check_callable, describe, is_async, is_generator
 from .consumer import REFUSED, Consumer
 from .errors import InvalidArgument, InvalidData
 from .info import Gap, Info
-from .kinds import exact, fit, kind_of, kind_said
+from .kinds import exact, fitter, kind_of, kind_said
 from .log import logger
 from .mailbox import POLICIES, Mailbox
 from .pace import Pace
@@ -258,12 +258,12 @@ class Subscription:
             self.close()
 
     def _typed(self, call: Callback) -> Callback:
-        kind, wanted = self.kind, exact(self.kind)
+        wanted, fits = exact(self.kind), fitter(self.kind)
 
         def typed(info: Info, data: object) -> object:
             if type(data) is not wanted:
                 try:
-                    data = fit(data, kind)
+                    data = fits(data)
                 except msgspec.ValidationError as error:
                     raise InvalidData(f"{info.sender!r} triggered {info.event!r} with other data: {error}") from None
             return call(info, data)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from msgspec import Raw
 from protocol.pairs import World
 
-from sig.codecs import JSON, MSGPACK
+from sig.codecs import JSON
 from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded
-from sig.messages import NO_SCHEMA, AddSender, Bye, Error, Schema, decode_control, decode_error
+from sig.messages import Bye, Error, decode_control, decode_error
 from sig.protocol.bodies import Credit, Lost, pack_ack, unpack_credit, unpack_lost
-from sig.protocol.connection import Audience, Connection, Held
+from sig.protocol.connection import Connection
 from sig.protocol.events import pack_events
 from sig.protocol.frames import HEADER, PREFACE, RESULT_ERR, Frame, FrameReader, Kind, pack
+from sig.protocol.heard import Audience
 from sig.protocol.outbox import Frames
 
 
@@ -54,25 +54,6 @@ def test_there_is_room_for_what_one_could_do_without_as_long_as_little_waits() -
     connection.put(pack(Kind.LOST, b"x" * (500 - HEADER.size)))
     assert connection.has_room_for(b"x" * 500)
     assert not connection.has_room_for(b"x" * 501)
-
-
-def test_schemas_are_told_apart() -> None:
-    number, requests = Raw(b'{"type":"number"}'), {"set": Raw(b"{}")}
-    owner = World().client().connection
-
-    def held(schema: Schema | None) -> Held:
-        return Held("s", owner, AddSender("s", ["e", "f"], ["set"], schema), 1, 2)
-
-    assert held(None).schema_of("e") is NO_SCHEMA
-    assert held(None).presence() == {"events": ["e", "f"], "requests": ["set"]}
-    typed = held(Schema({"e": number}, requests))
-    assert typed.presence()["schema"] == {"events": {"e": number}, "requests": requests}
-    assert typed.schema_of("e") == number
-    assert typed.schema_of("f") is NO_SCHEMA
-    assert typed.schema_of("") == Raw(b'{"set":{}}')
-    assert held(Schema({"e": number})).schema_of("") is NO_SCHEMA
-    large = held(Schema({"e": Raw(b'"' + b"x" * 999 + b'"')}))
-    assert (held(None).declared, typed.declared, large.declared) == (3, 3, 6)
 
 
 def test_it_hands_out_about_as_much_as_it_is_asked_for() -> None:
@@ -214,24 +195,6 @@ def test_events_before_the_handshake_are_a_mistake() -> None:
     stranger = world.accept()
     world.server.receive_data(stranger, PREFACE + event(1, b"1"), world.now)
     assert "EVENT before the handshake" in str(stranger.error)
-
-
-def test_an_audience_takes_what_each_of_it_takes() -> None:
-    world = World()
-    connections = (world.client().connection, world.client(limits=Limits.of(max_frame_bytes=400)).connection)
-    assert Audience(connections, JSON).largest == 412
-    assert Audience((), JSON).connections == ()
-
-
-def test_of_an_audience_those_who_lack_the_codec_are_apart_by_the_codec_that_they_need() -> None:
-    world = World()
-    both = world.raw(["msgpack", "json"]).connection
-    packed = [world.raw(["msgpack"]).connection for _ in range(2)]
-    audience = Audience((packed[0], both, packed[1]), JSON)
-    assert audience.connections == (packed[0], both, packed[1])
-    assert audience.direct == (both,)
-    assert audience.bridged == {MSGPACK: (packed[0], packed[1])}
-    assert Audience((packed[0],), JSON).largest > 1 << 24  # no frame is too large for nobody
 
 
 def test_a_client_owns_names_and_listens_until_it_goes() -> None:

@@ -22,7 +22,7 @@ from sig.messages import AddSender, Last, OpenRequests, Presence, RemoveSender, 
 from sig.protocol.answering import RequestArrived, RequestDropped
 from sig.protocol.asking import Coded
 from sig.protocol.bodies import Cancel, pack_cancel
-from sig.protocol.connection import Held
+from sig.protocol.held import Held
 from sig.protocol.replicas import Pool, on_route
 
 

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from sig.errors import ConnectionLost, Overloaded, SenderNotConnected, SigError
 from sig.messages import AddSender, RouteGone, encode_control
 from sig.protocol.bodies import NO_DEADLINE, find_asker, find_request, pack_request
-from sig.protocol.connection import Connection, Held, Route
+from sig.protocol.connection import Connection
 from sig.protocol.frames import HEADER, Kind, pack
+from sig.protocol.held import Held, Route
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore

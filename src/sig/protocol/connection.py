@@ -9,13 +9,10 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from msgspec import Raw
-
 from sig.codecs import Codec
-from sig.constants import NAME_MAX_BYTES
 from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError, SigError, to_wire
-from sig.messages import NO_SCHEMA, AddSender, Result, Schema, encode_control
-from sig.protocol.backlog import Backlog, Backlogs, Lot
+from sig.messages import Result, encode_control
+from sig.protocol.backlog import Backlog, Lot
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
 from sig.protocol.frames import HEADER, RESULT_ERR, Found, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Frames, Outbox
@@ -27,190 +24,12 @@ from sig.security.identity import Identity
 
 if TYPE_CHECKING:
     from sig.protocol.access import Pending
-    from sig.protocol.lanes import Lines
-    from sig.protocol.line import Line, Member
+    from sig.protocol.heard import Audience, LinkSubscription
+    from sig.protocol.held import Held, Route
     from sig.protocol.requests import Asked
     from sig.protocol.retained import Values
     from sig.protocol.server import ServerCore
     from sig.protocol.streams import Stream
-
-
-class Held:
-    """A name that a connection holds."""
-
-    __slots__ = (
-        "declared",
-        "events",
-        "incarnation",
-        "name",
-        "owner",
-        "requests",
-        "requests_route",
-        "routes",
-        "schema",
-        "shared",
-        "since_us",
-    )
-
-    def __init__(self, name: str, owner: Connection, call: AddSender, incarnation: int, since_us: int) -> None:
-        self.name: str = name
-        self.owner: Connection = owner
-        self.events: list[str] = list(dict.fromkeys(call.events))
-        self.requests: list[str | None] | None = None if call.requests is None else list(dict.fromkeys(call.requests))
-        self.schema: Schema | None = call.schema
-        self.incarnation: int = incarnation
-        self.shared: bool = call.shared  # whether others may have its name too
-        self.since_us: int = since_us
-        self.routes: list[Route] = []
-        self.requests_route: Route
-        self.declared: int = len(self.events) + len(self.requests or ())
-        """How many events and requests it has; its schema counts as names of the same length would."""
-        if self.schema is not None:
-            self.declared += len(encode_control(self.schema)) // NAME_MAX_BYTES
-
-    def presence(self) -> dict[str, object]:
-        told: dict[str, object] = {"events": self.events, "requests": self.requests}
-        if self.schema is not None:
-            told["schema"] = {"events": self.schema.events, "requests": self.schema.requests}
-        return told
-
-    def schema_of(self, event: str) -> Raw:
-        """The schema of an event, or of the requests (`""`); `NO_SCHEMA` where there is none."""
-        if self.schema is None:
-            return NO_SCHEMA
-        if event:
-            return self.schema.events.get(event, NO_SCHEMA)
-        return Raw(encode_control(self.schema.requests)) if self.schema.requests else NO_SCHEMA
-
-
-class Route:
-    """One event of a sender, or its requests: a number that all connections share."""
-
-    __slots__ = (
-        "audience",
-        "denied",
-        "early",
-        "event",
-        "grouped",
-        "held",
-        "id",
-        "known_by",
-        "next_seq",
-        "retains",
-        "unheard",
-        "unseen",
-        "unsure_seq",
-        "waiting",
-    )
-
-    def __init__(self, number: int, held: Held, event: str) -> None:
-        self.id: int = number
-        self.held: Held = held
-        self.event: str = event  # "" for the sender's requests: no event has that name
-        self.next_seq: int = 1
-        self.unsure_seq: int = 0  # what it was when nobody knew, the last time, how many events had been lost
-        self.denied: bool = False  # its owner may not trigger it: what comes is not passed on
-        self.retains: bool = False  # whether its last value is kept
-        # Who has been told of it, and whether they have been sent every event since: then their count is right.
-        self.known_by: dict[Connection, bool] = {}
-        # Who hears it; `None` when somebody has come or gone since.
-        self.audience: Audience | None = None
-        self.grouped: bool = False  # whether the owner has been told that its batches are shared out
-        # Whether the owner has been told to send nothing, since nobody listens; how often it has been told to go on
-        # without having said that it knows, and who waits for that.
-        self.unheard: bool = False
-        self.unseen: int = 0
-        self.waiting: dict[Waiting, None] = {}
-        # Whether one of them was told that it listens before the owner had said so: it may miss something.
-        self.early: bool = False
-
-    @property
-    def sender(self) -> str:
-        return self.held.name
-
-
-class Audience:
-    """Who hears a route: the same object for all routes that the same connections hear, and one codec is sent on.
-
-    `direct` are those that take frames as they come, `bridged` the others, by the codec that each of them needs.
-    `lines` give each event to one listener alone, see `lanes`. Of `direct`, those in `prompt` are given each event, and
-    the late ones follow `backlog`.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "backlog",
-        "bridged",
-        "connections",
-        "direct",
-        "heard",
-        "largest",
-        "lines",
-        "prompt",
-    )
-
-    def __init__(self, connections: tuple[Connection, ...], codec: Codec, lines: Lines = ()) -> None:
-        self.lines: Lines = lines
-        self.heard: bool = bool(connections or lines)
-        self.connections: tuple[Connection, ...] = connections
-        self.direct: tuple[Connection, ...] = tuple(c for c in connections if codec.name in c.codecs)
-        bridged: dict[Codec, list[Connection]] = {}
-        for connection in connections:
-            if codec.name not in connection.codecs:
-                bridged.setdefault(connection.codec, []).append(connection)
-        self.bridged: dict[Codec, tuple[Connection, ...]] = {need: tuple(some) for need, some in bridged.items()}
-        # The largest frame that each of `direct` takes, its header included.
-        self.largest: int = HEADER.size + min((c.max_frame_bytes for c in self.direct), default=_LARGEST)
-        self.prompt: dict[Connection, None] = dict.fromkeys(self.direct)
-        self.backlog: Backlog[Connection] | None = None
-
-    def part(self, late: Sequence[Connection], common: Backlogs) -> None:
-        """These are late: what comes from here on they are not given, but find in the backlog."""
-        if self.backlog is None:
-            self.backlog = Backlog(common, self.prompt)
-        for connection in late:
-            connection.behind[self.backlog] = self.backlog.join(connection)
-
-
-class Waiting:
-    """A `Listen` whose answer waits until the owners of the events know that somebody listens."""
-
-    __slots__ = ("call", "connection", "deadline", "id", "routes", "subscription")
-
-    def __init__(self, subscription: LinkSubscription, number: int, call: int, deadline: float) -> None:
-        self.subscription: LinkSubscription = subscription
-        self.id: int = number
-        self.connection: Connection = subscription.connection
-        self.call: int = call
-        self.deadline: float = deadline
-        self.routes: dict[Route, None] = {}  # whose owners have not said so yet
-
-
-class LinkSubscription:
-    """What a connection listens to, under the number it chose."""
-
-    __slots__ = ("again", "connection", "event", "initial", "line", "member", "sender", "serial", "when")
-
-    def __init__(
-        self,
-        connection: Connection,
-        sender: str | None,
-        event: str | None,
-        serial: int,
-        initial: bool = False,
-        when: bool = False,
-        again: bool = False,
-    ) -> None:
-        self.connection: Connection = connection
-        self.sender: str | None = sender
-        self.event: str | None = event
-        self.serial: int = serial
-        self.initial: bool = initial
-        # Of one that is given events by itself, see `lanes`.
-        self.line: Line | None = None
-        self.member: Member | None = None
-        self.when: bool = when
-        self.again: bool = again
 
 
 class Connection(Peer):
@@ -619,7 +438,6 @@ def _place(lot: Lot) -> int:
     return lot.number
 
 
-_LARGEST: Final = 0xFFFF_FFFF  # a length that no frame exceeds
 _HELLO: Final = Kind.HELLO.value
 _BEFORE: Final = (_HELLO, Kind.AUTH.value)  # the handshake is complete
 _EVENT: Final = Kind.EVENT.value

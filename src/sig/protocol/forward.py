@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from sig.codecs import Codec
 from sig.errors import RemoteProtocolError
-from sig.protocol.connection import Audience, Connection
+from sig.protocol.connection import Connection
 from sig.protocol.events import count_events, merge_events, routes_of, split_events
 from sig.protocol.fitting import fit_events
 from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, HEADER, Frame
+from sig.protocol.heard import Audience
 from sig.protocol.outbox import Counts, Frames
 
 if TYPE_CHECKING:

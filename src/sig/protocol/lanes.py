@@ -20,10 +20,12 @@ from sig.errors import InvalidArgument
 from sig.messages import Listen, Presence, RouteGone, encode_control
 from sig.protocol.bodies import Lost, Unit, pack_lost, unpack_credit
 from sig.protocol.bridge import Outcome
-from sig.protocol.connection import Connection, LinkSubscription, Route
+from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, unpack_events
 from sig.protocol.fitting import lengths
 from sig.protocol.frames import FRAMING_ROOM_BYTES, HEADER, Frame, Kind, pack
+from sig.protocol.heard import LinkSubscription
+from sig.protocol.held import Route
 from sig.protocol.line import Line, Member, Members, Parcel, Share
 from sig.protocol.outbox import Frames
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sig.constants import Limits
     from sig.messages import Presence
     from sig.protocol.budget import Budget
-    from sig.protocol.connection import Connection, Route
+    from sig.protocol.connection import Connection
+    from sig.protocol.held import Route
 
 # What an event takes beside its bytes, here. Rather more than less.
 _EVENT_BYTES: Final = 100

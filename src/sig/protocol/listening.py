@@ -26,8 +26,10 @@ from sig.messages import (
 )
 from sig.names import check_selector
 from sig.protocol.bodies import Lost, pack_lost
-from sig.protocol.connection import Audience, Connection, LinkSubscription, Route, Waiting
+from sig.protocol.connection import Connection
 from sig.protocol.frames import Frame, Kind, pack
+from sig.protocol.heard import Audience, LinkSubscription, Waiting
+from sig.protocol.held import Route
 from sig.protocol.lanes import Lines
 from sig.protocol.outbox import Counts
 

@@ -25,8 +25,9 @@ from sig.messages import (
     encode_control,
 )
 from sig.names import check_method, check_own_event, check_selector, check_sender, matches
-from sig.protocol.connection import Connection, Held, Route
+from sig.protocol.connection import Connection
 from sig.protocol.frames import HEADER, Kind, pack
+from sig.protocol.held import Held, Route
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore

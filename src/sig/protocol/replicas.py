@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from sig.errors import ConnectionLost
 from sig.messages import RouteGone, encode_control
-from sig.protocol.connection import Connection, Held
+from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind, pack
+from sig.protocol.held import Held
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore

@@ -30,8 +30,9 @@ from sig.protocol.bodies import (
     pack_reply,
     unpack_cancel,
 )
-from sig.protocol.connection import Connection, Route
+from sig.protocol.connection import Connection
 from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, REQUEST_PARTS, Frame
+from sig.protocol.held import Route
 from sig.protocol.replicas import on_route
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from sig.messages import Last, Presence, RouteGone, encode_control
 from sig.messages import Route as RouteMessage
 from sig.names import check_event, check_sender, matches
 from sig.protocol.budget import Budget
-from sig.protocol.connection import Connection, Held, Route
+from sig.protocol.connection import Connection
 from sig.protocol.events import latest_events, pack_batch
 from sig.protocol.frames import HEADER, Frame, Kind, pack
+from sig.protocol.held import Held, Route
 from sig.protocol.outbox import Counts, Frames
 
 if TYPE_CHECKING:

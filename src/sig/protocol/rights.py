@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from sig.errors import Denied, SenderNotConnected, SigError
 from sig.messages import Interest, encode_control
-from sig.protocol.connection import Connection, Route
+from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind, pack
+from sig.protocol.held import Route
 from sig.protocol.withdrawal import withdraw
 from sig.security.credentials import Credential
 from sig.security.policy import Decision, Policy

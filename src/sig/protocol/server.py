@@ -59,11 +59,13 @@ from sig.protocol.bodies import (
 )
 from sig.protocol.bridge import Bridge
 from sig.protocol.budget import Budget, Windows
-from sig.protocol.connection import Connection, Route, Waiting
+from sig.protocol.connection import Connection
 from sig.protocol.entrance import Entrance
 from sig.protocol.forward import Forwarder, run_bytes
 from sig.protocol.frames import Frame, Kind, pack
+from sig.protocol.heard import Waiting
 from sig.protocol.heartbeat import Rounds, granted
+from sig.protocol.held import Route
 from sig.protocol.lanes import Lanes
 from sig.protocol.listening import Listening
 from sig.protocol.peer import Lane

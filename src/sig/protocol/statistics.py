@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
-from sig.protocol.connection import Connection, Route
+from sig.protocol.connection import Connection
+from sig.protocol.held import Route
 from sig.stats import LinkStats, SenderStats, Stats, Totals
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from sig.constants import STREAM_WINDOW_BYTES
 from sig.errors import InvalidData, MessageTooBig, Overloaded, RemoteProtocolError, SigError
 from sig.protocol.bodies import Unit, pack_credit, unpack_credit
-from sig.protocol.connection import Connection, Held, Route
+from sig.protocol.connection import Connection
 from sig.protocol.frames import HEADER, Frame
+from sig.protocol.held import Held, Route
 from sig.protocol.parts import cost_of, pack_parts, slices, unpack_parts
 from sig.protocol.replicas import on_route
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
+from queue import SimpleQueue
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 
@@ -48,6 +50,32 @@ def test_a_server_and_its_clients_speak_the_codec_they_were_given() -> None:
         assert listening.request("s", "echo", VALUES[1], timeout=LIMIT_S) == ("echo", VALUES[1])
         assert server.request("s", "echo", VALUES[2], timeout=LIMIT_S) == ("echo", VALUES[2])
     assert here == there == VALUES
+
+
+class Declared(TypedDict):
+    celsius: float
+    raw: NotRequired[int]
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack", Reprs()], ids=["json", "msgpack", "reprs"])
+def test_a_dict_of_a_declared_form_arrives_as_one_in_every_codec(codec: Any) -> None:
+    """Some of them are given something else to write, which is for their eyes only."""
+    with (
+        sig.serve("local://declared", codec=codec),
+        sig.connect("local://declared", codec=codec) as sending,
+        sig.connect("local://declared", codec=codec) as listening,
+    ):
+        got: SimpleQueue[object] = SimpleQueue()
+        listening.listen(lambda info, data: got.put(data), "s", "e")
+        sender = sending.add_sender("s", {"e": Declared})
+        sender.trigger("e", {"celsius": 22, "more": 1})
+        with pytest.raises(sig.InvalidData, match=r"event 'e' of sender 's' takes Declared: .*celsius"):
+            sender.trigger("e", {"raw": 1})
+        sender.trigger("e", {"celsius": 23.5, "raw": 7})
+        sending.flush()
+        first, second = (got.get(timeout=LIMIT_S) for _ in range(2))
+    assert repr(first) == "{'celsius': 22.0}"
+    assert second == {"celsius": 23.5, "raw": 7}
 
 
 def test_messagepack_on_both_ends_carries_what_it_promises() -> None:

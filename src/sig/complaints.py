@@ -33,7 +33,7 @@ class Complaints:
 
     def __init__(self, router: HasOnError) -> None:
         self._router = router
-        self._lock = Lock()
+        self._lock = Lock()  # guards what follows
         self._differences: dict[str, None] = {}  # that have been told
 
     def guarded(self, call: Callback, info: Info, data: object, listener: Subscription) -> object:

@@ -146,7 +146,7 @@ class Mailbox:
             self._overflow()
         return True
 
-    def put_many(self, info: Info, values: Sequence[object], may_wait: bool = True) -> None:
+    def put_many(self, info: Info, values: Sequence[object]) -> None:
         """Enter events of one signal, in order, as `put` would one by one."""
         wake = False
         with self._lock:
@@ -161,7 +161,7 @@ class Mailbox:
                 wake, self._armed = not self._armed, True
         if not simple:
             for value in values:
-                self.put(info, value, may_wait)
+                self.put(info, value)
         elif wake:
             self.start()
 

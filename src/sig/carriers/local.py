@@ -17,7 +17,7 @@ from sig.log import logger
 
 _EXAMPLE: Final = "local://bench"
 
-_lock: Final = threading.Lock()
+_lock: Final = threading.Lock()  # guards what follows
 _served: Final[dict[str, LocalServer]] = {}
 _numbers: Final = itertools.count(1)
 

@@ -193,13 +193,14 @@ def _resolve(address: Address, purpose: str) -> list[_Place]:
 
 def _bind(places: Iterable[_Place], port: int) -> list[socket.socket]:
     """Sockets on one and the same port of every place; for port 0, on one that is free on all."""
-    for last in [False] * (_ATTEMPTS - 1) + [True]:
+    left = 1 if port else _ATTEMPTS
+    while True:
+        left -= 1
         try:
             return _bind_once(places, port)
         except OSError as error:
-            if last or port or error.errno != errno.EADDRINUSE:
+            if not left or error.errno != errno.EADDRINUSE:
                 raise
-    raise AssertionError  # the last attempt returns or raises
 
 
 def _bind_once(places: Iterable[_Place], port: int) -> list[socket.socket]:

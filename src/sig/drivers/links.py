@@ -14,7 +14,7 @@ LINGER_S: Final = 1.0
 
 
 class LinkUser(Protocol):
-    """What a link calls, from a thread of its own; a `ClientDriver`."""
+    """What a link calls, on a thread of its own or on the loop that it lives on; a `ClientDriver`."""
 
     def received(self, data: bytes | memoryview) -> None:
         """Bytes have come."""
@@ -34,7 +34,7 @@ class LinkUser(Protocol):
 
 
 class ReadsByItself:
-    """What a link is without turns."""
+    """A link that needs nobody's thread to read: there are no turns to take."""
 
     def turn(self) -> bool:
         return False

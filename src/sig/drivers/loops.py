@@ -60,8 +60,8 @@ class LoopThread:
             self._thread.join(timeout)
 
     def forked(self) -> None:
-        # The parent's sockets must not live on in the child. Nor may the loop's own ways be used: where it has
-        # registered what is shared with the parent.
+        # The parent's sockets must not live on in the child. Nor may the loop be closed: it would take them out of a
+        # selector that is the parent's too, where the system keeps one (epoll).
         if self.loop.is_closed():
             return
         numbers = [key.fd for key in self._selector.get_map().values()]

@@ -23,7 +23,7 @@ _TICK_S: Final = 0.05
 # How long a write that is under way may keep the medium from being closed.
 _LAST_WRITE_S: Final = 0.5
 
-# Has a function called where the user lives, and returns when it has been.
+# What has a function called where the user lives: `call(function, *arguments)` returns when it has been.
 _Call = Callable[..., None]
 
 
@@ -72,7 +72,7 @@ class _Pumps:
         self._lost = lost
         self._stall_s = stall_s
         self._ticks = ticks
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards `_parts` and `unsent` together
         self._work = threading.Event()  # there is something to write, or no more
         self._parts: deque[bytes] = deque()
         self.unsent: int = 0

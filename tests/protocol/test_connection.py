@@ -387,13 +387,17 @@ def test_who_has_taken_nothing_for_long_says_so() -> None:
     world.server.backlogs.patience = 2
     connection = world.client().connection
     one = Frames.of(event(1, b"1"), ((1, 1),))
-    assert [connection.share(one) for _ in range(9)] == [False] * 9
+    assert [connection.offer(one) for _ in range(9)] == [False] * 9
     connection.weigh(1)
-    assert [connection.share(one) for _ in range(4)] == [False, False, True, True]
+    assert [connection.offer(one) for _ in range(4)] == [False, False, True, True]
     connection.data_to_send(1)
-    assert [connection.share(one) for _ in range(3)] == [False, False, True]
-    connection.data_to_send(1 << 20)
-    assert [connection.share(one) for _ in range(9)] == [False] * 9
+    assert [connection.offer(one) for _ in range(3)] == [False, False, True]
+    connection.put_asked(pack(Kind.REQUEST, b"x"))
+    assert connection.offer(one)
+    late(world, Audience((connection,), JSON), connection=connection)
+    assert connection.offer(one)
+    assert said(connection) == [*[b"1"] * 12, Kind.REQUEST, b"0"]
+    assert [connection.offer(one) for _ in range(9)] == [False] * 9
 
 
 def test_who_is_late_is_told_all_in_its_place() -> None:
@@ -458,4 +462,5 @@ def test_who_leaves_in_order_is_told_first_what_it_was_not_given() -> None:
     assert (connection.closed, connection.behind) == (True, {})
     follow(audience, 1, b"2")
     assert said(connection) == [b"0", b"1"]
-    assert connection.share(Frames.of(event(1, b"3"), ((1, 1),))) is False
+    assert not connection.offer(Frames.of(event(1, b"3"), ((1, 1),)))
+    assert said(connection) == []

@@ -356,6 +356,20 @@ def test_who_only_listens_is_asked_whether_it_is_there() -> None:
     assert not peer.closed
 
 
+def test_while_nothing_leaves_one_ping_waits() -> None:
+    """Ten thousand links that take nothing need not be given something each time they are looked at."""
+    peer = opened()
+    for _ in range(9):
+        peer.receive_data(pack(Kind.PONG, b"12345678"))
+        peer.beat()
+    assert [frame.kind for frame in said(peer)] == [Kind.PING]
+    peer.receive_data(pack(Kind.PONG, b"12345678"))
+    peer.beat()
+    assert said(peer) == []
+    peer.beat()
+    assert [frame.kind for frame in said(peer)] == [Kind.PING]
+
+
 def test_who_says_nothing_for_four_periods_is_gone() -> None:
     """They are more than 20 s, and less than 25: the first may have begun before the bytes came that were the last."""
     peer = opened()

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 # So many runs of events in a row that a link has not taken anything of make it late. Who is merely slow takes some in
 # between, and to part with the others and come back would be more work than to stay.
-PATIENCE: Final = 64
+PATIENCE: Final = 16
 
 
 class Lot:

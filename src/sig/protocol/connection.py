@@ -184,11 +184,18 @@ class Connection(Peer):
         if not self.closed:
             self.spend(size)
 
-    def share(self, frames: Frames) -> bool:
-        """Append frames of events, which others get too; the oldest are shed where there are too many.
+    def share(self, frames: Frames) -> None:
+        """Append frames of events, which others get too; the oldest are shed where there are too many."""
+        if not self.closed:
+            if self._asked or self.behind:
+                self._gather()
+            outbox = self.outbox
+            outbox.share(frames)
+            if not outbox.held:  # else its link will ask when it takes more
+                self.server.dirty[self] = None
 
-        Returns whether it is late, see `backlog`: it need not be given each by itself.
-        """
+    def offer(self, frames: Frames) -> bool:
+        """The same, unless it is late, see `backlog`: then it is not given them, and true."""
         if self.closed:
             return False
         if self._asked:
@@ -198,12 +205,11 @@ class Connection(Peer):
             outbox.share(frames)
             self.server.dirty[self] = None
             return False
-        # Its link will ask when it takes more.
-        if self.behind:
-            self.catch_up()
-        outbox.share(frames)
         self._untaken += 1
-        return self._untaken > self.server.backlogs.patience
+        if self.behind or self._untaken > self.server.backlogs.patience:
+            return True
+        outbox.share(frames)
+        return False
 
     def catch_up(self) -> None:
         """Have in the outbox what it was not given so far. It remains late."""

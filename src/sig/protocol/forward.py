@@ -101,11 +101,11 @@ class Forwarder:
             self._owner.events_in += entry.events
             if (values := self._owner.retained) is not None:
                 self._server.retained.keep(values, frames, counts, lines=self._owner.codec.lines)
-            if audience.backlog is not None and audience.backlog.links:
-                audience.backlog.put(entry)
-            late = [receiver for receiver in audience.prompt if receiver.share(entry)]
+            late = [receiver for receiver in audience.prompt if receiver.offer(entry)]
             if late:
                 audience.part(late, self._server.backlogs)
+            if audience.backlog is not None and audience.backlog.links:
+                audience.backlog.put(entry)
             for codec, receivers in audience.bridged.items():
                 self._translate(self._owner, frames, codec, {number: receivers for number, _ in counts})
         self._owner.spend(self._size)

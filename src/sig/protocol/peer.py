@@ -184,7 +184,8 @@ class Peer:
                     f"way to it is broken (heartbeat_timeout_s={rhythm.timeout_s:g})"
                 )
             )
-        elif silent or self._quiet > 1:
+        elif (silent and not self._first) or (self._quiet > 1 and not silent):
+            # While a link takes nothing, one PING is enough.
             self._first += _PING
             self._touch()
 

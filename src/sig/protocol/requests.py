@@ -27,6 +27,7 @@ from sig.protocol.bodies import (
     find_method,
     find_request,
     pack_cancel,
+    pack_peer_gone,
     pack_reply,
     unpack_cancel,
 )
@@ -240,6 +241,19 @@ class Requests:
         if len(given_up) >= self._most:
             del given_up[next(iter(given_up))]  # who never answers must not cost memory without end
         given_up[corr] = number
+
+    def left(self, connection: Connection) -> None:
+        """It waits for no answers any more, which those whom it asked are told; nor does it owe any."""
+        gone = pack_peer_gone(connection.number)
+        for owner in connection.called:
+            owner.asked_by.pop(connection, None)
+            owner.put(gone)
+        for requester in connection.asked_by:
+            requester.called.pop(connection, None)
+        connection.called.clear()
+        connection.unanswered.clear()
+        connection.given_up.clear()
+        connection.asked_by.clear()
 
     def _count_down(self, requester: Connection, owner: Connection) -> None:
         """One answer has come; perhaps from one who was away, and has not been asked for want of time."""

@@ -54,7 +54,6 @@ from sig.protocol.audit import Audit
 from sig.protocol.backlog import Backlogs
 from sig.protocol.bodies import (
     Unit,
-    pack_peer_gone,
     unpack_credit,
 )
 from sig.protocol.bridge import Bridge
@@ -357,16 +356,7 @@ class ServerCore:
                 self.give_up(connection)
                 self.absences.end(connection.lineage)
             self.replicas.forget(connection)
-            gone = pack_peer_gone(connection.number)
-            for owner in connection.called:
-                owner.asked_by.pop(connection, None)
-                owner.put(gone)
-            for requester in connection.asked_by:
-                requester.called.pop(connection, None)
-            connection.called.clear()
-            connection.unanswered.clear()
-            connection.given_up.clear()
-            connection.asked_by.clear()
+            self.requests.left(connection)
             self._relieve()
 
     def give_up(self, connection: Connection) -> None:

@@ -274,8 +274,12 @@ class Returning:
             self._claiming = done
 
             def answered(incarnation: object, error: BaseException | None) -> None:
-                if error is None:
-                    self._answered(driver, sender, incarnation, None)
+                # With the driver's lock held: nothing here may ask the driver for something.
+                if error is None and self._router._senders.get(sender.name) is sender:
+                    self._router._claimed(sender, incarnation)
+                elif error is None and not driver.core.closed:
+                    # It left meanwhile.
+                    driver.core.call(RemoveSender(sender.name), time.monotonic(), timeout, _nothing)
                 with self._router._lock:  # so that it is not told in the same moment that the link is lost
                     done(incarnation, error)
 
@@ -290,6 +294,10 @@ class Returning:
                 logger.warning(f"sender {sender.name!r} could not be registered again: {error}")
         finally:
             self._claiming = None
+
+
+def _nothing(value: object, error: BaseException | None) -> None:
+    """Nobody waits for that answer."""
 
 
 def _asks_for_presence(subscription: Subscription) -> bool:

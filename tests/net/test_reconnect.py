@@ -18,6 +18,7 @@ from net.proxy import Proxy
 import sig
 import sig.aio
 from sig.drivers.loops import LoopThread
+from sig.steps import walk
 from sig.testing import settle
 from sig.testing.stage import becomes
 
@@ -535,3 +536,23 @@ def test_one_of_those_who_share_a_name_is_one_of_them_again(server: sig.ServerRo
         proxy.cut()
         told.wait("connected")
         assert {reply.value for reply in server.request_all("s", "who")} == {"server", "client"}
+
+
+def test_a_name_that_is_asked_for_again_is_let_go_if_its_sender_leaves_before_the_answer(
+    server: sig.ServerRouter,
+) -> None:
+    with sig.connect(server.urls[0]) as client:
+        left = client.add_sender("s", ["e"])
+        left.remove()
+        driver, returning = client._driver, client._returning
+        assert driver is not None
+        assert returning is not None
+        asking = threading.Thread(
+            target=walk, args=(returning._claim_one(driver, left, driver.core.links, LIMIT_S),), daemon=True
+        )
+        asking.start()
+        asking.join(LIMIT_S)
+        assert not asking.is_alive()
+        client.flush()
+        assert client.senders() == []
+        assert not left.connected

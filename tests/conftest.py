@@ -138,3 +138,15 @@ async def tasks_end() -> AsyncIterator[None]:
         if time.monotonic() > deadline:
             pytest.fail("left behind: " + "; ".join(sorted(map(repr, leaks))), pytrace=False)
         await asyncio.sleep(STEP_S)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """One that runs on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

@@ -24,18 +24,6 @@ def runtime() -> Iterator[LocalRuntime]:
     runtime.close(10)
 
 
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that runs on another thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
 # -- time and chance -----------------------------------------------------------------------------
 
 

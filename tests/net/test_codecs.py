@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 from queue import SimpleQueue
 from typing import Any, NotRequired, TypedDict
 
 import pytest
+from reprs import Reprs
 
 import sig
 from sig.carriers.tcp import TCPClient, TCPServer
 
 LIMIT_S = 30
-
-
-class Reprs:
-    """A codec of the user's: what Python prints, of plain values."""
-
-    name = "reprs"
-
-    def encode(self, obj: object) -> bytes:
-        return repr(obj).encode()
-
-    def decode(self, data: bytes) -> object:
-        return ast.literal_eval(data.decode())
 
 
 # What JSON would change: that it arrives as it was says which codec carried it.

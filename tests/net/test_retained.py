@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from reprs import Reprs
 
 import sig
 import sig.aio
 
 LIMIT_S = 30
-
-
-class Reprs:
-    """A codec of the user's: what Python prints, of plain values."""
-
-    name = "reprs"
-
-    def encode(self, obj: object) -> bytes:
-        return repr(obj).encode()
-
-    def decode(self, data: bytes) -> object:
-        return ast.literal_eval(data.decode())
 
 
 class Liar(Reprs):

@@ -10,6 +10,7 @@ from itertools import count
 
 import pytest
 from net.raw import Raw
+from reprs import Reprs
 
 import sig
 import sig.aio
@@ -214,16 +215,8 @@ def test_clients_of_different_codecs_stream_to_each_other() -> None:
         yield from values
         return params  # type: ignore[return-value]  # of a generator
 
-    class Other:
-        """The same as the built-in one, under another name: no client but its own has it."""
-
-        name = "other"
-
-        def encode(self, value: object) -> bytes:
-            return repr(value).encode()
-
-        def decode(self, data: bytes) -> object:
-            return eval(data)
+    class Other(Reprs):
+        name = "other"  # no client but its own has it
 
     with (
         sig.serve("tcp://127.0.0.1:0", codec=["json", Other()]) as server,
@@ -332,20 +325,9 @@ def test_an_async_handler_that_waits_is_cancelled_when_its_caller_leaves(caller:
         asyncio.run(program(server.urls[0]))
 
 
-@pytest.fixture
-def another_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(LIMIT_S)
-    loop.close()
-
-
 @pytest.mark.parametrize("face", ["blocking", "asyncio"])
 def test_an_async_handler_gives_on_its_own_loop_wherever_its_link_is(
-    server: sig.ServerRouter, caller: sig.ClientRouter, another_loop: asyncio.AbstractEventLoop, face: str
+    server: sig.ServerRouter, caller: sig.ClientRouter, loop: asyncio.AbstractEventLoop, face: str
 ) -> None:
     loops: list[bool] = []
     many = 5_000 if face == "blocking" else 500
@@ -357,7 +339,7 @@ def test_an_async_handler_gives_on_its_own_loop_wherever_its_link_is(
                 if number % 100 == 0:
                     await asyncio.sleep(0)
         finally:
-            loops.append(asyncio.get_running_loop() is another_loop)
+            loops.append(asyncio.get_running_loop() is loop)
 
     def look() -> None:
         assert list(caller.stream("s", "count_up", many)) == list(range(many))
@@ -367,14 +349,14 @@ def test_an_async_handler_gives_on_its_own_loop_wherever_its_link_is(
 
     async def main() -> None:
         async with sig.aio.connect(server.urls[0]) as client:
-            await client.add_sender("s", requests=[count_up], loop=another_loop)
+            await client.add_sender("s", requests=[count_up], loop=loop)
             await asyncio.to_thread(look)
 
     if face == "asyncio":
         asyncio.run(main())
         return
     with sig.connect(server.urls[0]) as client:
-        client.add_sender("s", requests=[count_up], loop=another_loop)
+        client.add_sender("s", requests=[count_up], loop=loop)
         look()
 
 

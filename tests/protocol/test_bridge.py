@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Raw, World
+from reprs import Reprs
 
 from sig.codecs import JSON, MSGPACK, Codec, as_codec
 from sig.constants import Limits
@@ -44,18 +44,6 @@ from sig.protocol.frames import REPLY_ERR, REPLY_MORE, Frame, Kind, pack
 
 LIMIT = 1 << 20
 TIME_US = 1_700_000_000_000_000
-
-
-class Reprs:
-    """A codec of the user's: what Python prints, of plain values."""
-
-    name = "reprs"
-
-    def encode(self, obj: object) -> bytes:
-        return repr(obj).encode()
-
-    def decode(self, data: bytes) -> object:
-        return ast.literal_eval(data.decode())
 
 
 REPRS = as_codec(Reprs())

@@ -3,7 +3,6 @@ between, and however little there is room for."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from protocol.pairs import Answer, End, World, byte_by_byte
+from reprs import Reprs
 
 from sig.codecs import Codec, batch_decode
 from sig.constants import Limits
@@ -25,18 +25,6 @@ from sig.protocol.past import Past, Told
 from sig.security.policy import Policy, allow
 
 MUCH = 1 << 20
-
-
-class Reprs:
-    """A codec of the user's: what Python prints, of plain values."""
-
-    name = "reprs"
-
-    def encode(self, obj: object) -> bytes:
-        return repr(obj).encode()
-
-    def decode(self, data: bytes) -> object:
-        return ast.literal_eval(data.decode())
 
 
 REPRS = Reprs()

@@ -20,18 +20,6 @@ from sig.steps import walk, walk_awaiting
 LIMIT_S = 20
 
 
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that runs on a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(LIMIT_S)
-    loop.close()
-
-
 class Ended:
     """Whether a handler has come to its end."""
 

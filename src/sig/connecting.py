@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -72,7 +72,7 @@ class Connecting(Linked):
         if timeout is not None:  # who waits so long for a link waits no longer for the first words on it
             settings.setdefault("handshake_timeout_s", timeout)
         limits, carrier_options = sorted_out(settings)
-        one = carrier_or_url is None or isinstance(carrier_or_url, str | ClientCarrier)
+        one = isinstance(carrier_or_url, str | ClientCarrier) or not isinstance(carrier_or_url, Iterable)
         places: Any = [carrier_or_url] if one else carrier_or_url
         if not places:
             raise InvalidArgument("connect needs at least one address: the list is empty")

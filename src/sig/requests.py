@@ -144,7 +144,11 @@ def next_hop(
     Raises `LoopDetected` after too many hops, `RequestTimeout` when no time is left, `InvalidArgument` for a timeout
     out of bounds; `endless`: it may be as long as one likes.
     """
-    if not 0 < timeout <= (math.inf if endless else limits.request_timeout_max_s):
+    try:
+        fits = 0 < timeout <= (math.inf if endless else limits.request_timeout_max_s)
+    except TypeError:
+        raise InvalidArgument(f"timeout={timeout!r} of request {method!r} is no number of seconds") from None
+    if not fits:
         most = "" if endless else f" and at most {limits.request_timeout_max_s:g} seconds"
         raise InvalidArgument(f"timeout={timeout!r} of request {method!r} is out of bounds: above 0{most}")
     found = _under_way.get()
@@ -398,6 +402,8 @@ class Handlers:
 
 
 def _named(function: Callable[..., object]) -> tuple[str, Callable[..., object]]:
+    if isinstance(function, str):
+        raise InvalidArgument(f"{function!r} is only a name: give the function, or a dict of names and functions")
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
         raise InvalidArgument(f"{describe(function)} has no name of its own: give requests as a dict of names")

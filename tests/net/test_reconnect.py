@@ -341,6 +341,8 @@ def test_what_offline_may_be() -> None:
         sig.connect("tcp://127.0.0.1:1", offline="later")
     with pytest.raises(sig.InvalidArgument, match="at least one address"):
         sig.connect([])
+    with pytest.raises(sig.InvalidArgument, match="3000 is not a URL"):
+        sig.connect(3000)  # type: ignore[call-overload]
 
 
 def _triggered(sender: sig.Sender, number: int) -> list[int]:

@@ -80,6 +80,11 @@ def test_a_time_out_of_bounds_is_refused(timeout: float) -> None:
         next_hop(100.0, timeout, "s", "m")
 
 
+def test_a_time_that_is_none_is_said_to_be_none() -> None:
+    with pytest.raises(InvalidArgument, match="timeout='soon' of request 'm' is no number of seconds"):
+        next_hop(100.0, cast("float", "soon"), "s", "m")
+
+
 def inside(trail: Trail, ask: Callable[[], T]) -> T:
     """Call that from a handler that is on this trail."""
     made = handlers({"handler": lambda params: ask()})
@@ -155,6 +160,7 @@ def test_names_are_kept_as_plain_text() -> None:
     ("requests", "error", "sentence"),
     [
         (read, InvalidArgument, "is one function: give a list, or a dict of names"),
+        (["read"], InvalidArgument, "'read' is only a name: give the function"),
         ([lambda params: None], InvalidArgument, "<lambda> has no name of its own"),
         ([functools.partial(read)], InvalidArgument, "read has no name of its own: give requests as a dict of names"),
         ([read, functools.wraps(read)(lambda params: 1)], InvalidArgument, "two handlers are named 'read'"),

@@ -317,13 +317,14 @@ class Linked(Hub):
 
     def _open_outlet(self, driver: ClientDriver, signal: Signal) -> None:
         """Triggering sends from here on."""
-        trigger = driver.outlet(signal.sender, signal.event, self._codec)
+        check = signal.check(structs=self._codec.structs)
+        trigger = driver.outlet(signal.sender, signal.event, self._codec, check)
 
         @raises_to_trigger
         def send(info: Info, data: object) -> None:
             trigger(data)
 
-        signal.bind(trigger, send, structs=self._codec.structs)
+        signal.bind(trigger, send)
 
     # Asking
 

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .hub import Hub
 
 F = TypeVar("F", bound=Callable[..., object])
+
+# The class whose very instances go through, and what makes other data fit, or raises `InvalidData`.
+Check: TypeAlias = tuple[type, Callable[[object], object]]
+UNCHECKED: Final[Check] = (object, lambda data: data)
 
 
 def raises_to_trigger(function: F) -> F:
@@ -209,14 +213,22 @@ class Signal(Plan):
         for data in values:
             trigger(data)
 
-    def bind(self, trigger: Callable[[object], None], send: Callback, *, structs: bool) -> None:
-        """For routers with links: `trigger` takes the place of the method, unless a subclass has its own; that one
-        calls `send` in the end. `structs`: whether `trigger` writes a Struct as it does a dict of its fields.
+    def check(self, *, structs: bool) -> Check:
+        """How data is to be looked at before it is sent; not at all if somebody else does it.
+
+        Args:
+            structs: whether a Struct is written as a dict of its fields is.
+        """
+        return UNCHECKED
+
+    def bind(self, trigger: Callable[[object], None], send: Callback) -> None:
+        """For routers with links: `trigger`, which looks as `check` says, takes the place of the method, unless a
+        subclass has its own; that one calls `send` in the end.
 
         The method's checks and lookups would cost as much as all the rest of sending an event.
         """
         self._calls = Calls((send,))
-        if type(self).trigger is Signal.trigger:
+        if type(self).trigger in (Signal.trigger, TypedSignal.trigger):
             self.trigger = trigger  # type: ignore[method-assign,assignment]  # of this one signal, on purpose
 
     def unbind(self) -> None:
@@ -251,27 +263,19 @@ class TypedSignal(Signal):
             except Exception as error:
                 self._failed(call, error)
 
-    def bind(self, trigger: Callable[[object], None], send: Callback, *, structs: bool) -> None:
-        super().bind(trigger, send, structs=structs)
-        if type(self).trigger is TypedSignal.trigger:
-            form = written_as(self.kind) if structs else None
-            self.trigger = self._checked(trigger, form)  # type: ignore[method-assign,assignment]  # as there
+    def check(self, *, structs: bool) -> Check:
+        if type(self).trigger is not TypedSignal.trigger:
+            return UNCHECKED  # that of a subclass calls ours in the end
+        form = written_as(self.kind) if structs else None
+        fitted, convert = self._fitted, msgspec.convert
 
-    def _checked(self, trigger: Callable[[object], None], form: Any) -> Callable[[object], None]:
-        wanted, fitted, convert = self._exact, self._fitted, msgspec.convert
+        def made(data: object) -> object:
+            try:
+                return convert(data, form)
+            except Exception:
+                return fitted(data)
 
-        def by_class(data: object = None) -> None:
-            trigger(data if type(data) is wanted else fitted(data))
-
-        def by_form(data: object = None) -> None:
-            if type(data) is not wanted:
-                try:
-                    data = convert(data, form)
-                except Exception:
-                    data = fitted(data)
-            trigger(data)
-
-        return by_class if form is None else by_form
+        return self._exact, fitted if form is None else made
 
     def _fitted(self, data: object) -> object:
         try:

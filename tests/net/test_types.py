@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -160,6 +161,37 @@ def test_a_sender_with_types_refuses_what_nobody_would_hear(router: sig.Router) 
         router.flush()  # the sender knows by now that nobody listens
     with pytest.raises(sig.InvalidData, match="event 'changed' of sender 'thermo' takes Reading"):
         sender.trigger("changed", {"celsius": "warm"})
+
+
+class Entry(msgspec.Struct):
+    number: int
+    text: str = ""
+    more: Any = None
+
+
+def test_small_and_large_instances_and_dicts_come_in_order(router: sig.Router) -> None:
+    heard: SimpleQueue[Entry] = SimpleQueue()
+    with sig.connect("local://types") as other:
+
+        @other.on("log", "entry")
+        def hear(info: sig.Info, data: Entry) -> None:
+            heard.put(data)
+
+        sender = router.add_sender("log", {"entry": Entry})
+        trigger = sender.signal("entry").trigger
+        entries = [Entry(number, "x" * (10_000 if number % 50 == 49 else 1)) for number in range(300)]
+        for entry in entries:
+            trigger(entry if entry.number % 2 else {"number": entry.number, "text": entry.text})
+        with pytest.raises(sig.InvalidData, match="JSON cannot carry this Entry"):
+            trigger(Entry(1, more=object()))
+        with pytest.raises(sig.InvalidData, match="takes Entry"):
+            trigger({"number": "one"})
+        router.flush()
+        assert [heard.get(timeout=LIMIT_S) for _ in entries] == entries
+        sender.remove()
+        with pytest.raises(sig.SenderNotConnected):
+            trigger(entries[0])
+    assert heard.empty()
 
 
 def test_parameters_that_do_not_fit_are_refused_as_such(router: sig.Router) -> None:

@@ -24,6 +24,7 @@ from sig.protocol.client import ClientCore, News, Notice
 from sig.protocol.parts import PartsIn
 from sig.protocol.restoring import Begin, Restoring
 from sig.runtime import Dropping, Flag
+from sig.signal import UNCHECKED, Check
 
 T = TypeVar("T")
 
@@ -247,8 +248,11 @@ class ClientDriver:
             self.core.answering.reply(arrived, payload, error)
             self._say()
 
-    def outlet(self, sender: str, event: str, codec: Codec) -> Callable[[object], None]:
-        """The function that sends the events of one signal. Raises as `Signal.trigger`."""
+    def outlet(self, sender: str, event: str, codec: Codec, check: Check = UNCHECKED) -> Callable[[object], None]:
+        """The function that sends the events of one signal, once they have been looked at.
+
+        Raises as `Signal.trigger`, and what `check` raises.
+        """
         raise NotImplementedError
 
     def close_outlets(self, sender: str, events: Iterable[str]) -> None:

@@ -126,8 +126,8 @@ class Router {
   close() {
     clearTimeout(this.#retry);
     this.#options.reconnect = false;
+    this.#link.close(); // also one that is not up yet
     if (this.state === "away") this.#over(failure("closed", "the page has closed the router"));
-    else this.#link.close();
     return this.closed;
   }
 

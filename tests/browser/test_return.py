@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,6 +154,24 @@ def test_closing_ends_the_attempts(script: Script, proxy: Proxy) -> None:
     script("await come();")
     proxy.cut_off()
     assert script(AWAY + "return [(await router.close()).code, states];") == ["closed", ["away", "closed"]]
+
+
+def test_closing_ends_an_attempt_that_is_under_way(script: Script, proxy: Proxy) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        script("await come({ timeout: 600 });")
+        script(f"""
+            window.tried = [];
+            window.WebSocket = class extends WebSocket {{
+                constructor(_, protocol) {{
+                    super("ws://127.0.0.1:{silent.getsockname()[1]}/", protocol);
+                    tried.push(this);
+                }}
+            }};
+        """)
+        proxy.cut_off()
+        assert script("await until(() => tried.length); return (await router.close()).code;") == "closed"
+        script("await until(() => tried[0].readyState === WebSocket.CLOSED);")
+        assert script("return states;") == ["away", "closed"]
 
 
 def test_the_first_attempt_is_the_only_one(script: Script, proxy: Proxy) -> None:

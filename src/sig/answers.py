@@ -138,7 +138,10 @@ class Answers:
                 return self._go_on(case, self._give_all(case, answer))
             if isinstance(answer, Later):
                 return self._go_on(case, answer.steps)
-            payload = self._encoded(news, answer)
+            try:
+                payload = self._router._codec.quick(answer)
+            except Exception:
+                payload = self._encoded(news, answer)
         except BaseException as error:
             self._ended(case)
             self._fail(news, error)
@@ -156,16 +159,21 @@ class Answers:
             raise SenderNotConnected(sender)
         if case.dropping.dropped or time.monotonic() >= news.deadline:
             raise RequestTimeout(sender, request.method, 0)  # nobody waits any more
-        params = self._router._codec.decode(request.payload)
+        codec = self._router._codec
+        try:
+            params = codec.read(request.payload)
+        except Exception:
+            params = codec.decode(request.payload)  # raises what is wrong, in a sentence
         trail = Trail(request.hops, news.deadline, case.dropping, request.peer)
         begin = held._handlers.begin if news.parts is None else held._handlers.open
         return begin(sender, request.method, params, trail, partial(self._ended, case))
 
     def _ended(self, case: Case) -> None:
         """Its handler has come to its end, or never will be called."""
-        self._forget(case)
-        if case.held._slots is not None:
-            case.held._slots.leave()
+        request = case.news.request
+        self._under_way.pop((request.peer, request.corr), None)  # as `_forget`, which is a call for each of many
+        if (slots := case.held._slots) is not None:
+            slots.leave()
 
     def _forget(self, case: Case) -> None:
         """There is room for another."""
@@ -198,13 +206,8 @@ class Answers:
             self._finish(news, payload, None)
 
     def _encoded(self, news: RequestArrived, answer: object) -> bytes:
-        codec = self._router._codec
         try:
-            return codec.quick(answer)
-        except Exception:
-            pass  # `encode` says what is wrong
-        try:
-            return codec.encode(answer)
+            return self._router._codec.encode(answer)
         except InvalidData as error:
             logger.error(f"the answer of {_named(news)} cannot be sent: {error}")
             raise
@@ -223,7 +226,9 @@ class Answers:
 
     def _finish(self, news: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         """Nobody works for the answer any more; reply."""
-        self._reply(news, payload, error)
+        driver = self._router._driver  # as `_reply`
+        if driver is not None:
+            driver.reply(news, payload, error)
 
     def _reply(self, news: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         driver = self._router._driver

@@ -152,8 +152,11 @@ class Linked(Hub):
 
     def _linked(self) -> ClientDriver:
         driver = self._driver
-        if driver is not None and driver.core.linked and not self._closed.is_set():
-            return driver  # neither lost nor left to a forked child: its core would be closed
+        if driver is not None and not self._closed.is_set():
+            core = driver.core
+            # Neither lost nor left to a forked child, whose core would be closed; the first as nearly always, see `up`.
+            if (core.opened and not core.closed and not core.away) or core.linked:
+                return driver
         self._check_open()
         self._check_here()
         if driver is None or driver.core.welcome is None:
@@ -404,7 +407,7 @@ class Linked(Hub):
     ) -> None:
         if error is None:
             try:
-                value = self._decoded(value)
+                value = decoded(self._codec, value)
                 if type is not None:
                     value = converted(value, type, sender, method)
             except Exception as trouble:

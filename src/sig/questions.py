@@ -13,8 +13,9 @@ def encoded(core: ClientCore, whom: Whom, params: object) -> bytes | Payloads:
 
     On the thread that asks, with no lock held: what is large takes its time. Raises `InvalidData`.
     """
-    own, codec = core.codec, core.asking.codec_of(whom)
-    if codec is own or len(core.codecs) == 1:
+    own = core.codec
+    codec = own if len(core.codecs) == 1 else core.asking.codec_of(whom)
+    if codec is own:
         try:
             return own.quick(params)
         except Exception:
@@ -29,7 +30,12 @@ def encoded(core: ClientCore, whom: Whom, params: object) -> bytes | Payloads:
 
 def decoded(own: Codec, answer: bytes | Coded) -> object:
     """An answer, in this client's own codec unless it says otherwise. Raises `InvalidData`."""
-    return own.decode(answer) if isinstance(answer, bytes) else answer.codec.decode(answer.payload)
+    if not isinstance(answer, bytes):
+        return answer.codec.decode(answer.payload)
+    try:
+        return own.read(answer)
+    except Exception:
+        return own.decode(answer)  # raises what is wrong, in a sentence
 
 
 def _encoded_or_not(codec: Codec, params: object) -> bytes | InvalidData:

@@ -24,7 +24,7 @@ from sig.protocol.asking import Asking
 from sig.protocol.bodies import find_asker
 from sig.protocol.calls import Calls, Waiting
 from sig.protocol.connection import Connection
-from sig.protocol.frames import Frame
+from sig.protocol.frames import Found, Frame
 from sig.protocol.parts import PartsIn
 from sig.protocol.requests import Requests
 from sig.protocol.server import ServerCore
@@ -133,15 +133,14 @@ def loses_a_part(parts: PartsIn, frame: Frame, codec: Codec) -> None:
 _put = PartsIn.put
 
 
-def takes_a_second_answer(
-    requests: Requests, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int
-) -> None:
+def takes_a_second_answer(requests: Requests, connection: Connection, data: bytes, run: Sequence[Found]) -> None:
     """As if answers were only counted."""
-    peer, corr = find_asker(data, start, end)
-    requester = requests._server.connections.get(peer)
-    if requester is not None and corr not in requester.unanswered and corr not in requester.given_up:
-        requester.unanswered.pop(next(iter(requester.unanswered), 0), None)
-    _reply(requests, connection, flags, number, data, start, end)
+    for found in run:
+        peer, corr = find_asker(data, *found[-2:])
+        requester = requests._server.connections.get(peer)
+        if requester is not None and corr not in requester.unanswered and corr not in requester.given_up:
+            requester.unanswered.pop(next(iter(requester.unanswered), 0), None)
+        _reply(requests, connection, data, [found])
 
 
 _reply = Requests.reply

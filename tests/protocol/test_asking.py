@@ -399,3 +399,17 @@ def test_on_another_link_all_numbers_are_asked_for_anew() -> None:
     world.lose(end)
     world.come_back(end)
     assert end.core.asking.codec_of("s") is None
+
+
+def test_who_ends_the_link_over_an_answer_is_given_none_of_those_behind_it() -> None:
+    core = welcomed()
+    opened(core, "json")
+    second = Answer()
+    core.asking.request(
+        "s", "m", b"1", now=0.0, deadline=5.0, hops=1, done=lambda *_: core.disconnected(ConnectionLost("enough"))
+    )
+    core.asking.request("s", "m", b"2", now=0.0, deadline=5.0, hops=1, done=second)
+    numbers = [unpack_request(frame).corr for frame in said(core)]
+    core.receive_at(b"".join(pack_reply(Reply(0, number, b"5"), route=5) for number in numbers), 1.0)
+    with pytest.raises(ConnectionLost, match="enough"):
+        _ = second.ok

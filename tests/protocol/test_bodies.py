@@ -22,6 +22,7 @@ from sig.protocol.bodies import (
     Request,
     Stored,
     Unit,
+    find_asked,
     pack_ack,
     pack_cancel,
     pack_credit,
@@ -121,6 +122,9 @@ def test_a_request_cut_short_is_refused_or_has_a_shorter_payload() -> None:
     for end in range(head):
         with pytest.raises(RemoteProtocolError, match=r"\(REQUEST\) of .* at least"):
             unpack_request(Frame.of(pack(Kind.REQUEST, body[:end])))
+        short = pack(Kind.REQUEST, body[:end])
+        with pytest.raises(RemoteProtocolError, match=r"\(REQUEST\) of .* at least"):
+            find_asked(b"before" + short + bytes(300), 6, 6 + len(short))
     assert unpack_request(Frame.of(pack(Kind.REQUEST, body[:head]))) == msgspec.structs.replace(ASKED, payload=b"")
 
 
@@ -136,6 +140,14 @@ def test_a_method_is_utf_8() -> None:
     assert unpack_request(Frame.of(pack(Kind.REQUEST, body))).method == "wärme"
     with pytest.raises(RemoteProtocolError, match="not UTF-8"):
         unpack_request(Frame.of(pack(Kind.REQUEST, body.replace("ä".encode(), b"\xff\xff"))))
+    broken = pack(Kind.REQUEST, body.replace("ä".encode(), b"\xff\xff"))
+    with pytest.raises(RemoteProtocolError, match="not UTF-8"):
+        find_asked(broken, 0, len(broken))
+
+
+def test_of_a_request_that_is_passed_on_the_number_and_the_method_are_found_where_it_lies() -> None:
+    frame = pack_request(Request(3, 77, 1, 0, "wärme", b"payload"), route=6)
+    assert find_asked(b"before" + frame + b"behind", 6, 6 + len(frame)) == (77, "wärme")
 
 
 def test_the_longest_method_leaves_the_room_it_should() -> None:

@@ -12,7 +12,7 @@ from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError
 from sig.messages import Bye, Error, decode_control, encode_control
 from sig.protocol.bodies import pack_ack, unpack_ack
-from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
+from sig.protocol.frames import PREFACE, Found, Frame, FrameReader, Kind, pack
 from sig.protocol.peer import Peer
 from sig.protocol.session import ACK_FRAMES, Session
 
@@ -162,7 +162,7 @@ def test_kinds_with_a_lane_are_taken_where_they_lie_once_the_handshake_is_comple
     peer.receive_data(PREFACE)
     peer.opened = True
     peer.receive_data(read)
-    assert taken == [(peer, 1, 7, read, len(ping), len(ping + reply))]
+    assert taken == [(peer, read, ((Kind.REPLY, 1, 0, 7, len(ping), len(ping + reply)),))]
     assert [frame.kind for frame in said(peer, preface=True)] == [Kind.PONG, Kind.PONG]
 
     early = Simple()
@@ -170,6 +170,42 @@ def test_kinds_with_a_lane_are_taken_where_they_lie_once_the_handshake_is_comple
     early.receive_data(PREFACE + reply)
     assert isinstance(early.error, RemoteProtocolError)
     assert len(taken) == 1
+
+
+def test_frames_that_follow_one_another_take_their_lane_together_and_each_in_its_turn() -> None:
+    taken: list[tuple[str, list[int]]] = []
+    peer = opened()
+    peer._lanes = {
+        Kind.REPLY.value: lambda _, data, run: taken.append(("replies", [found[3] for found in run])),
+        Kind.REQUEST.value: lambda _, data, run: taken.append(("requests", [found[3] for found in run])),
+    }
+    replies, requests = (
+        [pack(kind, b"x" * 20, route=route) for route in (1, 2, 3)] for kind in (Kind.REPLY, Kind.REQUEST)
+    )
+    ping = pack(Kind.PING, b"12345678")
+    peer.receive_data(b"".join([*replies, ping, ping, *requests, *replies[:1], ping]))
+    assert taken == [("replies", [1, 2, 3]), ("requests", [1, 2, 3]), ("replies", [1])]
+    assert [frame.kind for frame in said(peer)] == [Kind.PONG] * 3
+
+
+def test_a_lane_that_ends_the_link_ends_it_for_all_that_follows() -> None:
+    def refuse(_: object, data: bytes, run: Sequence[Found]) -> None:
+        raise RemoteProtocolError(f"{len(run)} too many")
+
+    peer, taken = opened(), []
+    peer._lanes = {Kind.REPLY.value: refuse, Kind.REQUEST.value: lambda *found: taken.append(found)}
+    reply, request = (pack(kind, b"x" * 20) for kind in (Kind.REPLY, Kind.REQUEST))
+    peer.receive_data(reply + reply + request + request)
+    assert str(peer.error) == "2 too many"
+    assert taken == []
+
+
+def test_before_the_handshake_is_complete_no_frame_has_a_lane() -> None:
+    peer, taken = Simple(), []
+    peer._lanes = {Kind.REPLY.value: lambda *found: taken.append(found)}
+    peer.receive_data(PREFACE + pack(Kind.REPLY, b"x") * 2)
+    assert isinstance(peer.error, RemoteProtocolError)
+    assert taken == []
 
 
 def test_a_frame_that_is_too_large_is_judged_behind_those_before_it() -> None:

@@ -721,3 +721,35 @@ def test_who_waits_for_more_answers_than_any_honest_client_is_refused() -> None:
     (reply,) = stranger.read()
     assert "16 requests of this client wait for their answers" in str(decode_error(unpack_reply(reply).payload))
     assert len(owner.asked()) == 16
+
+
+def test_who_does_not_read_why_it_is_refused_is_cut_and_the_rest_is_not_asked() -> None:
+    world = World(link_cut_bytes=3000, link_drop_bytes=2000)
+    owner, raw = world.client(), world.raw()
+    owner.add("s", requests=["m"])
+    raw.send(pack(Kind.CALL, encode_control(OpenRequests("s")), route=1))
+    route = next(frame.route for frame in raw.read() if frame.kind == Kind.ROUTE)
+    nobody = [pack_request(Request(0, number, 1000, 1, "m", b"1"), route=9999) for number in range(1, 101)]
+    raw.send(*nobody, pack_request(Request(0, 200, 1000, 1, "m", b"1"), route=route))
+    world.settle()
+    assert "does not read" in str(raw.connection.error)
+    assert owner.asked() == []
+
+
+def test_an_owner_that_asks_itself_and_does_not_read_is_cut_in_the_midst_of_its_answers() -> None:
+    world = World(link_cut_bytes=3000, link_drop_bytes=2000)
+    raw, other = world.raw(), world.client()
+    raw.send(pack(Kind.CALL, encode_control(AddSender("s", [], ["m"])), route=1))
+    raw.send(pack(Kind.CALL, encode_control(OpenRequests("s")), route=2))
+    route = next(frame.route for frame in raw.read() if frame.kind == Kind.ROUTE)
+    raw.send(*(pack_request(Request(0, number, 1000, 1, "m", b""), route=route) for number in range(1, 31)))
+    answer, _ = other.request("s", "m")
+    world.settle()
+    asked = [unpack_request(frame) for frame in raw.read() if frame.kind == Kind.REQUEST]
+    assert len(asked) == 31
+    raw.send(*(pack_reply(Reply(one.peer, one.corr, bytes(200)), route=route) for one in asked))
+    assert "does not read" in str(raw.connection.error)
+    raw.hang_up()
+    world.settle()
+    with pytest.raises(ConnectionLost):
+        _ = answer.ok

@@ -11,6 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from threading import get_ident
 from time import monotonic
 from typing import Final
 
@@ -69,6 +70,10 @@ class LoopDriver(ClientDriver):
     ) -> None:
         super().__init__(core, limits, nullcontext(), handle=handle, asked=asked, ended=ended)
         self._loop = loop
+        # To ask for the loop that runs here costs a call of the system, which is much for each request of many. A
+        # thread runs one loop at a time: it is ours if that runs, and was last seen on this thread.
+        self._running = loop.is_running
+        self._thread = 0
         self._over = over
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._news: deque[News] = deque()
@@ -199,7 +204,7 @@ class LoopDriver(ClientDriver):
         parts: PartsIn | None = None,
         instance: int | None = None,
     ) -> int:
-        if asyncio._get_running_loop() is not self._loop:
+        if get_ident() != self._thread or not self._running():
             self._check_loop()
         # `done` may be called while bytes are read: there is no lock, and whoever awaits the answer goes on later.
         now = monotonic()
@@ -345,6 +350,7 @@ class LoopDriver(ClientDriver):
     def _check_loop(self) -> None:
         if asyncio._get_running_loop() is not self._loop:
             raise InvalidArgument("this router lives on another event loop: use it there, or make another here")
+        self._thread = get_ident()
 
     def _send(self, sender: str, event: str, payload: bytes) -> None:
         """An event that is large, or the first after there was no room."""

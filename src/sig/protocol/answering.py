@@ -6,6 +6,7 @@ Sans-I/O: no socket, no thread, no clock. The other half, what this client asks,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -15,14 +16,13 @@ from sig.messages import encode_control
 from sig.protocol.bodies import (
     NO_DEADLINE,
     Credit,
-    Reply,
     Request,
     find_request,
-    pack_reply,
+    reply_frame,
     unpack_cancel,
     unpack_peer_gone,
 )
-from sig.protocol.frames import FRAMING_ROOM_BYTES, REPLY_END, REPLY_ERR, REQUEST_PARTS, Frame
+from sig.protocol.frames import FRAMING_ROOM_BYTES, REPLY_END, REPLY_ERR, REQUEST_PARTS, Found, Frame
 from sig.protocol.parts import Abandoned, PartsOut
 
 if TYPE_CHECKING:
@@ -67,20 +67,22 @@ class Answering:
         """What there is to be said of streams. May be appended to from any thread without a lock."""
         self._giving: dict[tuple[int, int], PartsOut] = {}  # by who asks, and under which number
 
-    def request(self, _: ClientCore, flags: int, number: int, data: bytes, start: int, end: int) -> None:
-        """A REQUEST has come."""
-        request = find_request(data, start, end)
-        route = self._core.routes.get(number)
-        if route is None or not route.owner or route.event is not None:
-            raise RemoteProtocolError(f"the server sent a request on route {number}, which is not ours")
-        deadline = self._core.now + request.remaining_ms / 1000
-        parts: PartsOut | None = None
-        if flags & REQUEST_PARTS:
-            parts = PartsOut(number, request.peer, request.corr, self._core.codec.lines, self.written)
-            self._giving[request.peer, request.corr] = parts
-            if request.remaining_ms == NO_DEADLINE:
-                deadline = math.inf
-        self._asked.append(RequestArrived(route.sender, number, request, deadline, parts, self._core.links))
+    def request(self, core: ClientCore, data: bytes, run: Sequence[Found]) -> None:
+        """Some REQUESTs have come, one behind the other."""
+        routes, asked, now, links = core.routes, self._asked, core.now, core.links
+        for _, flags, _, number, start, end in run:
+            request = find_request(data, start, end)
+            route = routes.get(number)
+            if route is None or not route.owner or route.event is not None:
+                raise RemoteProtocolError(f"the server sent a request on route {number}, which is not ours")
+            deadline = now + request.remaining_ms / 1000
+            parts: PartsOut | None = None
+            if flags & REQUEST_PARTS:
+                parts = PartsOut(number, request.peer, request.corr, core.codec.lines, self.written)
+                self._giving[request.peer, request.corr] = parts
+                if request.remaining_ms == NO_DEADLINE:
+                    deadline = math.inf
+            asked.append(RequestArrived(route.sender, number, request, deadline, parts, links))
 
     def cancel(self, frame: Frame) -> None:
         """CANCEL has come."""
@@ -93,9 +95,10 @@ class Answering:
 
     def reply(self, arrived: RequestArrived, payload: bytes | None, error: BaseException | None) -> None:
         """Answer a request, with a payload or an error; nobody waits for it any more if its link is another."""
-        if arrived.link != self._core.links:
+        core = self._core
+        if arrived.link != core.links:
             return
-        limit = self._core.max_frame_bytes - FRAMING_ROOM_BYTES
+        limit = core.max_frame_bytes - FRAMING_ROOM_BYTES
         flags = 0
         if error is None and payload is not None and len(payload) > limit:
             error = MessageTooBig(
@@ -109,7 +112,7 @@ class Answering:
             self._giving.pop((request.peer, request.corr), None)
             self._hasten_parts(parts)
             flags = flags or REPLY_END
-        self._core._hasten(pack_reply(Reply(request.peer, request.corr, payload), route=arrived.route, flags=flags))
+        self._core._hasten(reply_frame(arrived.route, flags, request.peer, request.corr, payload))
 
     def _hasten_parts(self, parts: PartsOut) -> None:
         for frame in parts.pack():

@@ -7,7 +7,7 @@ request, while `receive_data` runs. The other half, what others ask of this clie
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from sig.codecs import Codec
@@ -26,12 +26,11 @@ from sig.protocol.bodies import (
     REPLY_BYTES,
     Cancel,
     Credit,
-    Request,
     Unit,
     find_asker,
     pack_cancel,
     pack_credit,
-    pack_request,
+    request_frame,
 )
 from sig.protocol.calls import Calls, Done, Waiting
 from sig.protocol.frames import (
@@ -39,6 +38,7 @@ from sig.protocol.frames import (
     REPLY_ERR,
     REPLY_MORE,
     REQUEST_PARTS,
+    Found,
     Frame,
     check_payload,
 )
@@ -100,15 +100,16 @@ class Asking:
 
         `instance` is the incarnation of the one to ask, of several that share the name.
         """
-        if self._core.ended:
-            raise self._core.end()
-        self._core.now = now
+        core = self._core
+        if core.closed:
+            core.check_alive()
+        core.now = now
         whom = sender if instance is None else (sender, instance)
         route = self._numbers.get(whom)
         if isinstance(payload, bytes) and route not in self._foreign:
             fitting: bytes | None = payload
-            if len(payload) > self._core.max_frame_bytes - FRAMING_ROOM_BYTES:
-                check_payload(payload, self._core.max_frame_bytes)
+            if len(payload) > core.max_frame_bytes - FRAMING_ROOM_BYTES:
+                check_payload(payload, core.max_frame_bytes)
         else:
             fitting = None if route is None else self._payload_on(route, sender, payload)
         if fitting is None or (self._opening and whom in self._opening):
@@ -191,8 +192,7 @@ class Asking:
         else:
             left_ms = 1 if left_s < _MOMENT_S else NO_DEADLINE - 1
         flags = 0 if parts is None else REQUEST_PARTS
-        request = Request(0, number, left_ms, hops, method, payload)
-        self._core.outgoing.put(pack_request(request, route=route, flags=flags))
+        self._core.outgoing.put(request_frame(route, flags, number, left_ms, hops, method, payload))
 
     def give_back(self, number: int, parts: PartsIn) -> None:
         """Let the sender of a stream give more, if enough has been taken."""
@@ -217,24 +217,30 @@ class Asking:
         if isinstance(call.about, int) and not self._core.ended:
             self._core._put(pack_cancel(Cancel(0, number), route=call.about))
 
-    def reply(self, _: ClientCore, flags: int, route: int, data: bytes, start: int, end: int) -> None:
-        """A REPLY has come."""
-        corr = find_asker(data, start, end)[1]
-        if flags & REPLY_MORE:
-            self._take_parts(corr, route, data[start:end])
-            return
-        call = self.calls.take(corr, route)
-        if call is None:
-            return  # it came too late
-        payload = data[start + REPLY_BYTES : end]
-        if not flags & REPLY_ERR:
-            codec = self._foreign.get(route)
-            call.done(payload if codec is None else Coded(codec, payload), None)
-        else:
-            error = _told(payload, self._core.limits.max_control_frame_bytes)
-            if isinstance(error, SenderNotConnected) and not error.sender:
-                error = SenderNotConnected(call.what[0])  # the server did not know any more whose route it was
-            call.done(None, error)
+    def reply(self, core: ClientCore, data: bytes, run: Sequence[Found]) -> None:
+        """Some REPLYs have come, one behind the other."""
+        calls, foreign = self.calls, self._foreign
+        for _, flags, _, route, start, end in run:
+            corr = find_asker(data, start, end)[1]
+            if flags & REPLY_MORE:
+                self._take_parts(corr, route, data[start:end])
+            elif (call := calls.take(corr, route)) is not None:  # else it came too late
+                payload = data[start + REPLY_BYTES : end]
+                if flags & REPLY_ERR:
+                    call.done(None, self._told(call, payload))
+                elif foreign and route in foreign:
+                    call.done(Coded(foreign[route], payload), None)
+                else:
+                    call.done(payload, None)
+            if core.closed:
+                return
+
+    def _told(self, call: Waiting[_What], payload: bytes) -> SigError:
+        """Why it was not answered."""
+        error = _read_error(payload, self._core.limits.max_control_frame_bytes)
+        if isinstance(error, SenderNotConnected) and not error.sender:
+            return SenderNotConnected(call.what[0])  # the server did not know any more whose route it was
+        return error
 
     def _take_parts(self, corr: int, route: int, data: bytes) -> None:
         call = self.calls.find(corr)
@@ -283,7 +289,7 @@ def _key(route: Route) -> Whom:
     return (route.sender, route.incarnation) if route.replica else route.sender
 
 
-def _told(payload: bytes, limit: int) -> SigError:
+def _read_error(payload: bytes, limit: int) -> SigError:
     """The error that another client answers with. It passed through the server unseen: the link is not to blame."""
     if len(payload) > limit:
         return ProtocolError(f"the sender answered with an error of {len(payload)} bytes: the limit is {limit}")

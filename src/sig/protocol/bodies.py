@@ -29,6 +29,7 @@ _REQUEST: Final = struct.Struct("<IBBHIIIIBB")
 _REQUEST_BODY: Final = struct.Struct("<12xIIIBB")
 _REPLY: Final = struct.Struct("<IBBHIII")
 _REPLY_BODY: Final = struct.Struct("<12xII")
+_CORR_BODY: Final = struct.Struct("<16xI")
 _PEER_CORR: Final = struct.Struct("<II")
 _PEER: Final = struct.Struct("<I")
 # Plain numbers: each of them is looked up several times for a request.
@@ -71,9 +72,16 @@ class Cancel(NamedTuple):
 
 
 def pack_request(request: Request, *, route: int, flags: int = 0) -> bytes:
-    name, payload = request.method.encode(), request.payload
+    corr, remaining_ms, hops = request.corr, request.remaining_ms, request.hops
+    return request_frame(route, flags, corr, remaining_ms, hops, request.method, request.payload, request.peer)
+
+
+def request_frame(
+    route: int, flags: int, corr: int, remaining_ms: int, hops: int, method: str, payload: bytes, peer: int = 0
+) -> bytes:
+    """`pack_request`, for whoever makes many: without the object."""
+    name = method.encode()
     size = _REQUEST_REST + len(name) + len(payload)
-    peer, corr, remaining_ms, hops = request.peer, request.corr, request.remaining_ms, request.hops
     head = _REQUEST.pack(size, _KIND_REQUEST, flags, 0, route, peer, corr, remaining_ms, hops, len(name))
     return b"".join((head, name, payload))
 
@@ -84,28 +92,46 @@ def unpack_request(frame: Frame) -> Request:
 
 def find_request(data: bytes, start: int, end: int) -> Request:
     """The REQUEST that is a frame there."""
-    method = find_method(data, start, end)
-    peer, corr, remaining_ms, hops, name_len = _REQUEST_BODY.unpack_from(data, start)
-    return Request(peer, corr, remaining_ms, hops, method, data[start + _REQUEST_BYTES + name_len : end])
-
-
-def find_method(data: bytes, start: int, end: int) -> str:
-    """The method of the REQUEST there, for whoever passes the frame on; all of it is well formed then."""
     name = start + _REQUEST_BYTES
     if name > end or name + data[name - 1] > end:
-        frame = Frame.of(data[start:end])
-        frame.need(_REQUEST_REST)
-        frame.need(_REQUEST_REST + data[name - 1])
+        _need_request(data, start, end)
+    peer, corr, remaining_ms, hops, name_len = _REQUEST_BODY.unpack_from(data, start)
+    payload = name + name_len
     try:
-        return data[name : name + data[name - 1]].decode()
+        return Request(peer, corr, remaining_ms, hops, data[name:payload].decode(), data[payload:end])
     except UnicodeDecodeError as error:
-        raise RemoteProtocolError("the peer sent a REQUEST with a method that is not UTF-8") from error
+        raise _no_method() from error
+
+
+def find_asked(data: bytes, start: int, end: int) -> tuple[int, str]:
+    """Of the REQUEST there its number and its method, for whoever passes it on; all of it is well formed then."""
+    name = start + _REQUEST_BYTES
+    if name > end or name + data[name - 1] > end:
+        _need_request(data, start, end)
+    try:
+        return _CORR_BODY.unpack_from(data, start)[0], data[name : name + data[name - 1]].decode()
+    except UnicodeDecodeError as error:
+        raise _no_method() from error
+
+
+def _need_request(data: bytes, start: int, end: int) -> None:
+    """Raise what is missing of the REQUEST there."""
+    frame = Frame.of(data[start:end])
+    frame.need(_REQUEST_REST)
+    frame.need(_REQUEST_REST + frame.data[_REQUEST_BYTES - 1])
+
+
+def _no_method() -> RemoteProtocolError:
+    return RemoteProtocolError("the peer sent a REQUEST with a method that is not UTF-8")
 
 
 def pack_reply(reply: Reply, *, route: int, flags: int = 0) -> bytes:
-    payload = reply.payload
-    size = _REPLY_REST + len(payload)
-    return _REPLY.pack(size, _KIND_REPLY, flags, 0, route, reply.peer, reply.corr) + payload
+    return reply_frame(route, flags, reply.peer, reply.corr, reply.payload)
+
+
+def reply_frame(route: int, flags: int, peer: int, corr: int, payload: bytes) -> bytes:
+    """`pack_reply`, for whoever makes many: without the object."""
+    return _REPLY.pack(_REPLY_REST + len(payload), _KIND_REPLY, flags, 0, route, peer, corr) + payload
 
 
 def unpack_reply(frame: Frame) -> Reply:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar, Final, TypeAlias
 
 from sig.constants import Limits
@@ -20,6 +22,7 @@ from sig.protocol.heartbeat import Rhythm, own_rhythm
 from sig.protocol.session import Session
 
 _EVENT: Final = Kind.EVENT.value
+_KIND_OF: Final = itemgetter(0)  # of what is found
 # Whose answer it is matters to nobody.
 _PING: Final = pack_ping(bytes(8))
 
@@ -27,8 +30,8 @@ _PING: Final = pack_ping(bytes(8))
 _LONGEST_WORDS: Final = 500
 
 
-# Called with the peer, the flags and the route of a frame, and where it is: in which bytes, from where to where.
-Lane: TypeAlias = Callable[[Any, int, int, bytes, int, int], None]
+# Called with the peer, and with frames of one kind that follow one another: in which bytes they are, and where.
+Lane: TypeAlias = Callable[[Any, bytes, Sequence[Found]], None]
 _NO_LANES: Final[dict[int, Lane]] = {}
 
 
@@ -69,8 +72,8 @@ class Peer:
         Args:
             limits: what it allows.
             number: of the other end, written into what it asks of others, so that they know whom to answer.
-            lanes: what takes the frames of some kinds, once the handshake is complete, where they lie in what was read:
-                those of which there can be so many that it pays. All others are for `_receive`.
+            lanes: what takes the frames of some kinds, once the handshake is complete, where they lie in what was read,
+                many at a time: those of which there can be so many that it pays. All others are for `_receive`.
         """
         self._lanes = lanes
         self.limits: Limits = limits
@@ -236,12 +239,15 @@ class Peer:
     def _take(self, whole: bytes, found: list[Found]) -> None:
         """Frames in their order, up to one that ends the link."""
         lanes = self._lanes
+        if len(found) > 1 and found[0][0] in lanes:
+            self._take_runs(whole, found)
+            return
         try:
             for kind, flags, count, route, start, end in found:
                 if self.closed:
                     return
                 if kind in lanes and self.opened:
-                    lanes[kind](self, flags, route, whole, start, end)
+                    lanes[kind](self, whole, ((kind, flags, count, route, start, end),))
                     continue
                 frame = Frame(kind, flags, count, route, whole[start:end])
                 if kind < _EVENT:
@@ -249,6 +255,19 @@ class Peer:
                 self._receive(frame)
         except RemoteProtocolError as error:
             self.fail(error)
+
+    def _take_runs(self, whole: bytes, found: list[Found]) -> None:
+        """The same of many that have a lane, as a rule all of them: each run of one kind at once."""
+        for kind, frames in groupby(found, _KIND_OF):
+            run = list(frames)
+            if kind not in self._lanes or not self.opened:
+                for frame in run:
+                    self._take(whole, [frame])
+            elif not self.closed:
+                try:
+                    self._lanes[kind](self, whole, run)
+                except RemoteProtocolError as error:
+                    self.fail(error)
 
     def _check_control(self, frame: Frame) -> None:
         """Control is judged and decoded as a whole: sixteen megabytes of brackets would take seconds."""

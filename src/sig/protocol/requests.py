@@ -5,7 +5,8 @@ Sans-I/O: no socket, no thread, no clock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from sig.errors import (
     MessageTooBig,
@@ -23,8 +24,8 @@ from sig.names import check_sender
 from sig.protocol.bodies import (
     Cancel,
     Reply,
+    find_asked,
     find_asker,
-    find_method,
     find_request,
     pack_cancel,
     pack_peer_gone,
@@ -32,7 +33,7 @@ from sig.protocol.bodies import (
     unpack_cancel,
 )
 from sig.protocol.connection import Connection
-from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, REQUEST_PARTS, Frame
+from sig.protocol.frames import HEADER, REPLY_ERR, REPLY_MORE, REQUEST_PARTS, Found, Frame
 from sig.protocol.held import Route
 from sig.protocol.replicas import on_route
 
@@ -47,6 +48,14 @@ Asked: TypeAlias = tuple[int, str, int]
 TIMES: Final = 16
 # Methods that one client is known to have the right to ask for: more than it uses at a time.
 _REMEMBERED: Final = 1024
+
+
+class _Way(NamedTuple):
+    """To an owner that takes requests as they are."""
+
+    owner: Connection
+    room: int
+    """The largest frame that it takes."""
 
 
 class Requests:
@@ -80,11 +89,44 @@ class Requests:
         server.introduce(connection, held.requests_route)
         return held.requests_route.id
 
-    def request(self, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int) -> None:
-        """One has come: hand it on, or say why not."""
+    def request(self, connection: Connection, data: bytes, run: Sequence[Found]) -> None:
+        """Some have come, one behind the other: hand each on, or say why not."""
         server = self._server
         server.forwarder.seal()
-        method = find_method(data, start, end)
+        may_ask, unanswered = connection.may_ask, connection.unanswered
+        shown, way = -1, None
+        for _, flags, _, number, start, end in run:
+            corr, method = find_asked(data, start, end)
+            if number != shown:  # as a rule all are for one
+                shown, way = number, self._way(connection, number)
+            if (
+                way is None
+                or flags
+                or (number, method) not in may_ask
+                or len(unanswered) >= self._most
+                or end - start > way.room
+                or not way.owner.put_asked(data[start:end])  # who asks stands in it since it was read
+            ):
+                self._request(connection, flags, number, corr, method, data[start:end])
+                if connection.closed:
+                    return
+                continue
+            unanswered[corr] = number, method, number
+            self._owe(connection, way.owner)
+
+    def _way(self, connection: Connection, number: int) -> _Way | None:
+        """Where requests on that route go as they are; `None` where each has to be looked at."""
+        route = self._server.routes.get(number)
+        if route is None or route.event or self._server.closing:
+            return None
+        owner = route.held.owner
+        if owner.closed or owner.codec.name not in connection.codecs:
+            return None
+        return _Way(owner, owner.max_frame_bytes + HEADER.size)
+
+    def _request(self, connection: Connection, flags: int, number: int, corr: int, method: str, data: bytes) -> None:
+        """One that has to be looked at."""
+        server = self._server
         route = server.routes.get(number)
         pool = server.replicas.pools.get(number) if route is None else None
         if pool is not None:
@@ -93,21 +135,20 @@ class Requests:
         if route is None or route.event:
             # Who has left has no name any more; the client knows whom it asked.
             error = SenderNotConnected("")
-        elif server.closing and find_request(data, start, end).hops == 1:  # others are part of what is under way
+        elif server.closing and find_request(data, 0, len(data)).hops == 1:  # others are part of what is under way
             error = Overloaded("the server is closing, and takes no more requests: ask again when it is back")
         elif (number, method) not in connection.may_ask and not self._may_ask(connection, number, route, method):
             error = server.rights.refusal(connection, route, method)
         else:
             try:
-                corr = find_asker(data, start, end)[1]
                 if len(connection.unanswered) >= self._most:
                     self._make_room(connection)
                 if flags & REQUEST_PARTS:
                     server.streams.check(connection, corr)
                 if pool is None:
-                    self.pass_on(connection, route, data[start:end])
+                    self.pass_on(connection, route, data)
                 else:
-                    self.pass_on(connection, route, on_route(data[start:end], route.id), pooled=True)
+                    self.pass_on(connection, route, on_route(data, route.id), pooled=True)
                     pool.begin(connection, corr, route.held)
                 connection.unanswered[corr] = route.id, method, number
                 if flags & REQUEST_PARTS:
@@ -118,7 +159,7 @@ class Requests:
                 error = unfit
             else:
                 return
-        self.refuse(connection, find_asker(data, start, end)[1], number, error)
+        self.refuse(connection, corr, number, error)
 
     def _may_ask(self, connection: Connection, number: int, route: Route, method: str) -> bool:
         """Whether it may; if so, that is remembered until another policy holds, for requests are many and alike."""
@@ -148,10 +189,14 @@ class Requests:
             )
         if not owner.put_asked(data):  # who asks stands in it since it was read
             raise Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")
-        owed = connection.called.get(owner, 0)
-        connection.called[owner] = owed + 1
+        self._owe(connection, owner)
+
+    def _owe(self, requester: Connection, owner: Connection) -> None:
+        """One more answer of that owner is waited for."""
+        owed = requester.called.get(owner, 0)
+        requester.called[owner] = owed + 1
         if not owed:
-            owner.asked_by[connection] = None
+            owner.asked_by[requester] = None
 
     def refuse(self, requester: Connection, corr: int, route: int, error: SigError) -> None:
         """Tell who asks why there is no answer."""
@@ -160,24 +205,32 @@ class Requests:
         reply = Reply(requester.number, corr, encode_control(to_wire(error)))
         requester._hasten(pack_reply(reply, route=route, flags=REPLY_ERR))
 
-    def reply(self, connection: Connection, flags: int, number: int, data: bytes, start: int, end: int) -> None:
-        """One has come: hand it on, or say why not."""
+    def reply(self, connection: Connection, data: bytes, run: Sequence[Found]) -> None:
+        """Some have come, one behind the other: hand each on, or say why not."""
         server = self._server
         server.forwarder.seal()
-        peer, corr = find_asker(data, start, end)
-        route = server.routes.get(number)
-        if route is None:
-            return  # the sender has left, and whoever asked has been told so
-        if route.event or route.held.owner is not connection:
-            raise RemoteProtocolError(f"the client replied on route {number}, which is not its own")
-        requester = server.connections.get(peer)
-        if requester is None:
-            return
+        for _, flags, _, number, start, end in run:
+            peer, corr = find_asker(data, start, end)
+            route = server.routes.get(number)
+            if route is None:
+                continue  # the sender has left, and whoever asked has been told so
+            if route.event or route.held.owner is not connection:
+                raise RemoteProtocolError(f"the client replied on route {number}, which is not its own")
+            requester = server.connections.get(peer)
+            if requester is not None:
+                self._reply(connection, route, requester, corr, flags, data[start:end])
+                if connection.closed:
+                    return
+
+    def _reply(
+        self, connection: Connection, route: Route, requester: Connection, corr: int, flags: int, data: bytes
+    ) -> None:
+        server, number = self._server, route.id
         asked = requester.unanswered.get(corr)
         waits = asked is not None and asked[0] == number
         if flags & REPLY_MORE:
             if waits:
-                server.streams.pass_on(requester, corr, route, data[start:end])
+                server.streams.pass_on(requester, corr, route, data)
             return
         # One that has been answered, or was never asked, is of no account: else the next would be taken for it.
         if waits:
@@ -189,7 +242,6 @@ class Requests:
         self._count_down(requester, connection)
         if not waits:
             return
-        data = data[start:end]
         if requester.streams:
             server.streams.close(requester, corr)
         foreign = connection.codec.name not in requester.codecs

@@ -67,6 +67,7 @@ class RoutePlan(Plan):
         """How its events are decoded."""
         super().__init__(arrivals.router, sender, event, event_info)
         self.schema: msgspec.Raw = NO_SCHEMA  # of its data, where the server told that
+        self.first_seq: int = next_seq
         self.next_seq: int = next_seq
         self.told: int = 0  # of the batch under way, so many events have been counted by the listeners
         # Who is called; `None` when somebody has come or gone since.
@@ -353,8 +354,14 @@ class Arrivals:
             there = [part for part in past if isinstance(part, Presence)]
             told += self._presences.changes(listener, since_us, there)
         if listener.options.initial:
-            told += [part for part in past if isinstance(part, Told) and not self._absence.knew(part.route)]
+            values = [part for part in past if isinstance(part, Told)]
+            told += [part for part in values if not (self._absence.knew(part.route) or self._heard(part.route))]
         return told
+
+    def _heard(self, route: Route) -> bool:
+        """Whether the event on this lane has come on this link already: routes are known before all is registered."""
+        plan = self._plans.get(route.base or 0)
+        return plan is not None and plan.first_seq <= route.next_seq < plan.next_seq
 
     def _compare(self, listener: Subscription, plan: Plan) -> None:
         assert isinstance(plan, RoutePlan)  # no others are in the index of a router with a link

@@ -30,6 +30,10 @@ class Left:
     lane: bool = False
     told: bool = False
 
+    def ends_with(self, later: Left) -> bool:
+        """Whether that is the same on a link that was lost later: who heard this has heard what came there."""
+        return self.lane == later.lane and (not self.lane or self.listeners == later.listeners)
+
     def tell(self, missed: int | None, reason: str) -> None:
         self.told = True
         if missed == 0:
@@ -61,7 +65,9 @@ class Absence:
     def leave(self, left: Left) -> None:
         """A route, or a lane, of the link that was lost."""
         info = left.info
-        others = [other for other in self._of(info.sender, info.event) if not other.told]
+        others = [other for other in self._of(info.sender, info.event) if not (other.told and other.ends_with(left))]
+        for other in others:
+            other.told = False  # it was told what it had missed until then
         self._left[info.sender, info.event] = [*others, left]
 
     def back(self, same: bool, kept: bool) -> None:
@@ -74,14 +80,28 @@ class Absence:
         kept = self.same and self._kept
         # From a server that has forgotten us, or never knew: what a sender that is new to us has triggered was missed.
         missed = route.first_seq if kept else route.next_seq > 1 or route.unsure_seq
-        if missed and all(left.lane for left in self._of(route.sender, route.event)):
-            heard = [s for s in self._listeners if s.pace is None and matches(s.sender, route.sender)]
-            heard = [s for s in heard if matches(s.event, route.event or "")]
+        if missed and (heard := self._unknowing(route)):
             self.leave(Left(info, route.incarnation, route.first_seq, heard))
         for left in self._of(route.sender, route.event):
             if not left.told:
                 same = kept and route.incarnation == left.incarnation and left.next_seq > route.unsure_seq
                 left.tell(max(0, route.next_seq - left.next_seq) if same else None, self._reason)
+                left.incarnation, left.next_seq = route.incarnation, route.next_seq
+
+    def _unknowing(self, route: Route) -> list[Subscription]:
+        """Who was to hear that, and has not been given any of it."""
+        left = self._of(route.sender, route.event)
+        alone = all(each.lane for each in left)  # else who hears what comes on the route knows it
+        given = [listener for each in left for listener in each.listeners]
+        return [
+            listener
+            for listener in self._listeners
+            if (alone or listener.pace is not None)
+            and listener.options.group is None
+            and listener not in given
+            and matches(listener.sender, route.sender)
+            and matches(listener.event, route.event or "")
+        ]
 
     def knew(self, route: Route) -> bool:
         """Whether the event on this lane had come before the link was lost."""

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from protocol.pairs import Answer, End, World
 from protocol.serving import owner_of
 
@@ -351,6 +352,48 @@ def test_a_listener_that_is_away_is_still_a_listener_and_counts_what_it_missed()
     other.core.owning.trigger("s", "e", b"3")
     world.settle()
     assert [value for _, value in end.heard()] == [3]
+
+
+@pytest.mark.parametrize("heard", [0, 1], ids=["none before", "one before"])
+def test_who_has_senders_wait_counts_what_it_missed_while_it_was_away_and_they_do_not_wait(heard: int) -> None:
+    world = World()
+    end, other = world.client(offline=away()), world.client()
+    other.add("s", "e")
+    listening = Listen(1, "s", "e", max_wait_s=20, window=1)
+    end.core.listen(listening, "listener", world.now, 30, Answer())
+    world.settle()
+    for _ in range(heard):
+        other.core.owning.trigger("s", "e", b"1")
+        world.settle()
+    world.lose(end)
+    for _ in range(3):
+        other.core.owning.trigger("s", "e", b"2")
+        world.settle()
+    assert world.server.budget.used == 0
+    world.come_back(end)
+    end.news.clear()
+    end.core.listen(replace(listening, again=True), "listener", world.now, 30, Answer())
+    world.settle()
+    (route,) = [news.route for news in end.news if isinstance(news, RouteOpened)]
+    assert (route.first_seq, route.next_seq) == (1, 4 + heard)
+
+
+@pytest.mark.parametrize("retain", [["e"], []])
+def test_what_was_retained_is_that_of_another_link_if_another_that_retains_was_there_first(retain: list[str]) -> None:
+    world = World()
+    end = world.client(offline=away())
+    call = AddSender("s", ["e"], retain=retain)
+    end.ask(call)
+    end.core.owning.outlet("s", "e", lambda route: None)
+    end.core.owning.trigger("s", "e", b"1")
+    world.settle()
+    world.lose(end)
+    world.come_back(end)
+    end.ask(AddSender("t", ["e"], retain=["e"]))
+    end.ask(call)
+    for name in ("s", "t"):
+        end.ask(RemoveSender(name))
+    assert world.server.budget.used == 0
 
 
 def test_listening_does_not_wait_for_an_owner_that_is_away() -> None:

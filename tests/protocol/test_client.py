@@ -627,6 +627,19 @@ def test_a_link_that_is_lost_before_all_was_registered_costs_nothing_more() -> N
     assert [type(news) for news in end.news if isinstance(news, LinkLost)] == [LinkLost]
 
 
+def test_a_link_that_is_lost_when_routes_were_known_on_it_is_one_that_was_lost() -> None:
+    """What is missed between the two is counted from there."""
+    world = World()
+    end, other = returning(world), world.client()
+    other.add("other", "e")
+    world.lose(end)
+    world.come_back(end)
+    end.core.listen(Listen(1, "other", "e", again=True), "listener", world.now, 30, Answer())
+    world.settle()
+    world.lose(end)
+    assert sum(isinstance(news, LinkLost) for news in end.news) == 2
+
+
 @pytest.mark.parametrize(("event", "when"), [(None, True), ("#connect", True), ("#disconnect", True), ("e", False)])
 def test_who_comes_back_asks_when_its_listening_to_presence_began(event: str | None, when: bool) -> None:
     core = ClientCore(Limits(), as_codecs("json"), offline=Offline("buffer", 1000, 30))

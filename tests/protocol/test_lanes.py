@@ -406,6 +406,19 @@ def test_nobody_is_told_who_is_not_a_member_yet(world: World) -> None:
     assert list(got(one)) == []
 
 
+def test_a_client_counts_a_route_from_where_it_was_told_of_it_first(world: World) -> None:
+    """By itself or as everybody: should its link be lost, it has missed what it has not counted."""
+    owner, one, two = world.client(), world.client(), world.client()
+    owner.add("s", "e")
+    two.listen(2, "s", "e")
+    trigger(owner, 1)
+    for each in (one, two):
+        join(each, 1, group=None, max_wait_s=5, window=1)
+    trigger(owner, 2)
+    route = world.server.routes[owner.core.owning._owned["s", "e"]]
+    assert [each.connection.known[route] for each in (one, two)] == [2, 1]
+
+
 def test_who_may_not_block_is_given_the_same_and_nobody_waits() -> None:
     world = World(send_window_bytes=20_000)
     owner, one = world.client(), world.client()

@@ -84,7 +84,7 @@ def test_nobody_has_more_than_his_window_and_is_given_more_when_half_is_free() -
 
 def test_who_is_alone_is_given_what_it_has_room_for() -> None:
     row = Row(4)
-    row.line._alone = True
+    row.line.alone = True
     (member,) = row.members
     row.put("abcdefgh")
     row.give()

@@ -30,6 +30,7 @@ from sig.protocol.bodies import (
 from sig.protocol.client import EventsArrived, ListenerReady, RouteOpened
 from sig.protocol.events import unpack_events
 from sig.protocol.frames import Kind, pack
+from sig.protocol.offline import Offline
 from sig.protocol.past import Told
 from sig.security.policy import allow
 
@@ -445,3 +446,18 @@ def test_what_may_not_be_heard_or_triggered_is_nobodys() -> None:
     owner.core.owning.trigger("s", "e", b"3")
     world.settle()
     assert [value for _, value in guest.heard()] == [1]
+
+
+def test_one_whose_link_is_lost_has_nobody_wait_and_counts_what_it_misses_as_others_do() -> None:
+    world = World()
+    owner, away = world.client(), world.client(offline=Offline("buffer", 1000, 30))
+    owner.add("s", "e")
+    away.core.listen(Listen(1, "s", "e", max_wait_s=20, window=1), "listener", world.now, 30, Answer())
+    world.settle()
+    connection = away.connection
+    world.lose(away)
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    (route,) = [route for route in world.server.routes.values() if route.event == "e"]
+    assert (route.known_by[connection], connection.known[route]) == (True, 1)
+    assert world.server.budget.used == 0

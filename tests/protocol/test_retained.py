@@ -20,6 +20,7 @@ from sig.names import matches
 from sig.protocol.bodies import Lost
 from sig.protocol.client import EventsArrived, ListenerReady, RouteClosed, RouteOpened
 from sig.protocol.events import unpack_events
+from sig.protocol.offline import Offline
 from sig.protocol.owning import CLOSED, UNHEARD
 from sig.protocol.past import Past, Told
 from sig.security.policy import Policy, allow
@@ -111,6 +112,24 @@ def test_a_value_is_kept_out_of_every_kind_of_frame(world: World) -> None:
         owner.core.owning.trigger("a", event, payload)
     world.settle()
     assert listen(late, 1, "a", "**") == [("a", "e", 2, 2), ("a", "f", 2, 2)]
+
+
+def test_who_is_back_behind_another_that_retains_has_its_values() -> None:
+    world = World()
+    owner, late = world.client(offline=Offline("buffer", 1000, 30)), world.client()
+    add(owner, "a", "e", "f", retain=["e", "f"])
+    trigger(owner, "a", "e", b"1")
+    world.lose(owner)
+    world.come_back(owner)
+    add(owner, "b", "e", retain=["e"])
+    add(owner, "a", "e", "f", retain=["e", "f"])
+    owner.core.restored(world.now)
+    world.settle()
+    assert listen(late, 1, "*", "e") == [("a", "e", 1, 1)]
+    for name in ("a", "b"):
+        owner.ask(RemoveSender(name))
+    world.settle()
+    assert world.server.budget.used == 0
 
 
 def test_the_last_value_can_be_asked_for(world: World) -> None:

@@ -40,6 +40,7 @@ from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, pack_events
 from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
 from sig.protocol.login import Bearer, TokenProver
+from sig.protocol.offline import Offline
 from sig.protocol.session import ACK_S
 from sig.security.identity import Identity
 from sig.security.policy import allow, deny
@@ -738,3 +739,20 @@ def test_a_call_that_breaks_the_protocol_ends_the_link() -> None:
     listen = pack(Kind.CALL, encode_control(Listen(1, "s")), route=1)
     raw.send(listen, listen)
     assert "subscription 1 exists already" in raw.last_words()
+
+
+def test_what_was_given_to_one_by_itself_before_its_link_was_lost_may_have_been_lost_with_that() -> None:
+    """The number of the first is kept, and what it has counted it tells."""
+    world = World()
+    owner, away = world.client(), world.client(offline=Offline("buffer", 1000, 30))
+    owner.add("s", "e")
+    away.core.listen(Listen(1, "s", "e", max_wait_s=20, window=1), "listener", world.now, 30, Answer())
+    world.settle()
+    trigger(owner, "s", "e", b"1")
+    world.settle()
+    connection = away.connection
+    world.lose(away)
+    trigger(owner, "s", "e", b"2")
+    world.settle()
+    (route,) = [route for route in world.server.routes.values() if route.event == "e"]
+    assert (route.known_by[connection], connection.known[route]) == (True, 1)

@@ -99,6 +99,7 @@ class Track:
         self.life: Life | None = None
         self.number = 0
         self.when = 0.0  # it was triggered
+        self.initial = False  # as of the past
         self.missed = 0  # told since the last that was heard
         self.unknown = False
 
@@ -107,7 +108,15 @@ class Ear:
     """A listener."""
 
     def __init__(
-        self, ledger: Ledger, place: Place, sender: str | None, event: str | None, *, initial: bool, group: str | None
+        self,
+        ledger: Ledger,
+        place: Place,
+        sender: str | None,
+        event: str | None,
+        *,
+        initial: bool,
+        group: str | None,
+        blocks: bool = False,
     ) -> None:
         self.ledger = ledger
         self.place = place
@@ -115,6 +124,7 @@ class Ear:
         self.event = event
         self.initial = initial
         self.group = group
+        self.blocks = blocks  # senders wait for it, and longer than it ever takes
         self.asked = ledger.world.now
         self.begun: float | None = None
         self.closed = False
@@ -187,13 +197,14 @@ class Ear:
             ledger.once(self, life, info.event, number)
         life.routed[info.event] = max(number, life.routed[info.event])
         track.life, track.number, track.when = life, number, life.times[info.event][number - 1]
-        track.missed, track.unknown = 0, False
+        track.initial, track.missed, track.unknown = info.initial, 0, False
 
     def _past(self, track: Track, life: Life, event: str, number: int) -> None:
         """It is given that as the last value there was."""
         self.ledger.retained += 1
         routed = self._before.get(life, {}).get(event, 0)
-        if not life.retains:
+        # What was kept for the next link may be sent when its sender has come back as another.
+        if not any(each.retains for each in self.ledger.lives_of[life.name]):
             self._fail(f"is given number {number} of {life.name}, {event} as the last, and that retains nothing")
         if number < routed:
             self._fail(f"is given number {number} of {life.name}, {event} as the last, and {routed} had been routed")
@@ -218,14 +229,16 @@ class Ear:
         """All that should have come before this, up to that number, has come or been told."""
         now = self.ledger.world.now
         if track.life is life:
-            due, since = upto - track.number, track.when
+            # What never came to the server, and was triggered before it listened, it has not missed.
+            before = self._after.get(life, {}).get(event, 0) if track.initial else 0
+            due, since = upto - max(track.number, before), track.when
             # Else its sender may have come back as another.
-            exact = not life.place.away_since(since, now, life.place.grace_s)
+            exact = not (before or life.place.away_since(since, now, life.place.grace_s))
         else:
-            before = self._after.get(life)
-            if before is None and life.number <= self._newest:
+            after = self._after.get(life)
+            if after is None and life.number <= self._newest:
                 return  # what had been triggered and was on its way
-            due, since = upto - (0 if before is None else before[event]), self.begun or 0.0
+            due, since = upto - (0 if after is None else after[event]), self.begun or 0.0
             exact = False  # some may be of the life before, or from before it was registered
         if self._unaccountable(life, since, now, first=track.life is not life):
             return
@@ -247,6 +260,10 @@ class Ear:
     def gap(self, info: Info, gap: Gap) -> None:
         self.ledger.world.note(repr(self), info.sender, info.event, gap)
         self.ledger.gaps += 1
+        if info.event in (CONNECT, DISCONNECT):
+            # Who is there when it is back may be more than its queue holds, and no sender waits with that.
+            self.there.pop(info.sender, None)
+            return
         track = self.tracks.setdefault((info.sender, info.event), Track())
         if gap.missed is None:
             self.ledger.unknown += 1
@@ -258,6 +275,8 @@ class Ear:
                 )
         elif gap.reason == LOST_LINK and self._reliable(info.sender) and self._excuse(track, info.sender) is None:
             self._fail(f"is told that {info.sender}, {info.event} has lost {gap.missed} on links that lose nothing")
+        elif gap.reason == "slow" and self.blocks and not self.initial and not self.place.troubled_since(track.when):
+            self._fail(f"is told that {info.sender}, {info.event} did not wait for it")
         elif gap.missed <= 0:
             self._fail(f"is told that it missed {gap.missed} events")
         else:
@@ -284,6 +303,9 @@ class Ear:
                 return "another sender has the name"
             if life.place.away_since(since, now, life.place.grace_s, several=True):
                 return "the sender's link was away"
+            kept_s = max(life.place.grace_s, life.place.kept_s)
+            if any(now - fault >= kept_s for fault in life.place.faults):
+                return "the sender's link may be away, and it does not know yet"
         return None
 
     def settle(self) -> None:

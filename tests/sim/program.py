@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ENDS = (ConnectionLost, Overloaded, RequestTimeout, SenderNotConnected)
 # So soon whoever waits for something to do notices that there is no more.
 MOMENT_S = 20.0
+# So long senders wait for those who have them wait. What 8 events take these is a small part of it.
+WAIT_S = 20.0
 # How much longer than its time a request may take.
 LATE_S = 1.0
 
@@ -138,11 +140,20 @@ class Program:
         sender = chance.choice([*names, *names, None, "*/0", "**"])
         event = chance.choice(["e", "e", "f", "*", None, None, "#connect", "#disconnect"])
         group = chance.choice(["g1", "g2"]) if chance.random() < scene.grouped else None
-        ear = Ear(scene.ledger, self.place, sender, event, initial=chance.random() < 0.3, group=group)
         slow = chance.random() < scene.slow
+        blocks = slow and group is None and chance.random() < scene.blocking
+        initial = chance.random() < 0.3
+        ear = Ear(scene.ledger, self.place, sender, event, initial=initial, group=group, blocks=blocks)
+        options: dict[str, Any] = {"when_full": "block", "max_wait": WAIT_S, "queue": 8} if blocks else {}
         try:
             subscription = await self.router.listen(
-                self._slow(ear) if slow else ear.hear, sender, event, on_gap=ear.gap, initial=ear.initial, group=group
+                self._slow(ear) if slow else ear.hear,
+                sender,
+                event,
+                on_gap=ear.gap,
+                initial=ear.initial,
+                group=group,
+                **options,
             )
         except (ConnectionLost, Overloaded) as error:
             self._refused("listen", error, ear.asked)

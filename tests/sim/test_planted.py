@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -14,6 +15,7 @@ from sig.info import Gap, Info
 from sig.protocol import retained
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind
+from sig.protocol.lanes import Lanes
 from sig.protocol.parts import PartsIn
 from sig.protocol.registry import Registry
 from sig.protocol.requests import Requests
@@ -138,16 +140,29 @@ def test_a_handler_that_is_not_told_that_nobody_takes_its_parts(monkeypatch: pyt
 
 
 def test_a_last_value_that_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    put, wrong = Values.put, now_and_then()
+    put = Values.put
 
-    def sometimes(self: Values, route: Any, value: Any) -> None:
-        if self.get(route) is None or not wrong():
+    def once(self: Values, route: Any, value: Any) -> None:
+        if self.get(route) is None:
             put(self, route, value)
 
-    monkeypatch.setattr(Values, "put", sometimes)
+    monkeypatch.setattr(Values, "put", once)
     assert "had been routed" in found()
 
 
 def test_a_last_value_that_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retained, "_has_past", lambda route: False)
     assert "was not given the last value" in found("change")  # who is lost may come back as another
+
+
+def test_events_that_do_not_wait_for_who_has_senders_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    parcel = Lanes._parcel
+
+    def hasty(self: Lanes, *what: Any) -> Any:
+        made = parcel(self, *what)
+        if made.deadline < math.inf:
+            self.due = made.deadline = self._server.now
+        return made
+
+    monkeypatch.setattr(Lanes, "_parcel", hasty)
+    assert "did not wait for it" in found("change")

@@ -117,6 +117,20 @@ def test_beside_a_lane_the_others_are_told_of_the_route_that_they_did_not_know(l
     assert (one.told, grouped.told) == ([sig.Gap(3, "lost_link")], [sig.Gap(1, "lost_link")])
 
 
+def test_what_was_missed_between_two_losses_in_a_row_is_told(listen: Listen) -> None:
+    one, alone = Gaps(listen), Gaps(listen)
+    made = absence(one)
+    made.leave(Left(INFO, 1, 4, [one.subscription]))
+    made.leave(Left(INFO, 1, 4, [alone.subscription], lane=True))
+    made.found(route(6), INFO)
+    made.leave(Left(INFO, 1, 7, [one.subscription]))  # an event came, which was not for who has no lane yet
+    made.back(same=True, kept=True)
+    made.found(route(9), INFO)
+    made.end()
+    assert one.told == [sig.Gap(2, "lost_link"), sig.Gap(2, "lost_link")]
+    assert alone.told == [sig.Gap(2, "lost_link"), sig.Gap(3, "lost_link")]
+
+
 def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: Listen) -> None:
     before, after = Gaps(listen), Gaps(listen)
     for gaps, counted in ((before, 3), (after, 4)):

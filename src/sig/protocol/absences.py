@@ -57,7 +57,11 @@ class Absences:
         self._until[connection] = now + self._grace_s
         server = self._server
         for number, subscription in list(connection.subscriptions.items()):
-            if subscription.line is not None:  # what it would be given by itself is for others
+            if subscription.line is None:
+                continue
+            if subscription.line.alone:
+                server.listening.part(subscription)
+            else:  # what it would be given by itself is for others
                 del connection.subscriptions[number]
                 server.listening.ignore(subscription, reason="lost_link")
         for held in list(connection.held.values()):
@@ -103,7 +107,10 @@ class Absences:
             server.windows.enter()
         held.owner = connection
         connection.held[held.name] = held
-        connection.retained = connection.retained or old.retained
+        if connection.retained is None:
+            connection.retained = old.retained
+        elif old.retained is not None:  # another sender of the client was there first, and retains too
+            connection.retained.take(old.retained, held.routes)
         for route in held.routes:
             old.heard.pop(route.id, None)
             server.listening.changed(route)

@@ -332,6 +332,8 @@ class ClientCore(Peer):
         if self.sent_away:
             self.away = False
         elif self.offline is not None and self.welcome is not None and not self._left:
+            if not self.away or self.routes:
+                self._news.append(LinkLost())
             if self.away:
                 self.offline.again()  # it was lost before all was registered on it: nothing has been sent
                 if self._early:  # but what has been told of this one ends here, as of any other
@@ -339,7 +341,6 @@ class ClientCore(Peer):
             else:
                 self.away = True
                 self.owning.lost(self.offline)
-                self._news.append(LinkLost())
         self.owning.shut()
         self.answering.lost()
         self._control.fail_all(self.end())

@@ -180,7 +180,7 @@ class Lanes:
             if not members:
                 continue
             if count is None:
-                lane = self._lane(members[0], route)
+                lane = self._lane(members[0], route, route.next_seq)
                 members[0].connection.put(pack_lost(Lost(lane, None, "lost_link")))
             else:
                 self._pump(line)  # what came before it
@@ -241,12 +241,12 @@ class Lanes:
             return
         route = parcel.route
         assert route is not None  # an event has one
-        lane = self._lane(member, route)
+        seq = parcel.first_seq + share.start
+        lane = self._lane(member, route, seq)
         source, target = route.held.owner.codec, connection.codec_on(route)
         payloads = parcel.payloads[share.start : share.end]
         bridge, alike = self._server.bridge, source.name == target.name
         outcomes: list[Outcome] = [p if alike else bridge.event(p, source, target) for p in payloads]
-        seq = parcel.first_seq + share.start
         for piece in _pieces(outcomes, connection.max_frame_bytes - FRAMING_ROOM_BYTES):
             if isinstance(piece, str):
                 connection.lose(((lane, 1),), piece)
@@ -274,11 +274,12 @@ class Lanes:
             return
         route = parcel.route
         assert route is not None  # an event has one
-        member.connection.lose(((self._lane(member, route), share.events),), share.reason)
+        lane = self._lane(member, route, parcel.first_seq + share.start)
+        member.connection.lose(((lane, share.events),), share.reason)
         self._used(member, route)
 
-    def _lane(self, member: Member, route: Route) -> int:
-        """The number under which a member is given events of that route; it has been told."""
+    def _lane(self, member: Member, route: Route, seq: int) -> int:
+        """The number under which a member is given events of that route, this one at first; it has been told."""
         lane = member.lanes.get(route)
         if lane is None:
             lane = member.lanes[route] = self._server.number()
@@ -286,6 +287,9 @@ class Lanes:
             self._members.setdefault(route, {})[member] = None
             message = replace(self._server.describe(member.connection, route), base=route.id, listener=member.id)
             member.connection.put(pack(Kind.ROUTE, encode_control(message), route=lane))
+            # Should its link be lost before it has any, it will have missed what is from here on.
+            if not route.known_by.setdefault(member.connection, False):
+                member.connection.known[route] = seq
         return lane
 
     def _used(self, member: Member, route: Route) -> None:

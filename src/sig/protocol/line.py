@@ -146,7 +146,7 @@ class Line:
         self._most_bytes = limits.listener_queue_bytes
         self._budget = budget
         self._lose = lose
-        self._alone = alone
+        self.alone: bool = alone
         self._size = 0
         self._turn = 0
         # By who may have it. Nearly always all may have everything.
@@ -275,7 +275,7 @@ class Line:
     def _is_ready(self, member: Member) -> bool:
         """In a group not for a single place: frames of one event each would cost more than the events."""
         free = member.free
-        enough = self._alone or free * 2 >= member.window or free >= self.events
+        enough = self.alone or free * 2 >= member.window or free >= self.events
         return free > 0 and enough and member.held < _HELD_BYTES and not member.connection.closed
 
     def _give(self, member: Member, share: Share, size: int) -> None:

@@ -217,6 +217,13 @@ class Listening:
             self.ignore(subscription, call.begun)
         return subscription is not None
 
+    def part(self, subscription: LinkSubscription) -> None:
+        """The link of one for whom senders wait is lost: what it misses is counted, as of others."""
+        self._server.shares.leave(subscription)
+        subscription.line = subscription.member = None
+        for route in self.index.targets(subscription.sender, subscription.event):
+            self.changed(route)
+
     def ignore(self, subscription: LinkSubscription, begun: int | None = None, reason: str = "") -> None:
         """That listener is no more."""
         for route in self.index.remove(subscription):

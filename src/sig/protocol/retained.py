@@ -6,7 +6,7 @@ from `bridge`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
@@ -60,6 +60,14 @@ class Values:
         value = self._values.pop(route, None)
         if value is not None:
             self._grow(-len(value.payload) - _ENTRY)
+
+    def take(self, other: Values, routes: Iterable[Route]) -> None:
+        """Have the values of these routes that are there."""
+        for route in routes:
+            value = other.get(route)
+            if value is not None:
+                other.drop(route)
+                self.put(route, value)
 
     def shed(self) -> None:
         """Drop the oldest; there is one."""

@@ -520,7 +520,8 @@ class ServerCore:
             return
         route.known_by[connection] = True
         first = next((known[route] for known in connection.earlier if route in known), 0)
-        connection.known[route] = first or route.next_seq
+        if not connection.closed or route not in connection.known:  # one whose link is lost was given some by itself
+            connection.known[route] = first or route.next_seq
         # Told to everybody: one who is back from a server that is no more is a stranger here.
         message = replace(self.describe(connection, route), unsure_seq=route.unsure_seq)
         if connection.earlier:

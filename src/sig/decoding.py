@@ -58,13 +58,16 @@ class Decoding:
             InvalidData: it cannot be decoded.
         """
         self.typed = False
-        if self._typed:
-            values = self._into_types(payloads, lens, count, (route,) if routes is None else routes)
-            if values is not None:
-                return values
-        return batch_decode(self.codec, payloads, lens, count)
+        values = None
+        if routes is not None:
+            if self._typed:
+                values = self._mixed(payloads, lens, count, routes)
+        elif (codec := self._typed.get(route)) is not None:  # soon known: many a batch is one event
+            values = _fitting(codec, payloads, lens, count)
+            self.typed = values is not None
+        return batch_decode(self.codec, payloads, lens, count) if values is None else values
 
-    def _into_types(
+    def _mixed(
         self, payloads: bytes, lens: Sequence[int] | None, count: int, routes: Sequence[int]
     ) -> list[object] | None:
         """`None` where there are no types, or something does not fit."""
@@ -72,25 +75,35 @@ class Decoding:
         codecs = {number: self._typed.get(number) for number in dict.fromkeys(routes)}
         wanted = list(codecs.values())
         first = wanted[0]
-        try:
-            if wanted.count(first) == len(wanted):
-                values = None if first is None else batch_decode(first, payloads, lens, count)
-            else:
-                reads = {number: (codec or self.codec).read for number, codec in codecs.items()}
-                values = None if lens is None else self._each(payloads, lens, [*map(reads.__getitem__, routes)])
-        except Exception:  # of any class: types may run code of the user's
+        if wanted.count(first) == len(wanted):
+            values = None if first is None else _fitting(first, payloads, lens, count)
+        elif lens is None:
             return None
+        else:
+            reads = {number: (codec or self.codec).read for number, codec in codecs.items()}
+            values = self._each(payloads, lens, [*map(reads.__getitem__, routes)])
         # Who listens to the others may become known before their turn comes.
         self.typed = values is not None and None not in wanted
         return values
 
     def _each(self, payloads: bytes, lens: Sequence[int], reads: Sequence[Decode]) -> list[object] | None:
-        if self.codec.lines:  # quicker found than counted
-            lines = payloads.split(b"\n")
-            return [*map(_READ, reads, lines)] if len(lines) == len(reads) else None
-        values: list[object] = []
-        start = 0
-        for length, read in zip(lens, reads, strict=True):
-            values.append(read(payloads[start : start + length]))
-            start += length
-        return values
+        try:
+            if self.codec.lines:  # quicker found than counted
+                lines = payloads.split(b"\n")
+                return [*map(_READ, reads, lines)] if len(lines) == len(reads) else None
+            values: list[object] = []
+            start = 0
+            for length, read in zip(lens, reads, strict=True):
+                values.append(read(payloads[start : start + length]))
+                start += length
+            return values
+        except Exception:  # as there
+            return None
+
+
+def _fitting(codec: Codec, payloads: bytes, lens: Sequence[int] | None, count: int) -> list[object] | None:
+    """`None` where something does not fit."""
+    try:
+        return batch_decode(codec, payloads, lens, count)
+    except Exception:  # of any class: types may run code of the user's
+        return None

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from statistics import median
 from typing import Any
 
 import sig
@@ -68,8 +67,9 @@ class Stage:
 
     @property
     def p99_s(self) -> float:
-        """The median of the rounds."""
-        return median(map(_p99, self.rounds))
+        """Of all rounds together: of one, it would be the event that met with most of what else the machine does."""
+        ages = sorted(age for ages in self.rounds for age in ages)
+        return ages[int(len(ages) * 0.99)]
 
     @property
     def lost(self) -> int:
@@ -108,16 +108,12 @@ class Stage:
             sock.close()
 
 
-def _p99(ages: Sequence[float]) -> float:
-    return sorted(ages)[int(len(ages) * 0.99)]
-
-
 def _large(kind: int) -> str:
     return f"large-{kind}"
 
 
 def run(quick: bool, seed: int) -> Outcome:
-    count, rounds, seconds = (20, 1, 0.3) if quick else (as_many(MUTE), 5, 1.0)
+    count, rounds, seconds = (20, 1, 0.3) if quick else (as_many(MUTE), 10, 1.0)
     with ExitStack() as stack:
         stages = [Stage(stack, mutes, 50 if quick else _LARGES) for mutes in (0, 1, count)]
         for turn in range(rounds):
@@ -131,10 +127,7 @@ def _told(count: int, stages: Sequence[Stage]) -> Outcome:
     alone, one, many = stages
     lost = sum(stage.lost for stage in stages)
     grown, cut = many.grown, sum(stage.cut for stage in stages)
-    change, change_beside = (
-        median(_p99(with_) / _p99(without) - 1 for with_, without in zip(stage.rounds, alone.rounds, strict=True))
-        for stage in (one, many)
-    )
+    change, change_beside = (stage.p99_s / alone.p99_s - 1 for stage in (one, many))
     told = {
         "mute": count,
         "healthy": _HEALTHY,

@@ -98,7 +98,7 @@ def dropped_at(server: sig.ServerRouter) -> int:
     """Events that the server has dropped so far for those who did not read."""
     driver = server._server
     assert driver is not None
-    return sum(connection.outbox.dropped for connection in driver.core.connections.values())
+    return sum(connection.missed for connection in driver.core.connections.values())
 
 
 # More than a system keeps for a peer that does not read, in pieces that a server may have waiting for a healthy one.

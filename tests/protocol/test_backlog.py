@@ -22,6 +22,8 @@ class Late:
     def __init__(self, first: Lot) -> None:
         self.first = first
         self.due: list[tuple[Route, bytes]] = []
+        self.told: list[tuple[int, int]] = []
+        """Where it was told something: the number of the place, and how many events should stand before it."""
 
 
 class Stage:
@@ -54,6 +56,10 @@ class Stage:
         """Something comes in another backlog."""
         self.other.put(Frames.of(b"beside", ((9, 1),)))
 
+    def tell(self) -> None:
+        for link in self.late.values():
+            link.told.append((self.common.place(), len(link.due)))
+
     def join(self, name: str) -> None:
         if name in self.prompt:
             self.late[name] = Late(self.backlog.join(name))
@@ -62,6 +68,7 @@ class Stage:
         if link := self.late.get(name):
             link.first = self.backlog.go_on(link.first)
             link.due.clear()
+            link.told.clear()
 
     def leave(self, name: str) -> None:
         if link := self.late.pop(name, None):
@@ -90,6 +97,9 @@ class Stage:
                 for (route, reason), missed in lot.entry.lost.items():
                     assert reason == SLOW
                     missing[route] += missed
+            for place, before in link.told:
+                lots = [lot for lot in self.backlog.since(link.first) if lot.number < place]
+                assert sum(map(events_of, lots)) == before
             gone = len(link.due) - len(found)
             assert missing == Counter(route for route, _ in link.due[:gone])
             assert found == [payload.removesuffix(b"|") for _, payload in link.due[gone:]]
@@ -101,12 +111,18 @@ class Stage:
         assert not self.prompt.keys() & self.late.keys()
 
 
+def events_of(lot: Lot) -> int:
+    """Those that are there, or missing there."""
+    assert lot.entry is not None
+    return lot.entry.events if lot.entry.lost is None else sum(lot.entry.lost.values())
+
+
 NAMES = st.sampled_from([*map(str, range(4))])
 STEPS = st.one_of(
     st.tuples(st.just("put"), st.lists(st.integers(1, 3), min_size=1, max_size=6), st.sampled_from([0, 1, 50, 200])),
     st.tuples(st.just("put"), st.lists(st.integers(1, 3), min_size=1, max_size=2)),
     st.tuples(st.sampled_from(["join", "join", "go_on", "leave"]), NAMES),
-    st.tuples(st.sampled_from(["shed", "beside", "check"])),
+    st.tuples(st.sampled_from(["shed", "beside", "check", "tell"])),
 )
 
 

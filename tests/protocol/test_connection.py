@@ -426,6 +426,60 @@ def test_who_is_late_is_told_all_in_its_place() -> None:
     assert world.server.budget.used == 0
 
 
+def test_who_is_told_something_while_late_is_not_handed_all_that_waits_for_it() -> None:
+    """That would be much work at once, where many are told the same."""
+    world = World()
+    connection = world.client().connection
+    audience = Audience((connection,), JSON)
+    late(world, audience, connection=connection)
+    follow(audience, 1, b"1")
+    held = connection.outbox.bytes, connection.unsent
+    frame, run = pack(Kind.ROUTE_GONE, b"{}", route=9), Frames.of(event(3, b"3"), ((3, 1),))
+    before = connection.control_bytes
+    connection.put(frame)
+    connection.share(run)
+    assert connection.outbox.bytes == held[0]
+    assert connection.unsent == (held[1][0] + len(frame) + run.size, held[1][1] + 1)
+    assert connection.control_bytes - before == len(frame)
+    assert said(connection) == [b"0", b"1", Kind.ROUTE_GONE, b"3"]
+    assert connection.control_bytes == 0
+
+
+def test_who_is_given_much_by_itself_is_not_late_any_more() -> None:
+    world = World()
+    world.server.backlogs.patience = 1
+    connection = world.client().connection
+    for size in (1, 10_000):
+        audience = Audience((connection,), JSON)
+        late(world, audience, connection=connection)
+        follow(audience, 1, b"1")
+        run = Frames.of(event(1, b"2"), ((1, 1),))
+        assert connection.offer(run)
+        assert connection.offer(run)
+        times = 0
+        while connection.behind:
+            connection.share(Frames.of(event(3, b"3" * size), ((3, 1),)))
+            times += 1
+        assert 64 < times <= 129 if size == 1 else 6 < times <= 7
+        assert not connection.offer(run)
+        assert said(connection) == [b"0", b"1", *[b"3" * size] * times, b"2"]
+    connection.weigh(0)
+    assert world.server.budget.used == 0
+
+
+def test_who_is_late_is_cut_off_like_others_for_what_it_does_not_read() -> None:
+    world = World(link_control_bytes=1000)
+    connection = world.client().connection
+    late(world, Audience((connection,), JSON), connection=connection)
+    for _ in range(10):
+        connection.put(pack(Kind.LOST, b"x" * 88))
+    assert not connection.closed
+    connection.put(pack(Kind.LOST, b"x"))
+    assert (connection.closed, connection.unsent[1], connection.control_bytes) == (True, 0, 0)
+    connection.weigh(0)
+    assert world.server.budget.used == 0
+
+
 def test_what_it_has_not_been_given_is_missed_like_what_is_dropped() -> None:
     """Whether it is told, or its link is lost before."""
     world = World()

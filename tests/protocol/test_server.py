@@ -41,6 +41,7 @@ from sig.protocol.events import pack_batch, pack_events
 from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
 from sig.protocol.login import Bearer, TokenProver
 from sig.protocol.offline import Offline
+from sig.protocol.outbox import Frames
 from sig.protocol.session import ACK_S
 from sig.security.identity import Identity
 from sig.security.policy import allow, deny
@@ -460,6 +461,29 @@ def test_where_nothing_can_be_dropped_the_link_goes_for_which_most_waits() -> No
     assert "(memory_bytes) are full" in str(one.connection.error)
     assert not owner.raw.connection.closed
     assert not other.connection.closed
+
+
+def test_nobody_is_cut_off_for_what_can_be_dropped_once_it_has_caught_up() -> None:
+    """What a late link is given by itself waits where nothing is dropped; there is nothing else here."""
+    world = World(memory_bytes=10_000)
+    world.server.backlogs.patience = 0
+    owner, raw = Silent(world, "e"), world.raw()
+    raw.send(pack(Kind.CALL, encode_control(Listen(1, "s", "e")), route=1))
+    route = owner.routes[0]
+    for size in (10, 10):
+        held_up(world, raw)
+        owner.raw.send(pack_batch(route, [b"1" * size], lens=False, lines=True))
+    data = pack_batch(route, [b"1" * 3000], lens=False, lines=True)
+    for _ in range(3):
+        raw.connection.share(Frames.of(data, ((route, 1),)))
+        world.server.held_up(raw.connection, 1)
+    assert raw.connection.behind
+    assert not world.server.budget.over
+    assert not raw.connection.closed
+    assert raw.connection.missed > 0
+    got = raw.read()
+    missed = sum(unpack_lost(frame).missed or 0 for frame in got if frame.kind == Kind.LOST)
+    assert missed + sum(frame.count for frame in got if frame.kind == Kind.EVENT) == 5
 
 
 def test_who_was_turned_away_and_does_not_read_harms_nobody() -> None:

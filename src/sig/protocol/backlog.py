@@ -29,10 +29,11 @@ PATIENCE: Final = 16
 class Lot:
     """One place in the chain."""
 
-    __slots__ = ("begun", "entry", "next", "number", "pieces", "size")
+    __slots__ = ("after", "begun", "entry", "next", "number", "pieces", "size")
 
     def __init__(self) -> None:
         self.number: int = 0  # in the order of all backlogs of a server, from its first piece on
+        self.after: int = 0  # the last place before it where a link was told something
         self.pieces: list[Frames] = []  # while more may come
         self.size: int = 0
         self.entry: Entry[bytes] | None = None  # all pieces as one; or the news that they are missing
@@ -56,11 +57,22 @@ class Backlogs:
         self.newest: Lot | None = None
         """The only lot that may grow: who follows several backlogs takes whole lots, in order."""
         self._numbers = count(1)
+        self._told = 0  # the last number of a place that is no lot
 
     def begin(self, lot: Lot) -> None:
         """From here on that is the newest."""
-        lot.number = next(self._numbers)
+        lot.number, lot.after = next(self._numbers), self._told
         self.newest = lot
+
+    def place(self) -> int:
+        """The number of a place behind all lots that there are, and before all that will be: for what a link is told.
+
+        Neither events nor the news that they are missing cross it.
+        """
+        if self.newest is not None:
+            self.newest = None
+            self._told = next(self._numbers)
+        return self._told
 
 
 class Backlog(Generic[T]):
@@ -183,8 +195,9 @@ class Backlog(Generic[T]):
         assert following is not None
         self.event_bytes -= entry.size
         budget.release(entry)
-        # Who has the lot before it has this one, too: where nobody begins here, one place tells of both.
-        if news is None or lot.begun:
+        # Who has the lot before it has this one, too: where nobody begins here, and was told nothing between them, one
+        # place tells of both.
+        if news is None or lot.begun or lot.after != news.after:
             news = self._news = lot
             lot.entry = Entry(None, 0, lost={})
             budget.hold(lot.entry)
@@ -217,12 +230,12 @@ class Backlog(Generic[T]):
             self._first = lot.next
 
     def _condense(self) -> None:
-        """News in a row for the same links are told as one: there are never more than links."""
+        """News in a row for the same links are told as one."""
         lot = self._first
         while self._news is not None and lot is not self._news:
             following = lot.next
             assert following is not None
-            if following.begun:
+            if following.begun or following.after != lot.after:
                 lot = following
                 continue
             assert following.entry is not None

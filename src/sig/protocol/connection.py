@@ -15,7 +15,7 @@ from sig.messages import Result, encode_control
 from sig.protocol.backlog import Backlog, Lot
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
 from sig.protocol.frames import HEADER, RESULT_ERR, Found, Frame, Kind, pack
-from sig.protocol.outbox import Counts, Frames, Outbox
+from sig.protocol.outbox import Counts, Entry, Frames, Outbox
 from sig.protocol.peer import Peer
 from sig.protocol.reliable import acknowledge
 from sig.protocol.session import Session
@@ -36,10 +36,13 @@ class Connection(Peer):
     """The server's end of one link."""
 
     __slots__ = (
+        "_aside",
+        "_aside_bytes",
         "_asked",
         "_asked_bytes",
         "_run_bytes",
         "_spent",
+        "_told_bytes",
         "_unfit",
         "_untaken",
         "address",
@@ -137,6 +140,10 @@ class Connection(Peer):
         self._untaken = 0  # runs of events that it was given since it last took something, while it is held up
         # The backlogs that it follows, and from where on: empty unless it is late.
         self.behind: dict[Backlog[Connection], Lot] = {}
+        # What it was given by itself since, and where that stands among the lots.
+        self._aside: list[tuple[int, Entry[bytes]]] = []
+        self._aside_bytes = 0
+        self._told_bytes = 0  # of those that may not be dropped
         self.beside: int = 0
         """Bytes that wait for it outside the outbox, as far as the budget knows."""
         self.kept: int = 0
@@ -187,8 +194,10 @@ class Connection(Peer):
     def share(self, frames: Frames) -> None:
         """Append frames of events, which others get too; the oldest are shed where there are too many."""
         if not self.closed:
-            if self._asked or self.behind:
+            if self._asked:
                 self._gather()
+            if self.behind and self._set_aside(frames):
+                return
             outbox = self.outbox
             outbox.share(frames)
             if not outbox.held:  # else its link will ask when it takes more
@@ -211,22 +220,27 @@ class Connection(Peer):
         outbox.share(frames)
         return False
 
-    def catch_up(self) -> None:
-        """Have in the outbox what it was not given so far. It remains late."""
+    def catch_up(self) -> bool:
+        """Have in the outbox what it was not given so far; whether there was anything. It remains late."""
         behind, outbox = self.behind, self.outbox
         lots = [lot for backlog, first in behind.items() for lot in backlog.since(first)]
-        if len(behind) > 1:
-            lots.sort(key=_place)
-        for lot in lots:
-            assert lot.entry is not None  # it is complete
-            if lot.entry.lost is None:
-                outbox.share(lot.entry)
-                continue
-            for (route, reason), missed in lot.entry.lost.items():
-                outbox.put_loss(route, missed, reason)
-                self._unfit += missed
+        places = [(lot.number, lot.entry) for lot in lots if lot.entry is not None]  # as it is: they are complete
+        if self._aside or len(behind) > 1:
+            places = sorted(places + self._aside, key=_number)
+        for _, entry in places:
+            if entry.lost is not None:
+                for (route, reason), missed in entry.lost.items():
+                    outbox.put_loss(route, missed, reason)
+                    self._unfit += missed
+            elif entry.events:
+                outbox.share(entry)
+            else:
+                assert entry.item is not None  # it is one of the three
+                outbox.put(entry.item, entry.size)
+        self._clear_aside()
         for backlog, first in behind.items():
             behind[backlog] = backlog.go_on(first)
+        return bool(places)
 
     def _keep_up(self) -> None:
         """It is not late any more. What it has not caught up with is not for it."""
@@ -234,6 +248,31 @@ class Connection(Peer):
             self._unfit += backlog.missed(first)
             backlog.leave(self, first)
         self.behind.clear()
+        self._clear_aside()
+
+    def _set_aside(self, entry: Entry[bytes]) -> bool:
+        """Whether that waits beside the lots: it is late, and given this by itself. Its link will ask for it.
+
+        Who is given much by itself gains nothing by being late, and is not any more; not all of them at once.
+        """
+        most = _MOST_ASIDE + self.number % _MOST_ASIDE
+        if len(self._aside) >= most or self._aside_bytes + entry.size > _RUN_BYTES:
+            self.catch_up()
+            self._keep_up()
+            self._untaken = 0
+            return False
+        self._aside.append((self.server.backlogs.place(), entry))
+        self._aside_bytes += entry.size
+        if not entry.events:
+            self._told_bytes += entry.size
+        self.server.budget.hold(entry)
+        return True
+
+    def _clear_aside(self) -> None:
+        for _, entry in self._aside:
+            self.server.budget.release(entry)
+        self._aside.clear()
+        self._aside_bytes = self._told_bytes = 0
 
     @property
     def missed(self) -> int:
@@ -244,8 +283,9 @@ class Connection(Peer):
     def unsent(self) -> tuple[int, int]:
         """How many bytes wait for it here, and how many events."""
         late = [backlog.waiting(first) for backlog, first in self.behind.items()]
-        size = self.outbox.bytes + self.beside + sum(size for size, _ in late)
-        return size, self.outbox.events + sum(events for _, events in late)
+        size = self.outbox.bytes + self._aside_bytes + self.beside + sum(size for size, _ in late)
+        aside = sum(entry.events for _, entry in self._aside)
+        return size, self.outbox.events + aside + sum(events for _, events in late)
 
     @property
     def waiting(self) -> int:
@@ -284,13 +324,18 @@ class Connection(Peer):
             )
             return
         self._put(frame)
-        waiting = self.outbox.other_bytes - self._asked_bytes
+        waiting = self.control_bytes - self._asked_bytes
         if waiting > self.limits.link_control_bytes:
             self.cut(Overloaded(f"it does not read: {waiting} bytes wait that cannot be dropped"))
 
+    @property
+    def control_bytes(self) -> int:
+        """Bytes that wait for it and may not be dropped."""
+        return self.outbox.other_bytes + self._told_bytes
+
     def has_room_for(self, body: bytes) -> bool:
         """Whether it takes that frame, though it could do without; nothing that is needed has to wait for it."""
-        waiting = self.outbox.other_bytes + len(body)
+        waiting = self.control_bytes + len(body)
         return len(body) <= self.max_frame_bytes and waiting <= self.limits.link_control_bytes // 4
 
     def put_asked(self, frame: bytes) -> bool:
@@ -335,6 +380,8 @@ class Connection(Peer):
         self.put(pack(Kind.RESULT, encode_control(to_wire(error)), flags=RESULT_ERR, route=call))
 
     def _put(self, frame: bytes) -> None:
+        if self.behind and self._set_aside(Entry(frame, len(frame))):
+            return
         self._gather()
         self.outbox.put(frame, len(frame))
         self._touch()
@@ -440,8 +487,8 @@ class Connection(Peer):
             super()._receive(frame)
 
 
-def _place(lot: Lot) -> int:
-    return lot.number
+def _number(place: tuple[int, object]) -> int:
+    return place[0]
 
 
 _HELLO: Final = Kind.HELLO.value
@@ -450,4 +497,6 @@ _EVENT: Final = Kind.EVENT.value
 _KIND_AT: Final = 4  # in a header
 # Requests that wait in one piece: little beside what may wait for a link, which is given its pieces one by one.
 _RUN_BYTES: Final = 64 * 1024
+# What a late link is given by itself is little beside what waits for it; and it is not sorted in again and again.
+_MOST_ASIDE: Final = 64
 _ASKED: Final = (Kind.REQUEST.value, Kind.CANCEL.value, Kind.CREDIT.value)

@@ -134,7 +134,7 @@ class Retained:
             if matches(sender, held.name):
                 found += self._of(connection, held, event, number, again)
         limit = self._server.limits.link_control_bytes // 2
-        size = sum(len(said.frame) for said in found) + connection.outbox.other_bytes
+        size = sum(len(said.frame) for said in found) + connection.control_bytes
         if size > limit:
             raise Overloaded(
                 f"what is there takes {size} bytes to say, beside the values themselves, and no more than {limit} may "

@@ -384,6 +384,9 @@ class ServerCore:
         while self.budget.over and self.sessions.shed():
             pass
         while not self.budget.shed():
+            # What late links were given by themselves, and the news in their backlogs, take less in their outboxes.
+            if any(connection.catch_up() for connection in self.connections.values() if connection.behind):
+                continue
             worst = max(self.connections.values(), key=_waiting, default=None)
             if worst is None or not worst.waiting:
                 return

@@ -14,10 +14,14 @@ import pytest
 from net.book import LIMIT_S, Book
 from net.places import place
 from net.proxy import Proxy
+from net.raw import Raw
 
 import sig
 import sig.aio
 from sig.drivers.loops import LoopThread
+from sig.messages import Interest, encode_control
+from sig.protocol.events import pack_batch
+from sig.protocol.frames import Kind, pack
 from sig.steps import walk
 from sig.testing import settle
 from sig.testing.stage import becomes
@@ -558,3 +562,31 @@ def test_a_name_that_is_asked_for_again_is_let_go_if_its_sender_leaves_before_th
         client.flush()
         assert client.senders() == []
         assert not left.connected
+
+
+def test_a_last_value_that_came_as_an_event_is_not_told_again() -> None:
+    """A listener that is back hears what comes from its route on, before the answer with the last values is there."""
+    heard = Heard()
+    with (
+        sig.serve("tcp://127.0.0.1:0", presence_grace_s=0.05, interest_timeout_s=LIMIT_S) as server,
+        Proxy(server.urls[0]) as proxy,
+    ):
+        sender = server.add_sender("s", ["e"], retain=True)
+        with Raw.client(server.urls[0]) as mute, sig.connect(proxy.url, **QUICK) as client:
+            route = mute.hold("mute", "e")["e"]
+            told = states(client)
+            client.listen(heard, event="e", initial=True, on_gap=heard.gap)
+            proxy.cut_off()
+            told.wait("away")
+            becomes(lambda: [row.receivers for row in server.stats().senders if row.sender == "mute"], [0])
+            mute.send(pack_batch(route, [b"0"], lens=False, lines=True))
+            assert mute.read(Kind.INTEREST).body == encode_control(Interest("none"))
+            proxy.accept()
+            some = mute.read(Kind.INTEREST)
+            assert some.body == encode_control(Interest("some"))
+            sender.trigger("e", 1)
+            heard.wait(1)
+            mute.send(pack(Kind.INTEREST, some.body, route=route))
+            told.wait("connected")
+            sender.trigger("e", 2)
+            assert [value for value in heard.wait(2) if not isinstance(value, sig.Gap)] == [1, 2]

@@ -61,11 +61,15 @@ class Program:
         scene = self.scene
         self.router = sig.aio.ClientRouter(Way(scene.network, "hub"), reliable=self.reliable, **scene.limits)
         self.router.on_state = self._state
-        while True:
+        if self.scene.early and self.chance.random() < 0.5:
+            # As one whose link is lost, from the beginning.
+            self.place.lost(scene.world.now)
+            await self.router.open(wait=False)
+            self.opened = True
+        while not self.opened:
             try:
                 await self.router.open()
                 self.opened = True
-                break
             except (ConnectFailed, ConnectionLost):
                 await asyncio.sleep(self.chance.uniform(0.1, 2))
         hands = [self._hold, self._listen, self._trigger, self._ask]

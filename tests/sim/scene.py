@@ -60,6 +60,7 @@ class Scene:
         self.retained = chance.choice([0.0, 0.5])  # how many senders retain
         self.slow = chance.choice([0.0, 0.3])
         self.reliable = chance.choice([0.0, 0.0, 0.5, 1.0])  # how many clients lose nothing with their links
+        self.early = random.Random(f"{seed}: early").random() < 0.3  # some clients do not wait for their first link
         self.names = [f"c{number}" for number in range(chance.randint(2, 4))]
         self.programs: dict[str, Program] = {}
         self.quiet = False

@@ -20,4 +20,5 @@ FOUND = (
     Found(56, 60, "what a member of a group had had was told as missed to who had heard more (test_reconnect)"),
     Found(90, 60, "events under way of a sender that had left were told as lost of another (test_client)"),
     Found(200, 60, "who was back from a server that was no more missed unknown events in silence (test_returned)"),
+    Found(98, 60, "a last value that had come as an event was told again to who was back (test_reconnect)"),
 )

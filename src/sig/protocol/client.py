@@ -175,7 +175,7 @@ class ClientCore(Peer):
         self.lapsed: Callable[[], object] = _nothing
         """Called when the session that was to go on is found to have ended, before anything comes of it."""
         self._reliable = reliable
-        self._early = False  # nothing has been registered on any link yet, and nobody waits for that
+        self._early = False  # it began without a link, and not all has been registered on one yet
         self._nothing_on_its_way = False  # when the link was lost, all that had been said had arrived
         self._flushed = 0  # of the events that were triggered, so many were known to have been routed
         self._name = name
@@ -332,12 +332,10 @@ class ClientCore(Peer):
         if self.sent_away:
             self.away = False
         elif self.offline is not None and self.welcome is not None and not self._left:
-            if not self.away or self.routes:
+            if not self.away or self.routes or self._early:
                 self._news.append(LinkLost())
             if self.away:
                 self.offline.again()  # it was lost before all was registered on it: nothing has been sent
-                if self._early:  # but what has been told of this one ends here, as of any other
-                    self._news.append(LinkLost())
             else:
                 self.away = True
                 self.owning.lost(self.offline)

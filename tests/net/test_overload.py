@@ -98,7 +98,11 @@ def dropped_at(server: sig.ServerRouter) -> int:
     """Events that the server has dropped so far for those who did not read."""
     driver = server._server
     assert driver is not None
-    return sum(connection.missed for connection in driver.core.connections.values())
+
+    async def count() -> int:  # on its loop, where the backlogs that they follow do not change meanwhile
+        return sum(connection.missed for connection in driver.core.connections.values())
+
+    return server._on_loop(count(), LIMIT_S)
 
 
 # More than a system keeps for a peer that does not read, in pieces that a server may have waiting for a healthy one.

@@ -340,6 +340,8 @@ class Arrivals:
         for part in self._news_of(listener, before, news.past) if returning else _asked_for(listener, news.past):
             if listener.closed:
                 break
+            if entered and isinstance(part, Told) and self._heard(part.route):
+                continue  # one that was registered while there was no link has heard what came on this one
             self._tell(listener, part, initial=not returning or isinstance(part, Told))
         for part in news.past:
             if isinstance(part, Presence):
@@ -355,7 +357,7 @@ class Arrivals:
             told += self._presences.changes(listener, since_us, there)
         if listener.options.initial:
             values = [part for part in past if isinstance(part, Told)]
-            told += [part for part in values if not (self._absence.knew(part.route) or self._heard(part.route))]
+            told += [part for part in values if not self._absence.knew(part.route)]
         return told
 
     def _heard(self, route: Route) -> bool:

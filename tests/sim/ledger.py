@@ -27,6 +27,7 @@ class Life:
         self.place = place
         self.name = name
         self.begun = begun
+        self.held: float | None = None  # since when it is registered
         self.left: float | None = None
         self.counts = dict.fromkeys(events, 0)  # accepted by `trigger`
         self.times: dict[str, list[float]] = {event: [] for event in events}  # when they were
@@ -374,6 +375,15 @@ class Ledger:
         other = self._members.setdefault((life.number, event, number, ear.group or ""), ear)
         if other is not ear:
             self.fail(f"{ear!r} hears number {number} of {life.name}, {event}, which {other!r} has heard")
+
+    def refused(self, asking: Place, name: str, asked: float) -> None:
+        """A request is told that nobody has that name."""
+        if self.server_lost >= asked or asking.troubled_since(asked):
+            return
+        for life in self.lives_of.get(name, ()):
+            there = life.left is None and life.held is not None and life.held <= asked
+            if there and not life.place.troubled_since(asked):
+                self.fail(f"{asking.name} is told that there is no {name}, and {life.place.name} has that name")
 
     def fail(self, what: str) -> None:
         self.world.fail(Violation(what))

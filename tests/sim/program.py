@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # What a request may come to beside its answer, in a world where links and processes die.
 ENDS = (ConnectionLost, Overloaded, RequestTimeout, SenderNotConnected)
+# A name that several may have at a time. Who has it answers.
+SHARED = "shared"
 # So soon whoever waits for something to do notices that there is no more.
 MOMENT_S = 20.0
 # So long senders wait for those who have them wait. What 8 events take these is a small part of it.
@@ -118,14 +120,16 @@ class Program:
             ledger.leave(life)
             await sender.remove()
             return
-        name = f"{self.name}/{chance.randrange(self.scene.senders)}"
+        shared = chance.random() < self.scene.shared
+        name = SHARED if shared else f"{self.name}/{chance.randrange(self.scene.senders)}"
         if any(life.name == name for life in self.lives):
             return
-        events = ["e", "f"][: self.scene.events]
-        life = ledger.live(self.place, name, events, retains=chance.random() < self.scene.retained)
+        events = [] if shared else ["e", "f"][: self.scene.events]
+        life = ledger.live(self.place, name, events, retains=not shared and chance.random() < self.scene.retained)
         requests = {"double": self._double, "parts": self._parts}
         try:
-            self.lives[life] = await self.router.add_sender(name, events, requests, retain=life.retains)
+            self.lives[life] = await self.router.add_sender(name, events, requests, retain=life.retains, shared=shared)
+            life.held = self.scene.world.now
         except (SenderAlreadyConnected, ConnectionLost, Overloaded) as error:
             self._refused("add_sender", error, life.begun)
             ledger.leave(life)
@@ -141,7 +145,7 @@ class Program:
             self._close(chance.choice(list(self.ears)))
             return
         names = [f"{place}/{number}" for place in scene.names for number in range(scene.senders)]
-        sender = chance.choice([*names, *names, None, "*/0", "**"])
+        sender = chance.choice([*names, *names, None, "*/0", "**", SHARED])
         event = chance.choice(["e", "e", "f", "*", None, None, "#connect", "#disconnect"])
         group = chance.choice(["g1", "g2"]) if chance.random() < scene.grouped else None
         slow = chance.random() < scene.slow
@@ -184,6 +188,8 @@ class Program:
         if not self.lives:
             return
         life = chance.choice(list(self.lives))
+        if not life.counts:
+            return
         for _ in range(chance.choice([1, 1, 2, 8])):
             try:
                 self.scene.ledger.trigger(life, chance.choice(list(life.counts)), self.lives[life].trigger)
@@ -209,6 +215,8 @@ class Program:
     async def _ask(self) -> None:
         scene, chance, loop = self.scene, self.chance, self.loop
         name = f"{chance.choice(scene.names)}/{chance.randrange(scene.senders)}"
+        if chance.random() < scene.shared:
+            name = SHARED
         number, timeout = scene.next_request(), chance.choice([0.5, 5.0, 30.0])
         if chance.random() < scene.streamed:
             scene.tally[await scene.streams.take(self, name, number)] += 1
@@ -224,11 +232,14 @@ class Program:
             scene.ledger.fail(f"request {number} of {self.name} took {took:.1f} s, and had {timeout:g} s")
 
     async def _request(self, name: str, number: int, timeout: float) -> str:
+        asked = self.scene.world.now
         try:
             answer = await self.router.request(name, "double", number, timeout=timeout)
         except asyncio.CancelledError:
             return "request: given up"
         except ENDS as error:
+            if isinstance(error, SenderNotConnected):
+                self.scene.ledger.refused(self.place, name, asked)
             return f"request: {type(error).__name__}"
         if answer != 2 * number or not self.scene.has_begun(number):
             self.scene.ledger.fail(f"request {number} was answered {answer!r}")

@@ -57,6 +57,7 @@ class Scene:
         self.events = chance.choice([1, 2])
         self.grouped = chance.choice([0.0, 0.3])
         self.streamed = chance.choice([0.0, 0.3])  # how many requests are for answers in parts
+        self.shared = chance.choice([0.0, 0.3])  # how many hold, or ask, the name that several share
         self.retained = chance.choice([0.0, 0.5])  # how many senders retain
         self.slow = chance.choice([0.0, 0.3])
         self.reliable = chance.choice([0.0, 0.0, 0.5, 1.0])  # how many clients lose nothing with their links

@@ -16,6 +16,7 @@ class Found(NamedTuple):
 
 
 FOUND = (
+    Found(22, 30, "who listened while its link was away was given what it had heard again, as the last value"),
     Found(32, 60, "who listened to its own sender could not trigger any more after it came back (test_absences)"),
     Found(56, 60, "what a member of a group had had was told as missed to who had heard more (test_reconnect)"),
     Found(90, 60, "events under way of a sender that had left were told as lost of another (test_client)"),

@@ -95,6 +95,8 @@ ROWS: dict[str, str] = {
         protocol/test_client.py::test_events_wait_for_credit_which_is_given_back_in_bytes
         protocol/test_outgoing.py::test_a_frame_leaves_while_there_is_any_credit_and_none_after_that
         protocol/test_lanes.py::test_an_owner_gets_no_credit_for_what_a_listener_has_not_been_given
+        protocol/test_forward.py::test_who_heeds_its_credit_is_never_cut
+        protocol/test_forward.py::test_who_sends_without_credit_is_cut_and_what_came_before_is_heard
         protocol/test_server.py::test_all_windows_together_are_half_of_what_there_is
     """,
     "F06 a link that is half open": """

@@ -232,6 +232,34 @@ def test_credit_is_given_for_all_that_came() -> None:
     assert 2 * sum(map(len, sent)) - 500 < sum(given) <= 2 * sum(map(len, sent))
 
 
+@given(st.lists(st.lists(st.integers(1, 400), min_size=1, max_size=4), max_size=20))
+def test_who_heeds_its_credit_is_never_cut(reads: list[list[int]]) -> None:
+    world = World(send_window_bytes=1000)
+    owner, other = Owner(world, "e", "f"), listener(world, None)
+    credit = owner.raw.connection.window_bytes  # all of it has been given, and nothing sent
+    sent = 0
+    for sizes in reads:
+        frames = []
+        for size in sizes:
+            if credit > 0:
+                frames.append(owner.frame([(0, b"1" * size)]))
+                credit -= len(frames[-1])
+        owner.send(*frames)
+        sent += len(frames)
+        credit += sum(unpack_credit(frame).amount for frame in owner.raw.read() if frame.kind == Kind.CREDIT)
+    assert (owner.raw.connection.closed, len(heard(other))) == (False, sent)
+
+
+def test_who_sends_without_credit_is_cut_and_what_came_before_is_heard() -> None:
+    world = World(send_window_bytes=1000)
+    owner, other = Owner(world, "e", "f"), listener(world, None)
+    credit = owner.raw.connection.window_bytes
+    within = [owner.frame([(0, b"1" * 90)])] * -(-credit // 106)
+    owner.send(*within, owner.frame([(1, b"2")]), owner.frame([(1, b"3")]))
+    assert "events for which it has no credit" in owner.raw.last_words()
+    assert heard(other) == [(owner.routes[0], b"1" * 90)] * len(within)
+
+
 def test_who_needs_another_codec_gets_what_can_be_put_into_it_and_who_does_not_the_bytes_that_came() -> None:
     """More of that is in `test_bridge`."""
     world = World()

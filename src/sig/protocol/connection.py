@@ -53,6 +53,7 @@ class Connection(Peer):
         "codec",
         "codecs",
         "credential",
+        "credit",
         "deadline",
         "earlier",
         "events_in",
@@ -135,6 +136,8 @@ class Connection(Peer):
         self.events_in: int = 0
         self.events_out: int = 0
         self.window_bytes: int = 0
+        self.credit: int = 0
+        """How many bytes of events it may still send, as far as it can know: one frame may exceed it."""
         self._spent = 0  # bytes of EVENT frames that came since credit was last given
         self._unfit = 0  # events that it could not take, or that were dropped from a backlog
         self._untaken = 0  # runs of events that it was given since it last took something, while it is held up
@@ -178,6 +181,7 @@ class Connection(Peer):
         by = self.server.windows.change(self.window_bytes, free)
         self.window_bytes += by
         if free + by:
+            self.credit += free + by
             self._urge(pack_credit(Credit(free + by)))
             self._touch()
         self._spent -= free

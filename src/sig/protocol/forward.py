@@ -53,9 +53,14 @@ class Forwarder:
         They may wait for others until `seal` is called, which must be before anything but another EVENT is looked at.
         Raises `RemoteProtocolError`, and then passes nothing on.
         """
+        size = len(frame.data)
+        credit = connection.credit
+        if credit <= 0:
+            self.seal()
+            raise RemoteProtocolError("the client sent events for which it has no credit")
+        connection.credit = credit - size
         routes = routes_of(frame)
         heard = connection.heard
-        size = len(frame.data)
         if routes is None:
             audience = heard.get(frame.route)
             known = audience is not None

@@ -431,7 +431,7 @@ class ServerCore:
         connection._reader.max_frame_bytes = self.limits.max_frame_bytes
         if hello.max_frame_bytes is not None:
             connection.max_frame_bytes = min(self.limits.max_frame_bytes, hello.max_frame_bytes)
-        connection.window_bytes = self.windows.first
+        connection.window_bytes = connection.credit = self.windows.first
         self.sessions.begin(connection, hello)
         self._enter(connection, hello, fresh, events)
 

@@ -241,6 +241,15 @@ def test_a_server_with_a_policy_is_not_ended_by_a_hangup(manager: Manager, tmp_p
         assert process.wait(LIMIT_S) == 0
 
 
+@pytest.fixture
+def hangups_end() -> Iterator[None]:
+    """Processes are begun as a terminal begins them: under `nohup`, which tests may be run by, they would stay."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_end")
 def test_without_anything_to_read_anew_a_hangup_ends_it() -> None:
     with running("serve", "tcp://127.0.0.1:0") as process:
         line_of(process)

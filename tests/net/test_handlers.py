@@ -60,22 +60,13 @@ def test_beyond_256_the_next_is_refused_and_nobody_else(server: sig.ServerRouter
     meeting = Meeting()
     server.add_sender("s", requests={"meet": meeting, "quick": lambda params: params})
     other = server.add_sender("other", requests={"quick": lambda params: params})
-    with ThreadPoolExecutor(300) as pool:
-        asking = [pool.submit(caller.request, "s", "meet", number) for number in range(256)]
-        meeting.wait_for(8)
-        # The rest is under way: the answers of those who are refused come behind them.
-        refused = 0
-        while not refused:
-            attempt = pool.submit(caller.request, "other", "quick", 1)
-            refused = isinstance(attempt.exception(), sig.Overloaded)
-            if not refused:
-                asking.append(pool.submit(caller.request, "s", "meet", len(asking)))
+    # In this order they arrive: from several threads, one that is not refused would wait for those that are.
+    asking = [caller.start_request("s", "meet", number, timeout=LIMIT_S) for number in range(256)]
+    for sender in ("s", "other"):
         with pytest.raises(sig.Overloaded, match="256 requests"):
-            caller.request("other", "quick", 1)
-        meeting.open()
-        outcomes = [one.exception() for one in asking]
-    assert [outcome for outcome in outcomes if outcome is not None and not isinstance(outcome, sig.Overloaded)] == []
-    assert outcomes.count(None) >= 256
+            caller.request(sender, "quick", 1)
+    meeting.open()
+    assert [one.result(LIMIT_S) for one in asking] == list(range(256))
     assert caller.request("s", "quick", 2) == 2  # every place has been given back
     assert other.connected
 

@@ -25,14 +25,14 @@ CONNECT_S = 20.0
 READ = 256 * 1024
 # Little is kept for who does not read where it would not count: in the system.
 RECEIVE_BUFFER = 4096
-# Who reads nothing for so long is cut off, and then nobody can say what it has missed. This is not about that.
-STALL_S = 300.0
+# Who reads or says nothing for so long is cut off, and then nobody can say what it has missed. This is not about that.
+PATIENCE_S = 300.0
 
 
 class Server(roles.Server):
     def __init__(self, folder: Path, limits: dict[str, Any]) -> None:
         super().__init__(folder)
-        self._server = sig.serve("tcp://127.0.0.1:0", write_stall_s=STALL_S, **limits)
+        self._server = sig.serve("tcp://127.0.0.1:0", write_stall_s=PATIENCE_S, heartbeat_timeout_s=PATIENCE_S, **limits)
         self.address = {"url": self._server.urls[0]}
 
     def close(self) -> None:

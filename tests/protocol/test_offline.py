@@ -104,3 +104,13 @@ def test_dropping_counts_each_event_also_those_that_waited_for_the_link() -> Non
 def test_raising_accepts_nothing() -> None:
     with pytest.raises(ConnectionLost, match=r"offline='raise'"):
         offline("raise").add(kept(1), 100.0, WHY)
+
+
+def test_what_is_kept_of_who_leaves_stays_in_its_place_and_tells_whose_it_was() -> None:
+    away = Offline("buffer", limit_bytes=100, kept_s=5)
+    away.begin(100.0, [kept(1), kept(1, "f")])
+    away.leave("s", "e", 7)
+    away.add(kept(2), 101.0, WHY)
+    away.leave("s", "e", -1)
+    away.add(kept(3), 101.0, WHY)
+    assert [one.of for one in away.take(102.0)] == [7, None, -1, None]

@@ -224,6 +224,54 @@ def test_nothing_opens_before_all_is_registered() -> None:
     assert not end.core.linked
 
 
+@pytest.mark.parametrize(("away_s", "heard"), [(0.5, [1, 2]), (2, [2])], ids=["the same at the server", "another"])
+def test_what_was_kept_of_a_sender_that_left_is_not_the_next_ones_of_that_name(away_s: float, heard: list[int]) -> None:
+    """Within the grace the server takes the two for one, and so it is sent."""
+    world = World(presence_grace_s=1)
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    world.lose(end)
+    end.core.owning.keep("s", "e", b"1", world.now)
+    end.core.owning.close_outlets("s", ["e"])
+    outlets(end, "e")
+    end.core.owning.keep("s", "e", b"2", world.now)
+    world.advance(away_s)
+    restore(world, end)
+    assert [value for _, value in other.heard()] == heard
+    assert end.core.owning.triggered == 2
+
+
+def test_what_had_not_left_of_a_sender_that_was_removed_is_not_the_next_ones_of_that_name() -> None:
+    world = World(presence_grace_s=1)
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, "e")
+    end.core.owning.trigger("s", "e", b"1")
+    end.core.owning.close_outlets("s", ["e"])
+    world.lose(end)
+    outlets(end, "e")
+    end.core.owning.keep("s", "e", b"2", world.now)
+    world.advance(2)
+    restore(world, end)
+    assert [value for _, value in other.heard()] == [2]
+
+
+def test_what_was_kept_of_a_sender_that_came_and_left_meanwhile_goes_nowhere() -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    world.lose(end)
+    for number in (b"1", b"2"):
+        outlets(end, "f")
+        end.core.owning.keep("s", "f", number, world.now)
+        end.core.owning.close_outlets("s", ["f"])
+    outlets(end, "f")
+    end.core.owning.keep("s", "f", b"3", world.now)
+    restore(world, end)
+    assert [value for _, value in other.heard()] == [1, 3]
+
+
 def test_events_of_a_name_that_was_lost_meanwhile_go_nowhere_and_are_counted() -> None:
     world = World(presence_grace_s=1)
     end, other = returning(world), world.client()

@@ -19,6 +19,8 @@ class Kept(NamedTuple):
     sender: str
     event: str
     payload: bytes
+    of: int | None = None
+    """The incarnation that its sender had, if that has left; -1: it had none. Then it is no event of the next."""
 
 
 class Offline:
@@ -73,6 +75,12 @@ class Offline:
         if reason:
             raise ConnectionLost(f"event {kept.event!r} of {kept.sender!r} was not accepted: {why}, and {reason}")
         self._keep(kept)
+
+    def leave(self, sender: str, event: str, incarnation: int) -> None:
+        """The sender leaves: what is kept of this event is of that incarnation."""
+        for at, one in enumerate(self._kept):
+            if one.of is None and (one.sender, one.event) == (sender, event):
+                self._kept[at] = one._replace(of=incarnation)
 
     def take(self, now: float) -> list[Kept]:
         """What is to be sent now that there is a link, in order."""

@@ -32,6 +32,7 @@ class Owning:
         self._owned: dict[tuple[str, str | None], int] = {}
         self._denied: dict[tuple[str, str | None], str] = {}  # those of these that may not be triggered, and why
         self._withheld: dict[tuple[str, str], None] = {}  # events held back until the last link was lost
+        self._incarnations: dict[tuple[str, str | None], int] = {}  # of those that were owned when the link was lost
         self._packed_before = 0  # events that had gone into frames when this link began
         self._abandoned = 0  # events that were accepted and never went into a frame
         self.sent: int = 0
@@ -59,6 +60,9 @@ class Owning:
             self._withheld.pop((sender, event), None)
             if (changed := self._outlets.pop((sender, event), None)) is not None:
                 changed(CLOSED)
+                incarnation = self._incarnations.pop((sender, event), -1)
+                if self._core.offline is not None and self._core.away:
+                    self._core.offline.leave(sender, event, incarnation)
 
     def trigger(self, sender: str, event: str, payload: bytes) -> None:
         """Send an event of a sender that this client holds; asks not whether there is room."""
@@ -160,10 +164,17 @@ class Owning:
         waiting = core.outgoing.take_back()
         self._in_flight = core.outgoing.packed - self._packed_before
         self.sent = core.outgoing.packed + self._abandoned + offline.dropped
-        names = {number: (route.sender, route.event or "") for number, route in core.routes.items()}
-        kept = [Kept(*names[number], payload) for number, payload in waiting if number in names]
+        self._incarnations = {what: core.routes[number].incarnation for what, number in self._owned.items()}
+        known = [(number, payload) for number, payload in waiting if number in core.routes]
+        kept = [self._kept(number, payload) for number, payload in known]
         self._abandoned += len(waiting) - len(kept)
         offline.begin(core.now, kept)
+
+    def _kept(self, number: int, payload: bytes) -> Kept:
+        """What was to leave on that route; its sender may have left before."""
+        route = self._core.routes[number]
+        left = self._owned.get((route.sender, route.event)) != number
+        return Kept(route.sender, route.event or "", payload, route.incarnation if left else None)
 
     def abandon(self) -> None:
         """What no frame holds yet is lost with the link."""
@@ -190,10 +201,13 @@ class Owning:
         self._withheld.clear()
         self._only, self._several = next(iter(self._outlets), None), len(self._outlets) > 1
         offline.settle()
-        for sender, event, payload in offline.take(now):
+        self._incarnations.clear()
+        for sender, event, payload, incarnation in offline.take(now):
             number = self._owned.get((sender, event))
             if number is None:
                 self._abandoned += 1  # the name was lost, and its owner told
+            elif incarnation not in (None, self._core.routes[number].incarnation):
+                self._abandoned += 1  # its sender is gone for the server, too, and this is another
             else:
                 self._core.outgoing.events.append((number, payload))
         for what, changed in self._outlets.items():

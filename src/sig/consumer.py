@@ -44,10 +44,15 @@ class Consumer:
         self._batch: deque[Entry] = deque()  # taken from the mailbox on the loop, and not begun
         self._start = self._starts() if start is None else start
         o = listener.options
+        room = listener._router.limits.listener_queue_events
+        size = room if o.queue is None else o.queue
+        if listener.pace is not None and size > 0:
+            # What waits for it waits at the server. Here there is room for all that it is given: so much at a time, and
+            # what was there before it listened, which nobody holds back.
+            size = max(size, room)
         self.mailbox: Mailbox = Mailbox(
             self._wake,
-            size=listener._router.limits.listener_queue_events if o.queue is None else o.queue,
-            # What waits for one with a pace waits at the server; here there is room for all that it is given.
+            size=size,
             policy=o.when_full if listener.pace is None else "drop_oldest",
             max_wait=o.max_wait,
             overflow=partial(listener._end, "its queue was full (when_full='disconnect')"),

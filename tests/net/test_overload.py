@@ -18,6 +18,7 @@ import sig
 from sig.carriers.tcp import TCPServer
 from sig.protocol.bodies import unpack_lost
 from sig.protocol.frames import Kind
+from sig.testing.stage import becomes
 
 URL = "tcp://127.0.0.1:0"
 
@@ -291,6 +292,22 @@ def test_who_blocks_for_too_long_misses_what_waited_and_nobody_else_does() -> No
             heard.check(subscription, {("s", "e"): [*range(100)]})
         # It has begun one, and two wait in its queue; if the server knew in time that the first had begun.
         assert slow.log[("s", "e")][-1] in (-97, -98)
+
+
+def test_what_is_there_already_is_told_to_who_blocks_however_small_its_queue() -> None:
+    with sig.serve(URL) as server, sig.connect(server.urls[0]) as client:
+        events = [f"e{number}" for number in range(10)]
+        sender = server.add_sender("s", events, retain=True)
+        for event in events:
+            sender.trigger(event, 1)
+        slow = Heard()
+        slow.allow(0)
+        subscription = listen(client, slow, "s", queue=2, when_full="block", max_wait=LIMIT_S, initial=True)
+        # It has begun one, and the others wait in its queue: presence as well.
+        becomes(lambda: subscription.pending + subscription.missed, len(events))
+        slow.allow(None)
+        assert subscription.missed == 0
+        slow.wait(1 + len(events))
 
 
 class SmallBuffers(TCPServer):

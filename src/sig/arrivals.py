@@ -340,7 +340,7 @@ class Arrivals:
         for part in self._news_of(listener, before, news.past) if returning else _asked_for(listener, news.past):
             if listener.closed:
                 break
-            if entered and isinstance(part, Told) and self._heard(part.route):
+            if entered and listener.pace is None and isinstance(part, Told) and self._heard(part.route):
                 continue  # one that was registered while there was no link has heard what came on this one
             self._tell(listener, part, initial=not returning or isinstance(part, Told))
         for part in news.past:
@@ -403,6 +403,8 @@ class Arrivals:
             if listener is not None:  # else it has been closed meanwhile
                 lane = self._plans[news.number] = LanePlan(self, listener, *described)
                 lane.incarnation = route.incarnation
+                if self._absence is not None:
+                    self._absence.found(route, lane.info, listener)
             return
         plan = RoutePlan(self, *described)
         plan.incarnation = route.incarnation
@@ -411,7 +413,10 @@ class Arrivals:
         before = self._plans.get(news.number)
         self._plans[news.number] = plan
         if self._absence is not None:
-            self._absence.found(route, plan.info)
+            if before is None:
+                self._absence.found(route, plan.info)
+            else:
+                self._absence.found_again(route, plan.info, before.next_seq)
         with self.router._lock:
             if before is not None:
                 self.router._index.remove_target(before)

@@ -34,6 +34,12 @@ class Left:
         """Whether that is the same on a link that was lost later: who heard this has heard what came there."""
         return self.lane == later.lane and (not self.lane or self.listeners == later.listeners)
 
+    def speaks_to(self, listener: Subscription | None) -> bool:
+        """Whether what was missed of this is known from a lane of that listener, or, if `None`, from the route."""
+        if listener is None:
+            return not self.lane or any(each.options.group is not None for each in self.listeners)
+        return self.lane and listener in self.listeners
+
     def tell(self, missed: int | None, reason: str) -> None:
         self.told = True
         if missed == 0:
@@ -75,32 +81,53 @@ class Absence:
         self.same = self.same and same
         self._kept = self._kept and kept
 
-    def found(self, route: Route, info: Info) -> None:
-        """A route has been opened: its listeners learn what they missed, since it was left, or since it came to be."""
+    def found(self, route: Route, info: Info, listener: Subscription | None = None) -> None:
+        """A route has been opened: its listeners learn what they missed, since it was left, or since it came to be.
+
+        Of a lane, its `listener` does. One for whom senders wait learns it by its lane alone: it is registered again
+        after the route was opened, and is given nothing until then.
+        """
         kept = self.same and self._kept
         # From a server that has forgotten us, or never knew: what a sender that is new to us has triggered was missed.
         missed = route.first_seq if kept else route.next_seq > 1 or route.unsure_seq
-        if missed and (heard := self._unknowing(route)):
-            self.leave(Left(info, route.incarnation, route.first_seq, heard))
+        if missed and (heard := self._unknowing(route, listener)):
+            left = Left(info, route.incarnation, route.first_seq, heard, lane=listener is not None)
+            self._left.setdefault((info.sender, info.event), []).append(left)
         for left in self._of(route.sender, route.event):
-            if not left.told:
+            if not left.told and left.speaks_to(listener):
                 same = kept and route.incarnation == left.incarnation and left.next_seq > route.unsure_seq
                 left.tell(max(0, route.next_seq - left.next_seq) if same else None, self._reason)
                 left.incarnation, left.next_seq = route.incarnation, route.next_seq
 
-    def _unknowing(self, route: Route) -> list[Subscription]:
-        """Who was to hear that, and has not been given any of it."""
-        left = self._of(route.sender, route.event)
-        alone = all(each.lane for each in left)  # else who hears what comes on the route knows it
-        given = [listener for each in left for listener in each.listeners]
+    def found_again(self, route: Route, info: Info, next_seq: int) -> None:
+        """A route has been opened twice, and was to go on with that number: what lies between was missed.
+
+        Had anybody been registered by then who hears all of it, the server would have sent it, and not opened it again.
+        """
+        missed = route.next_seq - next_seq if next_seq > route.unsure_seq else None
+        heard = [each for each in self._hearing(route) if each.pace is None]
+        Left(info, route.incarnation, next_seq, heard).tell(missed, self._reason)
+
+    def _hearing(self, route: Route) -> list[Subscription]:
+        """Who was to hear that when the link was lost, and all of it."""
         return [
             listener
             for listener in self._listeners
-            if (alone or listener.pace is not None)
-            and listener.options.group is None
-            and listener not in given
+            if listener.options.group is None
             and matches(listener.sender, route.sender)
             and matches(listener.event, route.event or "")
+        ]
+
+    def _unknowing(self, route: Route, alone: Subscription | None) -> list[Subscription]:
+        """Who was to hear that, and has not been given any of it."""
+        left = self._of(route.sender, route.event)
+        if alone is None and not all(each.lane for each in left):
+            return []  # who hears what comes on the route knows it
+        given = [listener for each in left for listener in each.listeners]
+        return [
+            listener
+            for listener in self._hearing(route)
+            if listener not in given and (listener.pace is None if alone is None else listener is alone)
         ]
 
     def knew(self, route: Route) -> bool:

@@ -533,6 +533,28 @@ def test_a_listener_that_others_wait_for_goes_on_at_its_pace(server: sig.ServerR
             told.wait("connected")
 
 
+def test_a_listener_that_others_wait_for_is_told_exactly_what_it_missed(server: sig.ServerRouter, proxy: Proxy) -> None:
+    """Also if nothing came for it on the link between two losses."""
+    heard = Heard()
+    sender = server.add_sender("s", ["e"])
+    with sig.connect(proxy.url, **QUICK) as client:
+        told = states(client)
+        client.listen(heard, "s", "e", when_full="block", on_gap=heard.gap)
+        sender.trigger("e", 1)
+        heard.wait(1)
+        proxy.cut_off()
+        told.wait("away")
+        sender.trigger("e", 2)
+        server.flush()
+        proxy.accept()
+        told.wait("connected")
+        told.story.clear()
+        proxy.cut()
+        told.wait("connected")
+        sender.trigger("e", 3)
+        assert heard.wait(3) == [1, sig.Gap(1, "lost_link"), 3]
+
+
 def test_one_of_those_who_share_a_name_is_one_of_them_again(server: sig.ServerRouter, proxy: Proxy) -> None:
     server.add_sender("s", requests={"who": lambda params: "server"}, shared=True)
     with sig.connect(proxy.url, **QUICK) as client:

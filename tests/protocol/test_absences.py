@@ -374,8 +374,57 @@ def test_who_has_senders_wait_counts_what_it_missed_while_it_was_away_and_they_d
     end.news.clear()
     end.core.listen(replace(listening, again=True), "listener", world.now, 30, Answer())
     world.settle()
-    (route,) = [news.route for news in end.news if isinstance(news, RouteOpened)]
-    assert (route.first_seq, route.next_seq) == (1, 4 + heard)
+    route, lane = [news.route for news in end.news if isinstance(news, RouteOpened)]
+    assert (route.listener, lane.listener) == (None, 1)
+    for opened in (route, lane):
+        assert (opened.first_seq, opened.next_seq) == (1, 4 + heard)
+
+
+def test_who_has_senders_wait_counts_also_what_comes_before_it_is_registered_again() -> None:
+    """An owner who is slow to say that it knows of the listener holds up the answer."""
+    world = World()
+    end, other, slow = world.client(offline=away()), world.client(), world.client()
+    other.add("s", "e")
+    listening = Listen(1, None, "e", max_wait_s=20, window=1)
+    end.core.listen(listening, "listener", world.now, 30, Answer())
+    world.settle()
+    world.lose(end)
+    slow.add("t", "e")
+    other.core.owning.trigger("s", "e", b"1")
+    world.settle()
+    world.come_back(end)
+    world.ends.remove(slow)
+    answer = Answer()
+    end.core.listen(replace(listening, again=True), "listener", world.now, 30, answer)
+    world.settle()
+    other.core.owning.trigger("s", "e", b"2")
+    world.settle()
+    assert (answer.times, end.heard()) == (0, [])
+    end.news.clear()
+    world.ends.append(slow)
+    world.settle()
+    opened = {news.route.sender: news.route for news in end.news if isinstance(news, RouteOpened)}
+    assert answer.ok is None
+    assert {name: (lane.listener, lane.first_seq, lane.next_seq) for name, lane in opened.items()} == {
+        "s": (1, 1, 3),
+        "t": (1, 0, 1),
+    }
+
+
+def test_who_has_senders_wait_has_a_lane_from_what_waits_for_it_on() -> None:
+    """It is counted as missed from there, though it had been given nothing."""
+    world = World()
+    end, other = world.client(offline=away()), world.client()
+    other.add("s", "e", "f")
+    listening = Listen(1, "s", None, max_wait_s=20, window=1)
+    end.core.listen(listening, "listener", world.now, 30, Answer())
+    world.settle()
+    for event in ("e", "f"):
+        other.core.owning.trigger("s", event, b"1")
+        world.settle()
+    assert len(end.heard()) == 1  # there is no room for the other one
+    lanes = [news.route for news in end.news if isinstance(news, RouteOpened)]
+    assert [(lane.event, lane.listener, lane.next_seq) for lane in lanes] == [("e", 1, 1), ("f", 1, 1)]
 
 
 @pytest.mark.parametrize("retain", [["e"], []])

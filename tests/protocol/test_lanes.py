@@ -444,6 +444,29 @@ def test_an_owner_that_has_gone_needs_no_credit(world: World) -> None:
     assert heard(one) == [1, 2]
 
 
+def test_who_is_back_is_told_from_where_on_it_is_given_events(world: World) -> None:
+    """Of what it may listen to."""
+    owner, one = world.client(), world.client()
+    world.server.allowed = lambda identity, action, sender, name: name != "f"  # type: ignore[method-assign]
+    owner.add("s", "e", "f")
+    trigger(owner, 1, 2)
+    join(one, 7, "s", None, group=None, max_wait_s=5, again=True)
+    trigger(owner, 3)
+    lanes = [news.route for news in one.news if isinstance(news, RouteOpened) and news.route.listener == 7]
+    assert [(lane.event, lane.next_seq) for lane in lanes] == [("e", 3)]
+    assert [*got(one)] == [Got(7, "e", 3, [3])]
+
+
+def test_who_is_back_and_has_no_room_to_be_told_so_is_given_events_all_the_same() -> None:
+    world = World(link_control_bytes=4000)
+    owner, one = world.client(), world.client()
+    owner.add("s", "e")
+    join(one, 7, group=None, max_wait_s=5, again=True)
+    assert not [news for news in one.news if isinstance(news, RouteOpened)]
+    trigger(owner, 1)
+    assert [*got(one)] == [Got(7, "e", 1, [1])]
+
+
 def test_who_may_not_listen_is_no_member(world: World) -> None:
     owner, one = world.client(), world.client()
     world.server.allowed = lambda identity, action, sender, name: name != "e"  # type: ignore[method-assign]

@@ -262,8 +262,7 @@ class Ear:
         self.ledger.world.note(repr(self), info.sender, info.event, gap)
         self.ledger.gaps += 1
         if info.event in (CONNECT, DISCONNECT):
-            # Who is there when it is back may be more than its queue holds, and no sender waits with that.
-            self.there.pop(info.sender, None)
+            self._fail(f"is told that it missed {info.event} of {info.sender} ({gap.reason})")
             return
         track = self.tracks.setdefault((info.sender, info.event), Track())
         if gap.missed is None:
@@ -276,7 +275,7 @@ class Ear:
                 )
         elif gap.reason == LOST_LINK and self._reliable(info.sender) and self._excuse(track, info.sender) is None:
             self._fail(f"is told that {info.sender}, {info.event} has lost {gap.missed} on links that lose nothing")
-        elif gap.reason == "slow" and self.blocks and not self.initial and not self.place.troubled_since(track.when):
+        elif gap.reason == "slow" and self.blocks and not self.place.troubled_since(track.when):
             self._fail(f"is told that {info.sender}, {info.event} did not wait for it")
         elif gap.missed <= 0:
             self._fail(f"is told that it missed {gap.missed} events")

@@ -151,7 +151,8 @@ class Program:
         slow = chance.random() < scene.slow
         blocks = slow and group is None and chance.random() < scene.blocking
         initial = chance.random() < 0.3
-        ear = Ear(scene.ledger, self.place, sender, event, initial=initial, group=group, blocks=blocks)
+        waited = blocks and scene.patient
+        ear = Ear(scene.ledger, self.place, sender, event, initial=initial, group=group, blocks=waited)
         options: dict[str, Any] = {"when_full": "block", "max_wait": WAIT_S, "queue": 8} if blocks else {}
         try:
             subscription = await self.router.listen(

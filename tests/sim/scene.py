@@ -78,9 +78,9 @@ class Scene:
         self._faults = {kind: often for kind, often in kinds.items() if chance.random() < 0.5} or {self._cut: 1}
         if only is not None:
             self._faults, self._fault_s = {getattr(self, f"_{only}"): 1}, length_s / 10
-        # How many of those who are slow have senders wait: not where links are lost, or may keep hardly anything.
-        calm = self._faults.keys() <= {self._change, self._stop} and self.limits["link_drop_bytes"] > 1024
-        self.blocking = 0.5 if calm else 0.0
+        self.blocking = 0.5  # how many of those who are slow have senders wait
+        # Not for what a link may not keep that is theirs already: it has left the queue that senders wait for.
+        self.patient = self.limits["link_drop_bytes"] > 1024
         self._silent = chance.choice([0.0, 0.5])  # how many of the cuts an end may not notice
         self._lives: Counter[str] = Counter()
         self._requests = 0

@@ -21,5 +21,8 @@ FOUND = (
     Found(56, 60, "what a member of a group had had was told as missed to who had heard more (test_reconnect)"),
     Found(90, 60, "events under way of a sender that had left were told as lost of another (test_client)"),
     Found(200, 60, "who was back from a server that was no more missed unknown events in silence (test_returned)"),
+    Found(275, 60, "who has senders wait was told as missed what it had had two links before (test_reconnect)"),
+    Found(689, 60, "what came for a client before its next listener was registered again was not told (test_returned)"),
+    Found(1023, 60, "who has senders wait was not told what came before it was registered again (test_absences)"),
     Found(98, 60, "a last value that had come as an event was told again to who was back (test_reconnect)"),
 )

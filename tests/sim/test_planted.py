@@ -12,6 +12,7 @@ from sim.scene import Scene
 from sim.world import Violation
 
 from sig.info import Gap, Info
+from sig.messages import Route
 from sig.protocol import retained
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind
@@ -20,6 +21,7 @@ from sig.protocol.parts import PartsIn
 from sig.protocol.registry import Registry
 from sig.protocol.requests import Requests
 from sig.protocol.retained import Values
+from sig.returned import Absence
 from sig.returning import Returning
 from sig.subscription import Subscription
 
@@ -35,11 +37,14 @@ def now_and_then() -> Callable[[], bool]:
     return lambda: next(numbers) % NOW_AND_THEN == 0
 
 
-def found(only: str | None = None, seeds: int = SEEDS) -> str:
-    """What the first seed says that finds something; `only`: the kind of fault that there is."""
+def found(only: str | None = None, seeds: int = SEEDS, **often: float) -> str:
+    """What the first seed says that finds something; `only`: the kind of fault that there is; `often`: of a scene's."""
     for seed in range(seeds):
+        scene = Scene(seed, LENGTH_S, only=only)
+        for name, share in often.items():
+            setattr(scene, name, share)
         try:
-            Scene(seed, LENGTH_S, only=only).play()
+            scene.play()
         except Violation as violation:
             return str(violation)
     pytest.fail("nobody has noticed")
@@ -166,6 +171,20 @@ def test_events_that_do_not_wait_for_who_has_senders_wait(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Lanes, "_parcel", hasty)
     assert "did not wait for it" in found("change", seeds=3 * SEEDS)  # few listeners have senders wait
+
+
+def test_what_is_not_told_to_who_has_senders_wait_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell = Absence.found
+
+    def silent(self: Absence, route: Route, info: Info, listener: Subscription | None = None) -> None:
+        if listener is None or listener.options.group is not None:
+            tell(self, route, info, listener)
+            return
+        for left in self._of(route.sender, route.event):
+            left.told |= left.speaks_to(listener)
+
+    monkeypatch.setattr(Absence, "found", silent)
+    assert "has missed" in found("cut", slow=1.0, blocking=1.0)
 
 
 def test_a_sender_that_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:

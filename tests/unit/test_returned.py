@@ -81,9 +81,9 @@ def test_who_was_there_before_somebody_listened_is_no_news(listen: Listen) -> No
 class Gaps:
     """A listener of one event, and what it is told that it missed."""
 
-    def __init__(self, listen: Listen, event: str = "e") -> None:
+    def __init__(self, listen: Listen, event: str = "e", **options: Any) -> None:
         self.told: list[sig.Gap] = []
-        self.subscription = listen(event, on_gap=lambda info, gap: self.told.append(gap))
+        self.subscription = listen(event, on_gap=lambda info, gap: self.told.append(gap), **options)
 
 
 def absence(*gaps: Gaps, kept: bool = True) -> Absence:
@@ -110,7 +110,7 @@ def test_of_a_route_that_it_was_not_told_of_a_client_missed_all_since_it_was_to_
 
 
 def test_beside_a_lane_the_others_are_told_of_the_route_that_they_did_not_know(listen: Listen) -> None:
-    one, grouped = Gaps(listen), Gaps(listen)
+    one, grouped = Gaps(listen), Gaps(listen, group="g")
     made = absence(one)
     made.leave(Left(INFO, 1, 4, [grouped.subscription], lane=True))
     made.found(route(5, first_seq=2), INFO)
@@ -126,9 +126,55 @@ def test_what_was_missed_between_two_losses_in_a_row_is_told(listen: Listen) -> 
     made.leave(Left(INFO, 1, 7, [one.subscription]))  # an event came, which was not for who has no lane yet
     made.back(same=True, kept=True)
     made.found(route(9), INFO)
+    made.found(route(10), INFO, alone.subscription)
     made.end()
     assert one.told == [sig.Gap(2, "lost_link"), sig.Gap(2, "lost_link")]
-    assert alone.told == [sig.Gap(2, "lost_link"), sig.Gap(3, "lost_link")]
+    assert alone.told == [sig.Gap(6, "lost_link")]
+
+
+def test_who_has_senders_wait_is_told_by_its_lane_what_came_until_it_was_registered_again(listen: Listen) -> None:
+    knew, other = Gaps(listen), Gaps(listen)
+    made = absence(knew, other)
+    made.leave(Left(INFO, 1, 4, [knew.subscription], lane=True))
+    made.leave(Left(INFO, 1, 5, [other.subscription], lane=True))
+    made.found(route(6), INFO)
+    assert (knew.told, other.told) == ([], [])
+    made.found(route(8), INFO, knew.subscription)
+    made.found(route(9), INFO, other.subscription)
+    made.end()
+    assert (knew.told, other.told) == ([sig.Gap(4, "lost_link")], [sig.Gap(4, "lost_link")])
+
+
+def test_who_has_senders_wait_is_told_by_its_lane_of_a_route_that_came_to_be_meanwhile(listen: Listen) -> None:
+    one, other = Gaps(listen), Gaps(listen)
+    made = absence(one, other)
+    made.found(route(5, first_seq=2), INFO, one.subscription)
+    assert (one.told, other.told) == ([sig.Gap(3, "lost_link")], [])
+
+
+def test_who_has_senders_wait_and_no_lane_when_it_is_back_is_told_that_nobody_knows(listen: Listen) -> None:
+    """A server has none for it that has no room to say so."""
+    one = Gaps(listen)
+    made = absence(one)
+    made.leave(Left(INFO, 1, 4, [one.subscription], lane=True))
+    made.found(route(6), INFO)
+    made.end()
+    assert one.told == [sig.Gap(None, "lost_link")]
+
+
+@pytest.mark.parametrize(("unsure_seq", "missed"), [(0, 3), (5, None)])
+def test_of_a_route_that_comes_again_the_listeners_missed_what_lies_between(
+    listen: Listen, unsure_seq: int, missed: int | None
+) -> None:
+    """One for whom senders wait was registered before the others: it was for this one that the route was told."""
+    one, other = Gaps(listen), Gaps(listen, "f")
+    made = absence(one, other)
+    made.leave(Left(INFO, 1, 4, [one.subscription]))
+    made.found(route(5), INFO)
+    made.found_again(route(8, unsure_seq=unsure_seq), INFO, 5)
+    made.end()
+    assert one.told == [sig.Gap(1, "lost_link"), sig.Gap(missed, "lost_link")]
+    assert other.told == []
 
 
 def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: Listen) -> None:

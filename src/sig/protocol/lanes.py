@@ -38,6 +38,8 @@ Lines: TypeAlias = tuple[tuple[Line, Members], ...]
 _Run: TypeAlias = tuple[int, int, list[bytes] | int]
 
 _GONE: Final = encode_control(RouteGone())
+# A ROUTE takes no more, nearly always.
+A_ROUTE: Final = bytes(1024)
 # Of an event in a frame, beside its payload: its length, and a newline.
 _BESIDE: Final = 5
 
@@ -82,6 +84,19 @@ class Lanes:
 
     def _line(self, *, alone: bool = False) -> Line:
         return Line(self._server.limits, self._server.budget, self._lose, alone=alone)
+
+    def reopen(self, subscription: LinkSubscription) -> None:
+        """One for whom senders wait is back: it learns from which number on it is given each event. The rest it missed.
+
+        To be followed by `begin` before anything else comes.
+        """
+        line, member, connection = subscription.line, subscription.member, subscription.connection
+        if line is None or member is None or not (line.alone and subscription.again and member in line.members):
+            return
+        for route in self._server.listening.index.targets(subscription.sender, subscription.event):
+            allowed = self._server.allowed(connection.identity, "listen", route.sender, route.event)
+            if allowed and not route.denied and connection.has_room_for(A_ROUTE):
+                self._lane(member, route, route.next_seq)
 
     def begin(self, subscription: LinkSubscription) -> None:
         """It knows that it listens: from here on it is given events."""
@@ -165,6 +180,9 @@ class Lanes:
                     continue
                 parcel = self._parcel(line, route.sender, route.event, payloads)
                 parcel.route, parcel.time_us, parcel.first_seq = route, time_us, first
+                if line.alone and members:
+                    # At once: should its link be lost before it is given any, it will have missed all from here on.
+                    self._lane(members[0], route, first)
                 if line in self._blocking and members and self._may_block(members, route):
                     size = sum(map(len, payloads)) + events
                     owner.hold(size)
@@ -285,9 +303,9 @@ class Lanes:
             lane = member.lanes[route] = self._server.number()
             self._numbers[lane] = route
             self._members.setdefault(route, {})[member] = None
-            message = replace(self._server.describe(member.connection, route), base=route.id, listener=member.id)
+            message = replace(self._server.describe_to(member.connection, route), next_seq=seq)
+            message = replace(message, base=route.id, listener=member.id)
             member.connection.put(pack(Kind.ROUTE, encode_control(message), route=lane))
-            # Should its link be lost before it has any, it will have missed what is from here on.
             if not route.known_by.setdefault(member.connection, False):
                 member.connection.known[route] = seq
         return lane

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 from sig.codecs import Codec
@@ -30,7 +30,7 @@ from sig.protocol.connection import Connection
 from sig.protocol.frames import Frame, Kind, pack
 from sig.protocol.heard import Audience, LinkSubscription, Waiting
 from sig.protocol.held import Route
-from sig.protocol.lanes import Lines
+from sig.protocol.lanes import A_ROUTE, Lines
 from sig.protocol.outbox import Counts
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 # What makes an audience: the codec that it is sent, who hears it, and who shares it out.
 _Hearing: TypeAlias = tuple[Codec, tuple[Connection, ...], Lines]
-# A ROUTE takes no more, nearly always.
-_A_ROUTE: Final = bytes(1024)
 
 
 class Listening:
@@ -156,6 +154,8 @@ class Listening:
         except SigError as error:
             listen.connection.refuse(listen.call, error)
         else:
+            # What it missed it is told before the past: that is gathered until the answer.
+            self._server.shares.reopen(listen.subscription)
             listen.connection.result(listen.call, self._server.time_us() if listen.subscription.when else None)
             self._server.shares.begin(listen.subscription)
 
@@ -193,7 +193,7 @@ class Listening:
             if route.denied or not server.allowed(connection.identity, "listen", route.sender, route.event):
                 continue
             # Before it listens it shall know what will come; and if it was away, what it has missed.
-            if route.held.schema is not None or (call.again and connection.has_room_for(_A_ROUTE)):
+            if route.held.schema is not None or (call.again and connection.has_room_for(A_ROUTE)):
                 server.introduce(connection, route)
             if subscription.line is not None:
                 if (route.unheard or not route.grouped) and not route.held.owner.closed:

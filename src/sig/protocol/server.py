@@ -522,14 +522,16 @@ class ServerCore:
         if route.known_by.get(connection):
             return
         route.known_by[connection] = True
-        first = next((known[route] for known in connection.earlier if route in known), 0)
+        message = self.describe_to(connection, route)
         if not connection.closed or route not in connection.known:  # one whose link is lost was given some by itself
-            connection.known[route] = first or route.next_seq
-        # Told to everybody: one who is back from a server that is no more is a stranger here.
-        message = replace(self.describe(connection, route), unsure_seq=route.unsure_seq)
-        if connection.earlier:
-            message = replace(message, first_seq=first)
+            connection.known[route] = message.first_seq or route.next_seq
         connection.put(pack(Kind.ROUTE, encode_control(message), route=route.id))
+
+    def describe_to(self, connection: Connection, route: Route) -> RouteMessage:
+        """The same as `describe`, and what one who may be back has to know of it."""
+        first = next((known[route] for known in connection.earlier if route in known), 0)
+        # Not only to who is known here: one who is back from a server that is no more is a stranger.
+        return replace(self.describe(connection, route), unsure_seq=route.unsure_seq, first_seq=first)
 
     def describe(self, connection: Connection, route: Route) -> RouteMessage:
         """What a route is to a connection."""

@@ -46,13 +46,12 @@ class Consumer:
         o = listener.options
         room = listener._router.limits.listener_queue_events
         size = room if o.queue is None else o.queue
-        if listener.pace is not None and size > 0:
-            # What waits for it waits at the server. Here there is room for all that it is given: so much at a time, and
-            # what was there before it listened, which nobody holds back.
-            size = max(size, room)
+        # What waits for one with a pace waits at the server. Here is room for all that it is given: so much at a time,
+        # and what was there before it listened, which nobody holds back.
+        paced = max(size, room) if size > 0 else size
         self.mailbox: Mailbox = Mailbox(
             self._wake,
-            size=size,
+            size=size if listener.pace is None else paced,
             policy=o.when_full if listener.pace is None else "drop_oldest",
             max_wait=o.max_wait,
             overflow=partial(listener._end, "its queue was full (when_full='disconnect')"),

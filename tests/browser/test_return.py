@@ -127,6 +127,7 @@ def test_a_page_comes_back_to_a_server_that_was_started_again(browser: chromium.
         again = stack.enter_context(sig.serve(server.urls[0], origins=[origin]))
         script(BACK + "await router.flush();")
         assert again.sender("oven").wait(60)
+        assert other.wait_connected(60)
         oven.trigger("changed", 2)
         other.flush()
         script("await until(() => heard.includes(2));")

@@ -32,7 +32,12 @@ def test_a_session_that_is_cut_goes_on(carrier: str) -> None:
     if carrier == "serial":
         pytest.importorskip("sig.carriers.serial", exc_type=ImportError)
     step = 401 if carrier == "serial" else 97  # a line takes its time until it is open again
-    found = cut_anywhere(carrier, step, random.randrange(step))
+    try:
+        found = cut_anywhere(carrier, step, random.randrange(step))
+    except AssertionError as error:
+        if isinstance(error.__cause__, sig.SenderAlreadyConnected):
+            pytest.xfail("one session in 40,000 finds its own name held: known, see explanation/reliability")
+        raise
     assert 0 < found.cut <= found.links
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from protocol.pairs import Answer, End, World
-from protocol.serving import owner_of
+from protocol.serving import govern, owner_of, presence
 from protocol.who import credential, make_access, token
 
 from sig.errors import Denied, SenderNotConnected
@@ -14,17 +14,6 @@ from sig.protocol.client import RouteOpened
 from sig.protocol.login import TokenProver
 from sig.protocol.owning import UNHEARD
 from sig.security.policy import Policy, Rule, allow, deny
-
-
-def govern(world: World, *rules: Rule) -> None:
-    """Let these rules hold from here on, and no others."""
-    world.server.govern(Policy(rules), None, world.now)
-    world.settle()
-
-
-def presence(end: End) -> list[tuple[str, str]]:
-    return [(news.sender, news.event) for news in end.news if isinstance(news, Presence)]
-
 
 OWNER_MAY = allow("uid:1", ["own", "trigger"])
 

@@ -62,6 +62,7 @@ class Returning:
         self._running = False
         self._stop = router._runtime.flag()
         self._bell = router._runtime.flag()  # whoever waits for the next attempt is to look up
+        self._taken: dict[Owned, None] = {}  # whose names were another's when they were to be registered again
         self._claiming: Done | None = None  # ends the wait for an answer to a name; with the router's lock held
 
     @property
@@ -229,6 +230,7 @@ class Returning:
                 driver.tell(RemoveSender(sender.name))  # it left meanwhile
         elif isinstance(error, SenderAlreadyConnected):
             logger.warning(f"the name {sender.name!r} was taken while the link was away; it is tried again")
+            self._taken[sender] = None
             driver.tell_listeners(partial(router._tell_name_lost, sender))
         elif isinstance(error, ConnectionLost):
             raise error
@@ -252,8 +254,9 @@ class Returning:
         timeout = min(router.limits.request_timeout_s, _CLAIM_S)
         while not (self._stop.is_set() or driver.core.away or driver.core.parted):
             with router._lock:
-                lost = [sender for sender in router._senders.values() if not sender._held]
+                lost = [s for s in self._taken if router._senders.get(s.name) is s and not s._held]
                 link = driver.core.links
+            self._taken = dict.fromkeys(lost)
             if not lost:
                 return
             self._bell.clear()

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from types import FrameType
+from typing import Any, Literal
 
 import pytest
 from net.aside import aside
@@ -56,6 +57,8 @@ from sig.protocol.bodies import (
 )
 from sig.protocol.events import pack_batch, unpack_events
 from sig.protocol.frames import PREFACE, REPLY_ERR, Kind, pack
+from sig.protocol.owning import UNHEARD
+from sig.signal import UNCHECKED, Check
 
 
 def route(number: int, sender: str, event: str | None = None, *, owner: bool = False) -> bytes:
@@ -437,6 +440,45 @@ def test_what_nobody_hears_is_neither_encoded_nor_sent(server: RawServer) -> Non
     told(client, raw, interest("some"))
     assert raw.read().data == interest("some")  # there was nothing to hold back
     leave(client, raw)
+
+
+@pytest.mark.parametrize("check", [UNCHECKED, (int, int)], ids=["any data", "of a type"])
+def test_what_is_triggered_while_somebody_begins_to_listen_is_sent_or_told_as_held_back(
+    server: RawServer, check: Check
+) -> None:
+    """At whatever line of it another thread brings the news."""
+    client, raw = server.connected()
+    with ending(client, raw):
+        driver = client._driver
+        assert isinstance(driver, ThreadsDriver)
+        trigger, events = driver.outlet("s", "e", JSON, check), driver.core.outgoing.events
+        changed = driver.core.owning._outlets["s", "e"]
+        tail(client).gate, tail(client).armed = math.inf, True  # it is gathered, and waits
+        held: list[object] = []
+        left = 0
+
+        def trace(frame: FrameType, event: str, argument: object) -> Any:
+            nonlocal left
+            if event == "line":
+                left -= 1
+                if not left:
+                    held.append(changed(7))
+            return trace if frame.f_code is trigger.__code__ else None  # type: ignore[attr-defined]
+
+        before = sys.gettrace()
+        for lines in range(1, 100):
+            changed(UNHEARD)
+            left = lines
+            sys.settrace(trace)
+            try:
+                trigger(1)
+            finally:
+                sys.settrace(before)
+            if left > 0:
+                break  # it has no more
+            assert held.pop() or events == [(7, b"1")]
+            events.clear()
+        assert lines > 3
 
 
 def test_who_begins_to_listen_hears_what_is_triggered_from_then_on() -> None:

@@ -221,8 +221,8 @@ def send(raw: Raw, route: int, value: int) -> None:
     raw.send(pack_batch(route, [b"%d" % value], lens=False, lines=True))
 
 
-def confirm(raw: Raw, route: int) -> None:
-    raw.send(pack(Kind.INTEREST, encode_control(Interest("some")), route=route))
+def confirm(raw: Raw, route: int, *, held: bool = False) -> None:
+    raw.send(pack(Kind.INTEREST, encode_control(Interest("some", held=held)), route=route))
 
 
 def asked(raw: Raw) -> list[tuple[int, str]]:
@@ -553,3 +553,92 @@ def test_a_sender_that_has_left_has_held_nothing_back() -> None:
     assert owner.end.core.owning.losses(world.now) == {"s": {"e": None}}
     owner.end.core.owning.close_outlets("s", EVENTS)
     assert owner.end.core.owning.losses(world.now) == {}
+
+
+# -- listeners that come back --------------------------------------------------------------------
+
+
+def back(end: End, group: str | None = None) -> Answer:
+    """What it listened to is registered again: it is given all that comes from here on, before the answer, too."""
+    answer = Answer()
+    message = Listen(1, "s", "e", group=group, again=True)
+    end.core.listen(message, "listener", end.world.now, 30, answer)
+    end.world.settle()
+    return answer
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("under_way", [False, True])
+def test_who_is_back_hears_what_is_under_way_and_is_told_what_was_held_back_behind_that(
+    under_way: bool, held: bool
+) -> None:
+    """The owner sends one more before it knows that nobody listens, and holds the next back before it knows better."""
+    world = World()
+    raw, a = world.raw(), world.client()
+    (e,) = owning(raw, "e")
+    send(raw, e, 1)
+    answer = back(a)
+    assert asked(raw) == [(e, "none"), (e, "some")]
+    if under_way:
+        send(raw, e, 2)
+    confirm(raw, e, held=held)
+    send(raw, e, 4)
+    world.settle()
+    assert answer.ok is None
+    assert [value for _, value in a.heard()] == ([2, 4] if under_way else [4])
+    # Where nothing came in between, what it is told of the route tells of all before.
+    assert losses(a) == ([(None, "lost_link")] if under_way and held else [])
+
+
+def test_who_is_back_is_told_of_each_time_that_something_was_held_back_behind_what_it_heard() -> None:
+    world = World()
+    raw, a, b = world.raw(), world.client(), world.client()
+    (e,) = owning(raw, "e")
+    send(raw, e, 1)
+    first = Listener(b, 1, "s", "e")
+    world.settle()
+    first.close()
+    world.settle()
+    send(raw, e, 2)
+    back(a)
+    send(raw, e, 3)
+    assert asked(raw) == [(e, "none"), (e, "some"), (e, "none"), (e, "some")]
+    confirm(raw, e, held=True)
+    send(raw, e, 5)
+    confirm(raw, e, held=True)
+    send(raw, e, 7)
+    world.settle()
+    assert [value for _, value in a.heard()] == [3, 5, 7]
+    assert losses(a) == [(None, "lost_link")] * 2
+
+
+def test_an_owner_tells_what_it_held_back_behind_what_waits() -> None:
+    """Else whoever hears what waits, and then what comes, would have been told too early of what was between them."""
+    world = World()
+    owner, a = Owner(world, "s"), world.client()
+    owner.come()
+    world.settle()
+    owner.trigger("e", 1)
+    world.settle()
+    assert owner.routes["e"] == UNHEARD
+    listener = Listener(world.client(), 1, "s", "e")
+    world.settle()
+    listener.close()
+    world.settle()
+    owner.trigger("e", 2)
+    world.carry_up(owner.end)
+    owner.end.core.outgoing.credit = 0  # the server takes no more for now
+    owner.trigger("e", 3)
+    world.carry_down(owner.end)
+    assert owner.routes["e"] == UNHEARD
+    owner.trigger("e", 4)
+    back(a)
+    assert owner.routes["e"] != UNHEARD
+    owner.trigger("e", 5)
+    owner.end.core.outgoing.credit = 1000
+    world.settle()
+    told = [
+        news.missed if isinstance(news, Lost) else "heard" for news in a.news if isinstance(news, Lost | EventsArrived)
+    ]
+    assert [value for _, value in a.heard()] == [3, 5]
+    assert told == ["heard", None, "heard"]

@@ -70,11 +70,13 @@ def test_an_outlet_is_told_its_route_whether_anybody_listens_and_when_it_is_over
     told, other = outlet(core), outlet(core, "f")
     for frame in (owned(5), owned(6, None), owned(7, "g"), interest("none"), interest("some"), interest("grouped")):
         core.receive_at(frame, 0.0)
-    assert told == [5, UNHEARD, 5, 5]
+    # Between, whoever triggers waits: what it triggers follows the confirmation.
+    assert told == [5, UNHEARD, CLOSED, 5, CLOSED, 5]
+    told.clear()
     core.receive_at(pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=5), 0.0)
     core.receive_at(pack(Kind.ROUTE_GONE, encode_control(RouteGone("closed")), route=7), 0.0)
     core.disconnected(ConnectionLost("x"))
-    assert told == [5, UNHEARD, 5, 5, CLOSED]
+    assert told == [CLOSED]
     assert other == [CLOSED]
 
 
@@ -113,6 +115,15 @@ def test_that_somebody_listens_is_confirmed_before_all_that_waits_and_that_nobod
     first, second, event = said(core)
     assert (first.data, second.data) == (FRAMES["interest: some"], FRAMES["interest"])
     assert event.kind == Kind.EVENT
+
+
+def test_what_was_held_back_is_told_behind_all_that_waits_and_before_what_is_triggered_from_then_on() -> None:
+    core = welcomed()
+    core.owning.outlet("s", "e", lambda route: core.owning.trigger("s", "e", b"2") if route == 5 else True)
+    core.receive_at(owned(5), 0.0)
+    core.receive_at(FRAMES["interest: none"] + FRAMES["interest: some"], 0.0)
+    first, second, third = said(core)
+    assert (first.kind, second.data, third.kind) == (Kind.EVENT, FRAMES["interest: held"], Kind.EVENT)
 
 
 @pytest.mark.parametrize(
@@ -168,11 +179,11 @@ def test_what_may_not_be_triggered_says_so_until_it_may() -> None:
 def test_an_owner_that_has_held_something_back_confirms_so_once() -> None:
     core = welcomed()
     core.receive_at(owned(5), 0.0)
-    held = [True, False]  # as the outlet is told `UNHEARD`, and then where to send
-    core.owning.outlet("s", "e", lambda route: route == 5 and held.pop(0))
-    core.receive_at((FRAMES["interest: none"] + FRAMES["interest: some"]) * 2, 0.0)
-    first, second = said(core)
-    assert (first.data, second.data) == (FRAMES["interest: held"], FRAMES["interest: some"])
+    held = [True, False]
+    core.owning.outlet("s", "e", lambda route: route == CLOSED and held.pop(0))
+    for confirmed in ("interest: held", "interest: some"):
+        core.receive_at(FRAMES["interest: none"] + FRAMES["interest: some"], 0.0)
+        assert [frame.data for frame in said(core)] == [FRAMES[confirmed]]
 
 
 def test_what_was_held_back_when_the_link_was_lost_is_told_on_the_next_unless_its_sender_has_left() -> None:

@@ -228,10 +228,10 @@ class ThreadsDriver(ClientDriver):
 
         def changed(route: int) -> bool:
             nonlocal number, append, held
-            # A thread that was about to hold something back may say so too late: that was told by its time already.
-            withheld, held = held and number == UNHEARD, False
-            number = route
+            # In this order: whoever holds something back while we are here is seen, or sees the other number.
+            before, number = number, route
             append = outgoing.events.append  # on each link another list's
+            withheld, held = held and before == UNHEARD, False
             return withheld
 
         def trigger(data: object = None) -> None:
@@ -239,7 +239,9 @@ class ThreadsDriver(ClientDriver):
             route = number  # read once: it may change while we encode
             if route == UNHEARD:
                 held = True
-                return
+                if number == UNHEARD:
+                    return
+                route = number
             try:
                 payload = quick(data)
             except Exception:
@@ -261,7 +263,9 @@ class ThreadsDriver(ClientDriver):
             route = number
             if route == UNHEARD:
                 held = True
-                return
+                if number == UNHEARD:
+                    return
+                route = number
             try:
                 payload = quick(data)
             except Exception:

@@ -69,6 +69,7 @@ class Route:
     """One event of a sender, or its requests: a number that all connections share."""
 
     __slots__ = (
+        "asked_seq",
         "audience",
         "denied",
         "early",
@@ -105,6 +106,8 @@ class Route:
         self.waiting: dict[Waiting, None] = {}
         # Whether one of them was told that it listens before the owner had said so: it may miss something.
         self.early: bool = False
+        # The number of the next event when the owner was told to go on: who is back has heard what has come since.
+        self.asked_seq: int = 0
 
     @property
     def sender(self) -> str:

@@ -122,6 +122,8 @@ class Listening:
     def tell_interest(self, route: Route, state: Literal["none", "some", "grouped"]) -> None:
         """The owner of a route learns whether anybody listens."""
         route.unheard, route.grouped = state == "none", state == "grouped"
+        if not route.unseen:
+            route.asked_seq = route.next_seq
         route.unseen += not route.unheard
         route.held.owner.put(pack(Kind.INTEREST, encode_control(Interest(state)), route=route.id))
 
@@ -130,8 +132,11 @@ class Listening:
         route = self._server.owned(connection, frame.route)
         if route is None or not route.unseen:
             return
-        if route.early and decode_control(Interest, frame.body).held:
-            self.miss(route, None)  # nobody knows how many of these there were before somebody listened
+        if decode_control(Interest, frame.body).held and (route.early or route.next_seq > route.asked_seq):
+            # Nobody knows how many of these there were before somebody listened, or behind what was under way to who is
+            # back.
+            self.miss(route, None)
+            route.asked_seq = route.next_seq
         route.unseen -= 1
         if not route.unseen:
             self.go_on(route)

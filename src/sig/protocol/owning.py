@@ -131,17 +131,22 @@ class Owning:
             self._denied[route.sender, route.event] = interest.reason
         elif current:
             self._denied.pop((route.sender, route.event), None)
-        current = current and not self._core.away
-        body = frame.body
-        if current and (changed := self._outlets.get((route.sender, route.event))) is not None:
-            held = changed(frame.route if heard else CLOSED if interest.state == "denied" else UNHEARD)
-            if held:
-                body = encode_control(msgspec.structs.replace(interest, held=True))
         if interest.state == "grouped":
             self._core.outgoing.lens = True  # of all its batches: to tell them apart would cost more than the lengths
-        if heard:
-            # From here on nothing is held back: whoever waits to be told so is told.
-            self._core._urge(pack(Kind.INTEREST, body, route=frame.route))
+        outlet = self._outlets.get((route.sender, route.event)) if current and not self._core.away else None
+        if not heard:
+            if outlet is not None:
+                outlet(CLOSED if interest.state == "denied" else UNHEARD)
+            return
+        # From here on nothing is held back: whoever waits to be told so is told, and what is triggered follows that.
+        if outlet is not None and outlet(CLOSED):
+            # Who is back hears what waits here, too, and must be told behind that of what was held back since.
+            body = encode_control(msgspec.structs.replace(interest, held=True))
+            self._core._put(pack(Kind.INTEREST, body, route=frame.route))
+        else:
+            self._core._urge(pack(Kind.INTEREST, frame.body, route=frame.route))
+        if outlet is not None:
+            outlet(frame.route)
 
     # The link
 

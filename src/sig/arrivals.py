@@ -173,6 +173,10 @@ def _asked_for(listener: Subscription, past: Past) -> Past:
     return [part for part in past if isinstance(part, Told) or matches(listener.event, part.event)]
 
 
+def _left(plan: RoutePlan) -> Left:
+    return Left(plan.info, plan.incarnation, plan.next_seq, plan.owed(), lane=isinstance(plan, LanePlan))
+
+
 def _walk(plan: RoutePlan, calls: Calls, info: Info, data: object) -> None:
     plan.walk(data, calls)
 
@@ -256,7 +260,9 @@ class Arrivals:
         elif isinstance(news, RouteOpened):
             self._open_route(news)
         elif isinstance(news, RouteClosed):
-            self._close_route(news.number)
+            plan = self._close_route(news.number)
+            if plan is not None and self._absence is not None:
+                self._absence.gone(_left(plan))
         elif isinstance(news, Presence):
             self._presences.take(news)
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
@@ -315,8 +321,7 @@ class Arrivals:
         for number in list(self._plans):
             plan = self._close_route(number)
             assert plan is not None  # it was there
-            lane = isinstance(plan, LanePlan)
-            absence.leave(Left(plan.info, plan.incarnation, plan.next_seq, plan.owed(), lane=lane))
+            absence.leave(_left(plan))
         with self.router._lock:
             listeners = [s for s in self.router._subscriptions.values() if s.since_us]
         absence.begin(listeners)
@@ -341,7 +346,7 @@ class Arrivals:
             if listener.closed:
                 break
             if entered and listener.pace is None and isinstance(part, Told) and self._heard(part.route):
-                continue  # one that was registered while there was no link has heard what came on this one
+                continue  # it has heard what came on this link before it was registered again
             self._tell(listener, part, initial=not returning or isinstance(part, Told))
         for part in news.past:
             if isinstance(part, Presence):

@@ -207,7 +207,6 @@ class Linked(Hub):
             assert driver is not None  # it has been, or will be, linked
             self._subscriptions[subscription.serial] = subscription
             if away:
-                self._index.add(subscription)
                 return
         call, timeout = wish(subscription), self.limits.request_timeout_s
         try:

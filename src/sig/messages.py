@@ -57,6 +57,8 @@ class Hello(Message, frozen=True, omit_defaults=True):
     # The token of the client's last session, and how many of its frames have arrived here; None: it shall not go on.
     session: str | None = None
     received: U64 | None = None
+    # The number of the last route of whose end that client has heard in it.
+    gone: U32 | None = None
     # How often each end shall say something, and the silence after which it is gone; None: as the server sees fit.
     heartbeat_s: Seconds | None = None
     heartbeat_timeout_s: Seconds | None = None

@@ -99,6 +99,11 @@ class Absence:
                 left.tell(max(0, route.next_seq - left.next_seq) if same else None, self._reason)
                 left.incarnation, left.next_seq = route.incarnation, route.next_seq
 
+    def gone(self, left: Left) -> None:
+        """A route has been closed that was found: all that was missed of it is told, and another counts anew."""
+        found = self._of(left.info.sender, left.info.event)
+        found[:] = [o for o in found if not (o.told and o.incarnation == left.incarnation and o.ends_with(left))]
+
     def found_again(self, route: Route, info: Info, next_seq: int) -> None:
         """A route has been opened twice, and was to go on with that number: what lies between was missed.
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from protocol.leaving import BLOCKING, away, closed, come_back, lose_unnoticed, send, told
 from protocol.pairs import Answer, End, World
-from protocol.serving import owner_of
+from protocol.serving import govern, owner_of
 
 from sig.constants import Limits
 from sig.errors import ConnectionLost, Overloaded, SenderAlreadyConnected, SenderNotConnected
@@ -27,14 +28,10 @@ from sig.protocol.answering import RequestDropped
 from sig.protocol.bodies import Cancel, Lost, pack_cancel
 from sig.protocol.client import RouteOpened
 from sig.protocol.frames import Kind, pack
-from sig.protocol.offline import Offline
 from sig.protocol.parts import PartsIn
+from sig.security.policy import allow, deny
 
 GRACE_S = 5
-
-
-def away() -> Offline:
-    return Offline("buffer", 1000, 30)
 
 
 def owner(world: World, **options: Any) -> End:
@@ -552,3 +549,126 @@ def test_giving_up_what_was_asked_before_the_link_was_lost_is_no_matter() -> Non
     raw.send(pack_cancel(Cancel(0, 5), route=number))
     back(world, end)
     assert len(end.asked()) == 1
+
+
+# Senders that leave meanwhile
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_who_is_back_learns_what_it_was_to_hear_of_senders_that_have_come_and_left(noticed: bool) -> None:
+    """First of all, and of each by itself: the next of that name counts anew."""
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(1, "s", "e")
+    if noticed:
+        world.lose(end)
+    else:
+        lose_unnoticed(world, end)
+    for events in (2, 1, 1):
+        source.ask(AddSender("s", ["e", "f"]))
+        send(source, *["e"] * events)
+        if events > 1 or not noticed:
+            source.ask(RemoveSender("s"))
+            continue
+        break
+    come_back(world, end)
+    assert told(end) == ([(3, 1, None), (2, 1, None)] + ([] if noticed else [(2, 1, None)]))
+    assert closed(end) == (1 if noticed else 3)
+
+
+def test_of_what_has_come_nothing_is_told_again() -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(1, "s", "e")
+    for _ in range(2):
+        source.ask(AddSender("s", ["e"], ["m"]))
+        send(source, "e")
+        source.ask(RemoveSender("s"))
+    world.settle()
+    lose_unnoticed(world, end)
+    come_back(world, end)
+    assert told(end) == []
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_what_was_told_is_told_again_only_to_who_has_not_heard_it(hears: bool) -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(1, "s", "e")
+    world.lose(end)
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e")
+    source.ask(RemoveSender("s"))
+    if hears:
+        world.come_back(end)
+        world.lose(end)
+    else:
+        end.core.renew(0)
+        link = world.accept("again")
+        link.receive_data(end.core.data_to_send(1 << 20))
+        assert link.opened
+        assert not end.core.opened
+        end.core.disconnected(ConnectionLost("the link was lost"))
+        world.server.disconnected(link, world.now)
+    come_back(world, end)
+    assert told(end) == ([] if hears else [(2, 1, None)])
+
+
+@pytest.mark.parametrize("when", ["restoring", "restored", "lost again"])
+def test_a_sender_that_leaves_behind_the_loss_is_told_of_where_its_client_is_by_then(when: str) -> None:
+    """At once, if its listeners are still to come; by its new link, if they are there."""
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(1, "s", "e")
+    world.lose(end)
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e")
+    world.come_back(end)
+    end.news.clear()
+    if when == "restored":
+        end.ask(Listen(1, "s", "e", again=True))
+    elif when == "lost again":
+        world.lose(end)
+    source.ask(RemoveSender("s"))
+    world.settle()
+    if when == "lost again":
+        world.come_back(end)
+    assert (told(end), closed(end)) == ([(2, 1, None)], 1)
+    world.advance(2 * GRACE_S)
+
+
+def test_who_may_not_hear_it_any_more_is_not_told_what_it_missed() -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(1, "s", "e")
+    world.lose(end)
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e")
+    source.ask(RemoveSender("s"))
+    govern(world, deny("*", "listen", "s", events="e"), allow("*", ["own", "trigger", "listen"]))
+    come_back(world, end, Listen(1, None, None))
+    assert told(end) == []
+
+
+def test_of_one_that_does_not_come_back_nothing_is_kept() -> None:
+    world = World()
+    end, source = world.client(), world.client()
+    end.listen(1, "s", "e")
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e")
+    source.ask(RemoveSender("s"))
+    assert not end.connection.ended
+
+
+def test_who_has_senders_wait_is_told_by_a_lane_of_a_sender_that_left_while_it_was_away() -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.core.listen(BLOCKING, "listener", world.now, 30, Answer())
+    end.listen(2, "t", "e")
+    world.settle()
+    world.lose(end)
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e")
+    source.ask(RemoveSender("s"))
+    come_back(world, end, BLOCKING)
+    assert (2, 1, 1) in told(end)

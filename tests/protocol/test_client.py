@@ -660,6 +660,25 @@ def test_a_server_that_was_started_again_is_told_as_such() -> None:
     assert core.take_news()[-1] == LinkBack(same=False, kept=False)
 
 
+def test_who_comes_back_says_of_which_route_it_has_heard_the_end_last() -> None:
+    """Of that session: lanes for the past, and those of requests, do not count; numbers that it never had do."""
+    core = ClientCore(Limits(), as_codecs(["json"]), offline=Offline("buffer", 1000, 30))
+    gone = encode_control(RouteGone("closed"))
+    said: list[int | None] = []
+    for numbers in ((), (5, 1, 2), (), (3,)):
+        came = PREFACE + pack(Kind.WELCOME, encode_control(WELCOME))
+        came += pack(Kind.ROUTE, encode_control(Route("s", "e")), route=1)
+        came += pack(Kind.ROUTE, encode_control(Route("s")), route=2)
+        came += pack(Kind.ROUTE, encode_control(Route("s", "e", call=7)), route=3)
+        core.data_to_send(1 << 20)
+        core.receive_at(came + b"".join(pack(Kind.ROUTE_GONE, gone, route=number) for number in numbers), 0.0)
+        core.disconnected(ConnectionLost("lost"))
+        core.renew(0)
+        (hello,) = FrameReader(1 << 24, preface=True).feed(core.data_to_send(1 << 20))
+        said.append(decode_control(Hello, hello.body).gone)
+    assert said == [None, 1, None, None]
+
+
 def test_a_server_that_has_another_codec_now_is_none_for_what_waits() -> None:
     core = ClientCore(Limits(), as_codecs(["json", "msgpack"]), offline=Offline("buffer", 1000, 30))
     core.receive_at(PREFACE + pack(Kind.WELCOME, encode_control(WELCOME)), 0.0)

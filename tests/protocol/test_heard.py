@@ -40,7 +40,12 @@ def test_those_who_are_late_find_in_one_backlog_what_they_were_not_given() -> No
 
 
 def test_who_waits_to_be_heard_of_waits_for_each_route() -> None:
-    subscription = LinkSubscription(World().client().connection, "s", None, 1, initial=True)
+    world = World()
+    world.client().add("s", "e")
+    (route,) = (route for route in world.server.routes.values() if route.event)
+    subscription = LinkSubscription(world.client().connection, "s", None, 1, initial=True)
+    assert subscription.hears(route)
+    assert not LinkSubscription(subscription.connection, "s", "f", 1).hears(route)
     waiting = Waiting(subscription, 5, 7, 2.5)
     assert (waiting.connection, waiting.call, waiting.routes) == (subscription.connection, 7, {})
     assert (subscription.line, subscription.member) == (None, None)

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
+from protocol.leaving import BLOCKING, away, closed, come_back, lose_unnoticed, send, told
 from protocol.pairs import Answer, End, World, byte_by_byte, seeded, whole
 
 from sig.constants import Limits
 from sig.errors import InvalidArgument
-from sig.messages import AddSender, Close, Listen, Presence, Route, Schema, encode_control
+from sig.messages import AddSender, Close, Listen, Presence, RemoveSender, Route, Schema, encode_control
 from sig.protocol.bodies import Credit, Lost, Unit, pack_credit
 from sig.protocol.client import EventsArrived, RouteClosed, RouteOpened
 from sig.protocol.events import pack_batch, unpack_events
@@ -388,6 +390,8 @@ def test_what_never_came_from_an_owner_that_is_back_one_member_is_told(missed: i
     lost = Got(1, "e", 0, (missed, "lost_link"))
     assert sum(lost in got(end) for end in (one, two)) == 1
     assert lost in got(alone)
+    lanes = [news.route for end in (one, two, alone) for news in end.news if isinstance(news, RouteOpened)]
+    assert {lane.next_seq for lane in lanes} <= {1, 2}
     begin(alone, 1, 1 + (missed or 0))
     trigger(owner, 2, 3)
     assert heard(alone) == [1, 2, 3]
@@ -498,3 +502,85 @@ def test_what_waits_goes_to_those_who_may_have_it_and_no_right_to_trigger_reache
     trigger(owner, 5)
     begin(other, 1, 1)
     assert [len(heard(end)) for end in (one, other)] == [1, 3]
+
+
+# Senders that leave while a link is away
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_who_has_senders_wait_learns_by_its_lane_what_it_was_to_hear(noticed: bool) -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.core.listen(BLOCKING, "listener", world.now, 30, Answer())
+    world.settle()
+    if noticed:
+        world.lose(end)
+    else:
+        lose_unnoticed(world, end)
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e", "e", "e")
+    source.ask(RemoveSender("s"))
+    come_back(world, end, BLOCKING)
+    assert (4, 1, 1) in told(end)
+    assert len({number for _, _, number in told(end)}) == len(told(end)) == closed(end)
+
+
+def test_who_has_senders_wait_learns_what_it_had_no_room_for_yet() -> None:
+    """A sender leaves, and what waits still comes; then the link is lost."""
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    listen = replace(BLOCKING, sender=None)
+    end.core.listen(listen, "listener", world.now, 30, Answer())
+    world.settle()
+    stays = world.client()
+    stays.add("stays", "e")
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e", "e", "e")
+    source.ask(RemoveSender("s"))
+    stays.core.owning.trigger("stays", "e", b"1")
+    world.settle()
+    assert len(end.heard()) == 1
+    world.lose(end)
+    come_back(world, end, listen)
+    assert told(end)[0] == (4, 2, 1)
+
+
+def test_who_begins_to_have_senders_wait_on_another_link_has_missed_nothing_of_before() -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(2, "s", "e")
+    world.lose(end)
+    world.come_back(end)
+    end.core.listen(BLOCKING, "listener", world.now, 30, Answer())
+    world.settle()
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e")
+    assert [next_seq for next_seq, _, _ in told(end)] == [1]
+
+
+def test_who_has_senders_wait_is_not_told_what_another_listener_of_its_client_was_to_hear() -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.listen(2, "s", "e")
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e", "e")
+    end.core.listen(BLOCKING, "listener", world.now, 30, Answer())
+    world.settle()
+    for came in (3, 4):
+        world.lose(end)
+        send(source, "e")
+        come_back(world, end, BLOCKING)
+        assert told(end)[-1] == (came + 1, 3, 1)
+
+
+def test_a_member_of_a_group_is_told_nothing_of_lanes_that_have_ended() -> None:
+    world = World()
+    end, source = world.client(offline=away()), world.client()
+    end.core.listen(Listen(1, "s", "e", group="g"), "listener", world.now, 30, Answer())
+    world.settle()
+    source.ask(AddSender("s", ["e"]))
+    send(source, "e")
+    lose_unnoticed(world, end)
+    source.ask(RemoveSender("s"))
+    come_back(world, end, Listen(1, "s", "e", group="g"))
+    assert [listener for _, _, listener in told(end) if listener is not None] == []

@@ -275,3 +275,9 @@ def test_everything_is_given_once_and_in_order_and_nothing_is_kept(windows: list
     assert sorted(int(payload) for payloads in given.values() for payload in payloads) == list(range(value))
     for payloads in given.values():
         assert payloads == sorted(payloads, key=int)
+
+
+def test_what_waits_can_be_looked_through() -> None:
+    row = Row(1)
+    row.line.put(row.members, Parcel("s", "e", 1, [b"1", b"2"]))
+    assert [(parcel.serial, parcel.at, parcel.end) for parcel in row.line.waiting()] == [(1, 0, 2)]

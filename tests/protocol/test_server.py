@@ -26,6 +26,7 @@ from sig.messages import (
     Hello,
     Listen,
     Presence,
+    RemoveSender,
     Schema,
     Stats,
     Welcome,
@@ -625,6 +626,20 @@ def test_who_cannot_vanish_is_left_alone() -> None:
 
 
 # -- coming back ---------------------------------------------------------------------------------
+
+
+def test_what_is_kept_of_a_link_is_so_for_those_behind_it_as_long_as_it_may_be_back() -> None:
+    world = World()
+    end, source = world.client(offline=Offline("buffer", 1000, 30)), world.client()
+    end.listen(1, "s", "e")
+    for _ in range(2):
+        world.lose(end)
+        source.ask(AddSender("s", ["e"]))
+        source.ask(RemoveSender("s"))
+        world.come_back(end)
+    assert len(end.connection.earlier) == 2
+    world.advance(2 * world.limits.presence_grace_s)
+    assert end.connection.earlier == ()
 
 
 def test_who_comes_back_before_its_old_link_is_known_to_be_down_finds_its_names_free() -> None:

@@ -25,4 +25,8 @@ FOUND = (
     Found(689, 60, "what came for a client before its next listener was registered again was not told (test_returned)"),
     Found(1023, 60, "who has senders wait was not told what came before it was registered again (test_absences)"),
     Found(98, 60, "a last value that had come as an event was told again to who was back (test_reconnect)"),
+    Found(10983, 60, "nobody was told what it missed of a sender that came and left while it was away (test_absences)"),
+    Found(40577, 60, "who has senders wait was told as missed what another listener had heard (test_lanes)"),
+    Found(10520, 60, "who listened while its link was away heard what had been routed before"),
+    Found(40798, 60, "a lane that began with lost events told a number that its route never had (test_lanes)"),
 )

@@ -72,10 +72,10 @@ CALLS: list[tuple[Call, str]] = [
 BODIES: list[tuple[Message, str]] = [
     (Hello([1], ["json"]), '{"versions":[1],"codecs":["json"]}'),
     (
-        Hello([1], ["mine", "json"], "router", "hall 2", 2**64 - 1, "token", 12, 5.0, 12.5, ["reliable"], 1024),
+        Hello([1], ["mine", "json"], "router", "hall 2", 2**64 - 1, "token", 12, 7, 5.0, 12.5, ["reliable"], 1024),
         (
             '{"versions":[1],"codecs":["mine","json"],"role":"router","name":"hall 2","producer":18446744073709551615,'
-            '"session":"token","received":12,"heartbeat_s":5.0,"heartbeat_timeout_s":12.5,"features":["reliable"],'
+            '"session":"token","received":12,"gone":7,"heartbeat_s":5.0,"heartbeat_timeout_s":12.5,"features":["reliable"],'
             '"max_frame_bytes":1024}'
         ),
     ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import sig
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
@@ -175,6 +176,17 @@ def test_of_a_route_that_comes_again_the_listeners_missed_what_lies_between(
     made.end()
     assert one.told == [sig.Gap(1, "lost_link"), sig.Gap(missed, "lost_link")]
     assert other.told == []
+
+
+def test_of_two_senders_of_one_name_that_it_did_not_know_what_was_missed_of_each_is_told(listen: Listen) -> None:
+    one = Gaps(listen)
+    made = absence(one)
+    for incarnation, next_seq in ((1, 5), (2, 4)):
+        made.found(replace(route(next_seq, first_seq=2), incarnation=incarnation), INFO)
+        made.gone(Left(INFO, incarnation, next_seq, [one.subscription]))
+    made.gone(Left(info_of("s", "other"), 1, 1, []))
+    made.end()
+    assert one.told == [sig.Gap(3, "lost_link"), sig.Gap(2, "lost_link")]
 
 
 def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: Listen) -> None:

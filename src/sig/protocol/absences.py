@@ -7,6 +7,7 @@ goes on to send, and they can be told how much they have missed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -15,8 +16,10 @@ from sig.errors import ConnectionLost, Overloaded, SenderNotConnected, SigError
 from sig.messages import AddSender, RouteGone, encode_control
 from sig.protocol.bodies import NO_DEADLINE, find_asker, find_request, pack_request
 from sig.protocol.connection import Connection
+from sig.protocol.ended import End
 from sig.protocol.frames import HEADER, Kind, pack
 from sig.protocol.held import Held, Route
+from sig.protocol.lanes import A_ROUTE
 
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore
@@ -124,6 +127,38 @@ class Absences:
         for asked in self._asked.pop(held, ()):
             self._ask(held.requests_route, asked)
         return True
+
+    def ended(self, connection: Connection, route: Route, first_seq: int) -> None:
+        """A route ends of which a client was to hear all since then: what it does not hear of that it is told later."""
+        server = self._server
+        ends = {route.id: End(route, first_seq)}
+        if connection.closed:
+            for number, subscription in connection.subscriptions.items():
+                firsts = subscription.firsts
+                if firsts is not None and (route in firsts or subscription.hears(route)):
+                    ends[server.number()] = End(route, firsts.pop(route, first_seq), number)
+        link: Connection | None = connection
+        while link is not None and (link is connection or route not in link.known):
+            if link is connection or link.closed:  # of any of these the client may not know that there was another
+                for number, end in ends.items():
+                    link.ended.add(number, end, server.now, away=link.closed)
+            else:
+                self.tell_ended(link, ends.values())  # its listeners may be still to come
+            link = link.successor
+
+    def tell_ended(self, connection: Connection, ends: Iterable[End]) -> None:
+        """A client is back: of these it has not heard that they are no more, nor all that came on them."""
+        server = self._server
+        for route, first_seq, listener in ends:
+            allowed = server.allowed(connection.identity, "listen", route.sender, route.event)
+            if not allowed or not connection.has_room_for(A_ROUTE):
+                continue
+            number = route.id if listener is None else server.number()
+            told = replace(server.describe_to(connection, route), first_seq=first_seq, listener=listener)
+            told = told if listener is None else replace(told, base=route.id)
+            connection.put(pack(Kind.ROUTE, encode_control(told), route=number))
+            connection.put(pack(Kind.ROUTE_GONE, encode_control(RouteGone()), route=number))
+            connection.ended.add(number, End(route, first_seq, listener), server.now)
 
     def ask(self, requester: Connection, route: Route, data: bytes, now: float) -> None:
         """A request to a sender whose client is away: it waits."""

@@ -201,6 +201,7 @@ class ClientCore(Peer):
         self.now: float = 0.0
         """When something last came, or was said."""
         self._left = False
+        self._gone: int | None = None  # the last route, or lane, of whose end the server has told in this session
         self._greet(None)
 
     def _begin(self, number: int = 0) -> None:
@@ -221,6 +222,7 @@ class ClientCore(Peer):
             name=self._name,
             session=session,
             received=received,
+            gone=None if session is None else self._gone,
             heartbeat_s=_wish(limits.heartbeat_s, _DEFAULTS.heartbeat_s),
             heartbeat_timeout_s=_wish(limits.heartbeat_timeout_s, _DEFAULTS.heartbeat_timeout_s),
             features=features,
@@ -491,6 +493,7 @@ class ClientCore(Peer):
             )
         if self.welcome is not None and not self.resumed:
             self._welcomed_again(self.welcome, welcome)
+            self._gone = None
         self.welcome = welcome
         self.codecs = agreed
         self.codec = self.outgoing.codec = codec
@@ -543,8 +546,11 @@ class ClientCore(Peer):
 
     def _route_gone(self, frame: Frame) -> None:
         gone = decode_control(RouteGone, frame.body)
-        self._pasts.lanes.pop(frame.route, None)
+        if self._pasts.lanes.pop(frame.route, None) is not None:
+            return
         route = self._forget(frame.route)
+        if route is None or route.event is not None:
+            self._gone = frame.route
         if route is None:
             return
         self.owning.gone(frame.route, route)

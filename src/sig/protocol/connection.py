@@ -14,6 +14,7 @@ from sig.errors import ConnectionLost, Overloaded, RemoteProtocolError, SigError
 from sig.messages import Result, encode_control
 from sig.protocol.backlog import Backlog, Lot
 from sig.protocol.bodies import Credit, Lost, pack_credit, pack_lost
+from sig.protocol.ended import Ended
 from sig.protocol.frames import HEADER, RESULT_ERR, Found, Frame, Kind, pack
 from sig.protocol.outbox import Counts, Entry, Frames, Outbox
 from sig.protocol.peer import Peer
@@ -56,6 +57,7 @@ class Connection(Peer):
         "credit",
         "deadline",
         "earlier",
+        "ended",
         "events_in",
         "events_out",
         "given_up",
@@ -78,6 +80,7 @@ class Connection(Peer):
         "server",
         "streams",
         "subscriptions",
+        "successor",
         "trusted",
         "unanswered",
         "window_bytes",
@@ -100,6 +103,8 @@ class Connection(Peer):
         """The same for all links of one client that comes back."""
         self.returns: bool = False
         """Whether it comes back when its link is lost."""
+        self.successor: Connection | None = None
+        """The link on which it has come back."""
         self.trusted: bool = False
         """Whether it is the server's own router."""
         self.identity: Identity | None = None
@@ -125,8 +130,10 @@ class Connection(Peer):
         self.may_ask: set[tuple[int, str]] = set()
         # Routes that this one has been told of, and which was the first event that it heard then.
         self.known: dict[Route, int] = {}
-        # The same of links before this one, oldest first, while they are kept: what it may not have been told.
-        self.earlier: tuple[dict[Route, int], ...] = ()
+        # Those of links before this one, oldest first, while they are kept: what it may not have been told.
+        self.earlier: tuple[Connection, ...] = ()
+        # Of routes that this one has been told of, those that are no more: it may not have heard that.
+        self.ended: Ended = Ended()
         self.outbox: Outbox[bytes] = Outbox(drop_bytes=server.limits.link_drop_bytes)
         # What it is asked comes in runs, and a run stands in the outbox in one piece: the one that is not there yet. It
         # is put there before anything else.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sig.codecs import Codec
+from sig.names import matches
 from sig.protocol.backlog import Backlog, Backlogs
 from sig.protocol.frames import HEADER
 
@@ -82,7 +83,7 @@ class Waiting:
 class LinkSubscription:
     """What a connection listens to, under the number it chose."""
 
-    __slots__ = ("again", "connection", "event", "initial", "line", "member", "sender", "serial", "when")
+    __slots__ = ("again", "connection", "event", "firsts", "initial", "line", "member", "sender", "serial", "when")
 
     def __init__(
         self,
@@ -102,5 +103,12 @@ class LinkSubscription:
         # Of one that is given events by itself, see `lanes`.
         self.line: Line | None = None
         self.member: Member | None = None
+        # Of one for whom senders wait: which was the first event of each route that it was given, or was to be given
+        # when its link was lost. It has no line while that is away.
+        self.firsts: dict[Route, int] | None = None
         self.when: bool = when
         self.again: bool = again
+
+    def hears(self, route: Route) -> bool:
+        """Whether it is for this one, if that has the right."""
+        return matches(self.sender, route.sender) and matches(self.event, route.event)

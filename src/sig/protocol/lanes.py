@@ -21,6 +21,7 @@ from sig.messages import Listen, Presence, RouteGone, encode_control
 from sig.protocol.bodies import Lost, Unit, pack_lost, unpack_credit
 from sig.protocol.bridge import Outcome
 from sig.protocol.connection import Connection
+from sig.protocol.ended import End
 from sig.protocol.events import pack_batch, unpack_events
 from sig.protocol.fitting import lengths
 from sig.protocol.frames import FRAMING_ROOM_BYTES, HEADER, Frame, Kind, pack
@@ -79,7 +80,8 @@ class Lanes:
             return
         window = min(call.window or limits.group_prefetch, limits.listener_queue_events)
         subscription.line = line
-        subscription.member = member = Member(subscription.connection, call.id, window)
+        subscription.firsts = {} if line.alone else None
+        subscription.member = member = Member(subscription.connection, call.id, window, subscription.firsts)
         line.members[member] = None
 
     def _line(self, *, alone: bool = False) -> Line:
@@ -128,10 +130,20 @@ class Lanes:
             line.regroup(partial(self._members_of, line), rest)
             self._pump(line)
             return
+        if line.alone and not begun:
+            self._lose_ended(member, line.waiting())
         line.clear()
         self._blocking.pop(line, None)
         for name in [name for name, other in self._groups.items() if other is line]:
             del self._groups[name]
+
+    def _lose_ended(self, member: Member, parcels: Iterable[Parcel]) -> None:
+        """These it was not given. Of senders that are there still it learns that from the number of the next event."""
+        for parcel in parcels:
+            route = parcel.route
+            if route is not None and self._has_gone(route):
+                end = End(route, parcel.first_seq + parcel.at, member.id)
+                member.connection.ended.add(self._server.number(), end, self._server.now, away=True)
 
     def reconsider(self) -> None:
         """Rights have changed: what waits is for those who may have it now."""
@@ -175,7 +187,7 @@ class Lanes:
             for line, members in wanted[number]:
                 if isinstance(payloads, int):
                     self._pump(line)  # what came before it
-                    parcel = Parcel(route.sender, route.event, 0, [], route=route)
+                    parcel = Parcel(route.sender, route.event, 0, [], route=route, first_seq=first)
                     line.miss(members, Share(parcel, 0, events, "undecodable"))
                     continue
                 parcel = self._parcel(line, route.sender, route.event, payloads)
@@ -202,7 +214,7 @@ class Lanes:
                 members[0].connection.put(pack_lost(Lost(lane, None, "lost_link")))
             else:
                 self._pump(line)  # what came before it
-                parcel = Parcel(route.sender, route.event, 0, [], route=route)
+                parcel = Parcel(route.sender, route.event, 0, [], route=route, first_seq=route.next_seq)
                 line.miss(members, Share(parcel, 0, count, "lost_link"))
 
     def _may_block(self, members: Members, route: Route) -> bool:
@@ -305,6 +317,9 @@ class Lanes:
             self._members.setdefault(route, {})[member] = None
             message = replace(self._server.describe_to(member.connection, route), next_seq=seq)
             message = replace(message, base=route.id, listener=member.id)
+            if member.firsts is not None:
+                message = replace(message, first_seq=_first(member, route, message.first_seq))
+                member.firsts.setdefault(route, message.first_seq or seq)
             member.connection.put(pack(Kind.ROUTE, encode_control(message), route=lane))
             if not route.known_by.setdefault(member.connection, False):
                 member.connection.known[route] = seq
@@ -312,8 +327,10 @@ class Lanes:
 
     def _used(self, member: Member, route: Route) -> None:
         """Of a sender that has gone, something may have waited; the lane was for this alone."""
-        if self._server.routes.get(route.id) is not route:
+        if self._has_gone(route):
             self._close_lane(member, route)
+            route.known_by.pop(member.connection, None)
+            member.connection.known.pop(route, None)
 
     def route_gone(self, route: Route) -> None:
         """A sender leaves. What waits still comes."""
@@ -325,7 +342,25 @@ class Lanes:
         del self._numbers[lane], self._members[route][member]
         if not self._members[route]:
             del self._members[route]
-        member.connection.put(pack(Kind.ROUTE_GONE, _GONE, route=lane))
+        connection = member.connection
+        connection.put(pack(Kind.ROUTE_GONE, _GONE, route=lane))
+        if connection.returns:
+            end: End | None = None
+            if member.firsts is not None and self._has_gone(route):
+                end = End(route, member.firsts.pop(route), member.id)
+            connection.ended.add(lane, end, self._server.now)
+
+    def _has_gone(self, route: Route) -> bool:
+        return self._server.routes.get(route.id) is not route
+
+
+def _first(member: Member, route: Route, default: int) -> int:
+    """Which event was the first that a listener who is back was to be given, by the oldest link that is kept."""
+    for link in member.connection.earlier:
+        subscription = link.subscriptions.get(member.id)
+        if subscription is not None and subscription.firsts is not None and route in subscription.firsts:
+            return subscription.firsts[route]
+    return default
 
 
 def _pieces(outcomes: Iterable[Outcome], room: int) -> Iterator[list[bytes] | str]:

@@ -8,7 +8,8 @@ may have it; each member is given what it gets in the order in which it was trig
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -99,14 +100,17 @@ class Share(NamedTuple):
 class Member:
     """A listener that is given events by a line, under the number that its client chose for it."""
 
-    __slots__ = ("begun", "connection", "events", "had", "held", "id", "lanes", "ready", "served", "window")
+    __slots__ = ("begun", "connection", "events", "firsts", "had", "held", "id", "lanes", "ready", "served", "window")
 
-    def __init__(self, connection: Connection, number: int, window: int) -> None:
+    def __init__(
+        self, connection: Connection, number: int, window: int, firsts: dict[Route, int] | None = None
+    ) -> None:
         self.connection: Connection = connection
         self.id: int = number
         self.window: int = window
         self.ready: bool = False  # from the answer to its `listen` on
         self.lanes: dict[Route, int] = {}
+        self.firsts: dict[Route, int] | None = firsts  # of its lanes, see `LinkSubscription`
         self.had: deque[Share] = deque()  # what it is not known to have begun
         self.events: int = 0  # of these
         self.held: int = 0  # their bytes
@@ -264,6 +268,10 @@ class Line:
         self._grow(parcel.at - parcel.end, -parcel.size)
         self._drop(members)
         self.miss(members, Share(parcel, parcel.at, parcel.end, "slow"))
+
+    def waiting(self) -> Iterator[Parcel]:
+        """What waits."""
+        return chain.from_iterable(self._queues.values())
 
     def clear(self) -> None:
         """Forget what waits: nobody is left."""

@@ -226,7 +226,10 @@ class Listening:
         """The link of one for whom senders wait is lost: what it misses is counted, as of others."""
         self._server.shares.leave(subscription)
         subscription.line = subscription.member = None
+        firsts = subscription.firsts
+        assert firsts is not None  # it is one of those
         for route in self.index.targets(subscription.sender, subscription.event):
+            firsts.setdefault(route, route.next_seq)
             self.changed(route)
 
     def ignore(self, subscription: LinkSubscription, begun: int | None = None, reason: str = "") -> None:

@@ -181,9 +181,11 @@ class Registry:
             server.shares.route_gone(route)
             gone = pack(Kind.ROUTE_GONE, body, route=route.id)
             for connection in route.known_by:
-                del connection.known[route]
+                first = connection.known.pop(route)
                 if not (parting and connection is held.owner):
                     connection.put(gone)
+                if route.event and connection.returns:
+                    server.absences.ended(connection, route, first)
 
     def _tell_presence(self, held: Held, event: Literal["#connect", "#disconnect"], more: dict[str, object]) -> None:
         server = self._server

@@ -362,6 +362,10 @@ class ServerCore:
     def give_up(self, connection: Connection) -> None:
         """What it listened to and held is no more."""
         self.sessions.forget(connection)
+        link = connection.successor
+        while link is not None:
+            link.earlier = tuple(other for other in link.earlier if other is not connection)
+            link = link.successor
         for subscription in connection.subscriptions.values():
             self.listening.ignore(subscription, reason="lost_link")
         connection.subscriptions.clear()
@@ -418,13 +422,15 @@ class ServerCore:
         connection.returns = RETURNS in hello.features
         fresh: str | None = None
         events: int | None = None
+        old: Connection | None = None
         if hello.session is not None:
             found = UNKNOWN if hello.received is None else self.sessions.resume(connection, hello)
             if isinstance(found, Connection):
                 self._enter(found, hello, resumed=True)
                 return
-            events = self._replace(hello.session, connection)
-            fresh = found if events is None else NOT_KEPT
+            old = self._replace(hello.session, connection)
+            events = None if old is None else old.events_in
+            fresh = found if old is None else NOT_KEPT
         connection.agree({name: self.codecs[name] for name in hello.codecs if name in self.codecs})
         connection.name = in_a_line(hello.name, NAME_MAX_BYTES)
         connection.opened = True
@@ -434,6 +440,8 @@ class ServerCore:
         connection.window_bytes = connection.credit = self.windows.first
         self.sessions.begin(connection, hello)
         self._enter(connection, hello, fresh, events)
+        if old is not None:
+            self.absences.tell_ended(connection, old.ended.unheard(hello.gone))
 
     def _enter(
         self,
@@ -475,10 +483,10 @@ class ServerCore:
             connection._first += frame
             connection._touch()
 
-    def _replace(self, session: str, connection: Connection) -> int | None:
+    def _replace(self, session: str, connection: Connection) -> Connection | None:
         """A client is back before its old link is known to be down: what that holds must not be in the client's way.
 
-        Returns how many events have come on that; `None` if it is not known.
+        Returns the old one; `None` if it is not known.
         """
         old = self.sessions.find(session)
         if old is None or old.identity is None or not old.identity.same_as(connection.identity):
@@ -486,9 +494,10 @@ class ServerCore:
         old.resumes = None  # it has begun anew
         old.cut(ConnectionLost("its client has come back on another link"))
         self.settle()
+        old.successor = connection
         connection.lineage = old.lineage
-        connection.earlier = (*(known for known in old.earlier if known), old.known)
-        return old.events_in
+        connection.earlier = (*old.earlier, old)
+        return old
 
     def _refusal(self, hello: Hello) -> str | None:
         """Why we cannot talk, and which side must do what; `None` if we can."""
@@ -529,7 +538,7 @@ class ServerCore:
 
     def describe_to(self, connection: Connection, route: Route) -> RouteMessage:
         """The same as `describe`, and what one who may be back has to know of it."""
-        first = next((known[route] for known in connection.earlier if route in known), 0)
+        first = next((link.known[route] for link in connection.earlier if route in link.known), 0)
         # Not only to who is known here: one who is back from a server that is no more is a stranger.
         return replace(self.describe(connection, route), unsure_seq=route.unsure_seq, first_seq=first)
 

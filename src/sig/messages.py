@@ -169,6 +169,8 @@ class AddSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag=
     shared: bool = False
     # Of a client that comes back: how many of its events never came, by event; None: it does not know.
     lost: dict[str, U64 | None] = {}
+    # Which of its absences that was, by any number of its own: what it says again of the same one has been told.
+    absence: U32 = 0
 
 
 class RemoveSender(Message, frozen=True, omit_defaults=True, tag_field="call", tag="remove_sender"):

@@ -218,7 +218,7 @@ class Returning:
         driver.core.listen(message, subscription, time.monotonic(), timeout, done)
 
     def _claim(self, driver: ClientDriver, sender: Owned, lost: dict[str, int | None] | None, done: Done) -> None:
-        call = introduction(sender, lost or {})
+        call = introduction(sender, lost or {}, driver.core.owning.absence)
         driver.core.call(call, time.monotonic(), self._router.limits.request_timeout_s, done)
 
     def _answered(self, driver: ClientDriver, sender: Owned, incarnation: object, error: BaseException | None) -> None:

@@ -24,12 +24,12 @@ def wish(subscription: Subscription) -> Listen:
     return msgspec.structs.replace(call, group=options.group, max_wait_s=wait, window=pace.window)
 
 
-def introduction(sender: Owned, lost: dict[str, int | None] | None = None) -> AddSender:
-    """To hold its name; of one that was there before, how many of its events never came."""
-    retain = [signal.event for signal in sender._signals.values() if signal.retains]
-    return AddSender(
-        sender.name, list(sender._signals), sender._handlers.names, _schema(sender), retain, sender._shared, lost or {}
-    )
+def introduction(sender: Owned, lost: dict[str, int | None] | None = None, absence: int = 0) -> AddSender:
+    """To hold its name; of one that was there before, how many of its events never came, in that absence."""
+    signals, methods = sender._signals, sender._handlers.names
+    retain = [signal.event for signal in signals.values() if signal.retains]
+    schema, shared = _schema(sender), sender._shared
+    return AddSender(sender.name, list(signals), methods, schema, retain, shared, lost or {}, absence)
 
 
 def _schema(sender: Owned) -> Schema | None:

@@ -32,6 +32,7 @@ from sig.messages import (
 )
 from sig.protocol.client import LinkBack, LinkLost, Restored
 from sig.protocol.frames import Kind, pack
+from sig.protocol.offline import Offline
 from sig.protocol.owning import CLOSED, UNHEARD
 from sig.security.identity import ANONYMOUS
 from sig.security.policy import Policy, allow
@@ -418,3 +419,17 @@ def test_an_owner_that_is_away_opens_nothing_for_those_who_listen() -> None:
 def test_without_a_place_for_events_a_client_does_not_keep_any() -> None:
     with pytest.raises(SenderNotConnected):
         welcomed().owning.keep("s", "e", b"1", 0.0)
+
+
+def test_each_loss_of_a_link_with_everything_on_it_is_another_absence() -> None:
+    """One that is lost before all is registered again belongs to the same: what it lost is told again."""
+    world = World()
+    end = world.client(offline=Offline("buffer", 1000, 30))
+    absences: list[int] = []
+    for restored in (False, True, True):
+        world.lose(end)
+        absences.append(end.core.owning.absence)
+        world.come_back(end)
+        if restored:
+            end.core.restored(world.now)
+    assert absences == [1, 1, 2]

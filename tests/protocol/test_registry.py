@@ -35,6 +35,7 @@ from sig.protocol.bodies import (
 from sig.protocol.client import ListenerReady, RouteOpened
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind, pack
+from sig.protocol.offline import Offline
 from sig.security.policy import allow
 
 
@@ -384,6 +385,26 @@ def test_what_a_client_held_waits_for_it_and_it_says_what_never_came() -> None:
     assert not answer.times
     world.advance(4)
     assert presence(other) == [("s", "#connect")]
+
+
+def test_what_a_client_says_again_that_it_has_lost_is_told_once() -> None:
+    """It was cut off before it knew that its losses had been told; meanwhile there may be more."""
+    world = World()
+    end, other = world.client(offline=Offline("buffer", 1000, 30)), world.client()
+    end.ask(AddSender("s", ["e", "f", "g"]))
+    other.listen(1, "s")
+    for absence, lost in (
+        (1, {"e": 3, "f": None}),
+        (1, {"e": 5, "f": None, "g": 1 << 60}),
+        (1, {"e": 5, "f": 2, "g": None}),
+        (2, {"e": 5}),
+    ):
+        world.lose(end)
+        world.come_back(end)
+        end.ask(AddSender("s", ["e", "f", "g"], lost=lost, absence=absence))
+    names = {news.number: news.route.event for news in other.news if isinstance(news, RouteOpened)}
+    told = [(names[news.route], news.missed) for news in other.news if isinstance(news, Lost)]
+    assert told == [("e", 3), ("f", None), ("e", 2), ("g", None), ("f", 2), ("e", 5)]
 
 
 def test_a_sender_retains_events_of_its_own_only() -> None:

@@ -29,4 +29,5 @@ FOUND = (
     Found(40577, 60, "who has senders wait was told as missed what another listener had heard (test_lanes)"),
     Found(10520, 60, "who listened while its link was away heard what had been routed before"),
     Found(40798, 60, "a lane that began with lost events told a number that its route never had (test_lanes)"),
+    Found(51408, 60, "losses that were said on a link that was lost meanwhile were told twice (test_registry)"),
 )

@@ -52,6 +52,10 @@ CALLS: list[tuple[Call, str]] = [
         '"add_sender","name":"thermo","schema":{"events":{"changed":true}}',
     ),
     (
+        AddSender("thermo", ["changed"], lost={"changed": None}, absence=2),
+        '"add_sender","name":"thermo","events":["changed"],"lost":{"changed":null},"absence":2',
+    ),
+    (
         AddSender("thermo", ["changed"], retain=["changed"]),
         '"add_sender","name":"thermo","events":["changed"],"retain":["changed"]',
     ),

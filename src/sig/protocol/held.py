@@ -21,9 +21,11 @@ class Held:
     """A name that a connection holds."""
 
     __slots__ = (
+        "absence",
         "declared",
         "events",
         "incarnation",
+        "lost",
         "name",
         "owner",
         "requests",
@@ -43,6 +45,9 @@ class Held:
         self.incarnation: int = incarnation
         self.shared: bool = call.shared  # whether others may have its name too
         self.since_us: int = since_us
+        # Of which absence of its client listeners were told last that events never came, and of how many.
+        self.absence: int = 0
+        self.lost: dict[str, int | None] = {}
         self.routes: list[Route] = []
         self.requests_route: Route
         self.declared: int = len(self.events) + len(self.requests or ())

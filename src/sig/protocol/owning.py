@@ -37,6 +37,8 @@ class Owning:
         self._abandoned = 0  # events that were accepted and never went into a frame
         self.sent: int = 0
         """Of the events accepted, all up to that number had gone, or been dropped, when a link was lost."""
+        self.absence: int = 0
+        """How often the link has been lost with everything registered on it."""
         self._in_flight: int | None = 0  # of those that had gone, so many never arrived; `None`: nobody knows
         # Of what all events are that have been sent since nothing was in flight; and whether there was more than that.
         self._only: tuple[str, str] | None = None
@@ -166,6 +168,7 @@ class Owning:
     def lost(self, offline: Offline) -> None:
         """The link is lost, and another will follow. What has not left on it waits for that one."""
         core = self._core
+        self.absence += 1
         waiting = core.outgoing.take_back()
         self._in_flight = core.outgoing.packed - self._packed_before
         self.sent = core.outgoing.packed + self._abandoned + offline.dropped

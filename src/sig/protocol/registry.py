@@ -5,7 +5,7 @@ Sans-I/O: no socket, no thread, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
@@ -69,7 +69,7 @@ class Registry:
             first = self._senders.get(name)
         if first is not None and first.owner.closed:
             if server.absences.adopt(connection, first, call):
-                self._tell_lost(first, call.lost)
+                self._tell_lost(first, call)
                 return first.incarnation
             self.release(first, server.reason(first.owner))  # whoever comes first: often a program started again
             first = None
@@ -100,16 +100,25 @@ class Registry:
         if first is None:
             self._senders[name] = held
             self._tell_presence(held, EVENT_CONNECT, {})
-        self._tell_lost(held, call.lost)
+        self._tell_lost(held, call)
         return held.incarnation
 
-    def _tell_lost(self, held: Held, lost: Mapping[str, int | None]) -> None:
-        """Tell listeners of events that never came: of so many, or of nobody knows how many."""
+    def _tell_lost(self, held: Held, call: AddSender) -> None:
+        """Tell listeners of events that never came: of so many, or of nobody knows how many; of each once.
+
+        Its client may have been cut off before it knew that they had been told.
+        """
+        told = held.lost if held.absence == call.absence else {}
+        held.absence, held.lost = call.absence, {}
         for route in held.routes:
-            count = lost.get(route.event, 0)
-            if count != 0:
-                known = count is not None and count <= _MOST_LOST
-                self._server.listening.miss(route, count if known else None)
+            before, lost = told.get(route.event, 0), call.lost.get(route.event, 0)
+            if lost is not None and lost > _MOST_LOST:
+                lost = None
+            if lost != 0:
+                held.lost[route.event] = lost
+            count = None if lost is None else max(0, lost - (before or 0))
+            if count != 0 and not (count is before is None):
+                self._server.listening.miss(route, count)
 
     def _check_size(self, connection: Connection, held: Held) -> None:
         """What one client declares, everybody else is told."""

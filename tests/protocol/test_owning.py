@@ -81,6 +81,15 @@ def test_an_outlet_is_told_its_route_whether_anybody_listens_and_when_it_is_over
     assert other == [CLOSED]
 
 
+def test_a_route_that_is_told_again_says_nothing_of_who_listens() -> None:
+    """An owner that listens to itself is told of its route as a listener: what it held back meanwhile is not forgotten."""
+    core = welcomed()
+    told = outlet(core)
+    for frame in (owned(5), interest("none"), owned(5), interest("some")):
+        core.receive_at(frame, 0.0)
+    assert told == [5, UNHEARD, CLOSED, 5]
+
+
 def test_what_is_told_of_an_earlier_life_is_nothing_to_an_outlet() -> None:
     core = welcomed()
     before = outlet(core)

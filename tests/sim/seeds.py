@@ -30,4 +30,5 @@ FOUND = (
     Found(10520, 60, "who listened while its link was away heard what had been routed before"),
     Found(40798, 60, "a lane that began with lost events told a number that its route never had (test_lanes)"),
     Found(51408, 60, "losses that were said on a link that was lost meanwhile were told twice (test_registry)"),
+    Found(51449, 60, "an owner that was told of its route as a listener forgot what it had held back (test_owning)"),
 )

@@ -154,6 +154,8 @@ class Owning:
 
     def opened(self, number: int, route: Route) -> None:
         """The server has told of a route on which something of a sender of this client is sent."""
+        if self._owned.get((route.sender, route.event)) == number:
+            return  # it is told to who listens, too: whether anybody does is another matter
         self._owned[route.sender, route.event] = number
         if not self._core.away and (changed := self._outlets.get((route.sender, route.event or ""))) is not None:
             changed(number)

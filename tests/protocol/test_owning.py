@@ -82,7 +82,7 @@ def test_an_outlet_is_told_its_route_whether_anybody_listens_and_when_it_is_over
 
 
 def test_a_route_that_is_told_again_says_nothing_of_who_listens() -> None:
-    """An owner that listens to itself is told of its route as a listener: what it held back meanwhile is not forgotten."""
+    """An owner that listens to itself is told of its route as a listener: what it held back is not forgotten."""
     core = welcomed()
     told = outlet(core)
     for frame in (owned(5), interest("none"), owned(5), interest("some")):

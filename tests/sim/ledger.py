@@ -72,7 +72,7 @@ class Place:
             absence.anew = server_lost >= absence.begun
             absence.end, absence.several = now, self.used > 1
             self.used = self.outlets
-            self.faults.clear()
+        self.faults.clear()
         early, self.early = self.early, []
         for ear in early:
             ear.listening()

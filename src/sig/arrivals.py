@@ -318,10 +318,8 @@ class Arrivals:
     def _part(self) -> None:
         """No more comes of these routes. Who has heard them is to be told what they missed, once that is known."""
         self._absence = absence = self._absence or Absence()
-        for number in list(self._plans):
-            plan = self._close_route(number)
-            assert plan is not None  # it was there
-            absence.leave(_left(plan))
+        plans = map(self._close_route, list(self._plans))
+        absence.leave([_left(plan) for plan in plans if plan is not None])
         with self.router._lock:
             listeners = [s for s in self.router._subscriptions.values() if s.since_us]
         absence.begin(listeners)

@@ -68,13 +68,16 @@ class Absence:
         """These were registered when the link was lost."""
         self._listeners = self._listeners or list(listeners)
 
-    def leave(self, left: Left) -> None:
-        """A route, or a lane, of the link that was lost."""
-        info = left.info
-        others = [other for other in self._of(info.sender, info.event) if not (other.told and other.ends_with(left))]
-        for other in others:
-            other.told = False  # it was told what it had missed until then
-        self._left[info.sender, info.event] = [*others, left]
+    def leave(self, lefts: Iterable[Left]) -> None:
+        """The routes, and lanes, of the link that was lost: all of them."""
+        lost: dict[tuple[str, str], list[Left]] = {}
+        for left in lefts:
+            lost.setdefault((left.info.sender, left.info.event), []).append(left)
+        for what, new in lost.items():
+            others = [o for o in self._of(*what) if not (o.told and any(map(o.ends_with, new)))]
+            for other in others:
+                other.told = False  # it was told what it had missed until then
+            self._left[what] = [*others, *new]
 
     def back(self, same: bool, kept: bool) -> None:
         """There is a link again; there may have been others since, and all count."""

@@ -113,7 +113,7 @@ def test_of_a_route_that_it_was_not_told_of_a_client_missed_all_since_it_was_to_
 def test_beside_a_lane_the_others_are_told_of_the_route_that_they_did_not_know(listen: Listen) -> None:
     one, grouped = Gaps(listen), Gaps(listen, group="g")
     made = absence(one)
-    made.leave(Left(INFO, 1, 4, [grouped.subscription], lane=True))
+    made.leave([Left(INFO, 1, 4, [grouped.subscription], lane=True)])
     made.found(route(5, first_seq=2), INFO)
     assert (one.told, grouped.told) == ([sig.Gap(3, "lost_link")], [sig.Gap(1, "lost_link")])
 
@@ -121,10 +121,9 @@ def test_beside_a_lane_the_others_are_told_of_the_route_that_they_did_not_know(l
 def test_what_was_missed_between_two_losses_in_a_row_is_told(listen: Listen) -> None:
     one, alone = Gaps(listen), Gaps(listen)
     made = absence(one)
-    made.leave(Left(INFO, 1, 4, [one.subscription]))
-    made.leave(Left(INFO, 1, 4, [alone.subscription], lane=True))
+    made.leave([Left(INFO, 1, 4, [one.subscription]), Left(INFO, 1, 4, [alone.subscription], lane=True)])
     made.found(route(6), INFO)
-    made.leave(Left(INFO, 1, 7, [one.subscription]))  # an event came, which was not for who has no lane yet
+    made.leave([Left(INFO, 1, 7, [one.subscription])])  # an event came, which was not for who has no lane yet
     made.back(same=True, kept=True)
     made.found(route(9), INFO)
     made.found(route(10), INFO, alone.subscription)
@@ -133,11 +132,22 @@ def test_what_was_missed_between_two_losses_in_a_row_is_told(listen: Listen) -> 
     assert alone.told == [sig.Gap(6, "lost_link")]
 
 
+def test_what_was_missed_between_two_losses_in_a_row_is_told_once_to_each_of_several(listen: Listen) -> None:
+    several = [Gaps(listen), Gaps(listen)]
+    made = absence(*several)
+    for next_seq in (4, 6):
+        made.leave([Left(INFO, 1, next_seq, [each.subscription], lane=True) for each in several])
+        for each in several:
+            made.found(route(next_seq + 2), INFO, each.subscription)
+    made.end()
+    assert [each.told for each in several] == [[sig.Gap(2, "lost_link")] * 2] * 2
+
+
 def test_who_has_senders_wait_is_told_by_its_lane_what_came_until_it_was_registered_again(listen: Listen) -> None:
     knew, other = Gaps(listen), Gaps(listen)
     made = absence(knew, other)
-    made.leave(Left(INFO, 1, 4, [knew.subscription], lane=True))
-    made.leave(Left(INFO, 1, 5, [other.subscription], lane=True))
+    lanes = [(4, knew), (5, other)]
+    made.leave([Left(INFO, 1, next_seq, [gaps.subscription], lane=True) for next_seq, gaps in lanes])
     made.found(route(6), INFO)
     assert (knew.told, other.told) == ([], [])
     made.found(route(8), INFO, knew.subscription)
@@ -157,7 +167,7 @@ def test_who_has_senders_wait_and_no_lane_when_it_is_back_is_told_that_nobody_kn
     """A server has none for it that has no room to say so."""
     one = Gaps(listen)
     made = absence(one)
-    made.leave(Left(INFO, 1, 4, [one.subscription], lane=True))
+    made.leave([Left(INFO, 1, 4, [one.subscription], lane=True)])
     made.found(route(6), INFO)
     made.end()
     assert one.told == [sig.Gap(None, "lost_link")]
@@ -170,7 +180,7 @@ def test_of_a_route_that_comes_again_the_listeners_missed_what_lies_between(
     """One for whom senders wait was registered before the others: it was for this one that the route was told."""
     one, other = Gaps(listen), Gaps(listen, "f")
     made = absence(one, other)
-    made.leave(Left(INFO, 1, 4, [one.subscription]))
+    made.leave([Left(INFO, 1, 4, [one.subscription])])
     made.found(route(5), INFO)
     made.found_again(route(8, unsure_seq=unsure_seq), INFO, 5)
     made.end()
@@ -193,7 +203,7 @@ def test_who_has_counted_no_further_than_where_nobody_knows_is_told_so(listen: L
     before, after = Gaps(listen), Gaps(listen)
     for gaps, counted in ((before, 3), (after, 4)):
         made = absence(gaps)
-        made.leave(Left(INFO, 1, counted, [gaps.subscription]))
+        made.leave([Left(INFO, 1, counted, [gaps.subscription])])
         made.found(route(5, first_seq=1, unsure_seq=3), INFO)
     assert (before.told, after.told) == ([sig.Gap(None, "lost_link")], [sig.Gap(1, "lost_link")])
 

@@ -264,7 +264,6 @@ class Arrivals:
             if plan is not None and self._absence is not None:
                 self._absence.gone(_left(plan))
         elif isinstance(news, Presence):
-            self._presences.take(news)
             info = info_of(news.sender, news.event, incarnation=news.incarnation, time=news.time_us / 1e6)
             with self.router._lock:
                 listeners = self._told(news)
@@ -293,12 +292,14 @@ class Arrivals:
         """Who is told of a presence: all but those in groups, or one of those."""
         router = self.router
         if news.listener is None:
+            self._presences.take(news)
             # One who is still to be registered, for the first time or again, is told then of all that is there.
             matching = router._index.matching(news.sender, news.event)
             return [s for s in matching if s.pace is None and s.since_us and not self._presences.waits(s)]
         listener = self._listener(news.listener)
         if listener is None or listener.pace is None:
             return []
+        self._presences.take(news, listener)
         listener.pace.come(1)
         return [listener]
 
@@ -348,7 +349,7 @@ class Arrivals:
             self._tell(listener, part, initial=not returning or isinstance(part, Told))
         for part in news.past:
             if isinstance(part, Presence):
-                self._presences.found(part)
+                self._presences.found(part, listener)
 
     def _news_of(self, listener: Subscription, since_us: int, past: Past) -> Past:
         """Of what is there now, what this listener does not know; and who has gone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.info import Gap, Info
@@ -168,47 +169,60 @@ class Presences:
 
     def __init__(self) -> None:
         self._there: dict[str, Presence] = {}
+        # Who has a lane is told by itself, later than the others: that is not what these know. A group is told once.
+        self._alone: WeakKeyDictionary[Subscription, dict[str, Presence]] = WeakKeyDictionary()
+        self._grouped: dict[str, dict[str, Presence]] = {}
         # While listeners are registered again, one after the other: what each knew when the link was lost, by serial.
         self._knew: dict[int, dict[str, Presence]] = {}
 
     def part(self, listeners: Iterable[Subscription]) -> None:
         """The link is lost: these are to be told what changes until they are registered again."""
-        there = dict(self._there)
+        there = dict(self._there)  # one for all who are told together
         for listener in listeners:
-            self._knew.setdefault(listener.serial, there)
+            knew = there if listener.pace is None else dict(self._known_to(listener))
+            self._knew.setdefault(listener.serial, knew)
 
     def waits(self, listener: Subscription) -> bool:
         """Whether this one is still to be registered again, and then told all at once."""
         return listener.serial in self._knew
 
-    def take(self, news: Presence) -> None:
-        """Everybody who listens to that is told."""
+    def take(self, news: Presence, listener: Subscription | None = None) -> None:
+        """Everybody who listens to that is told, or one who has a lane."""
+        there = self._known_to(listener)
         if news.event == EVENT_CONNECT:
-            self._there[news.sender] = news
+            there[news.sender] = news
         else:
-            self._there.pop(news.sender, None)
+            there.pop(news.sender, None)
 
-    def found(self, part: Presence) -> None:
+    def found(self, part: Presence, listener: Subscription) -> None:
         """A listener has been told that it is there, or need not be."""
-        self._there[part.sender] = part
+        self._known_to(listener)[part.sender] = part
 
     def changes(self, listener: Subscription, since_us: int, there: Iterable[Presence]) -> list[Presence]:
         """What a listener has not seen, who listened since then and is registered again, if these are there now."""
         changes: list[Presence] = []
         found = {part.sender: part for part in there}
-        knew = self._knew.pop(listener.serial, self._there)
+        current = self._known_to(listener)
+        knew = self._knew.pop(listener.serial, current)
         for name, known in list(knew.items()):
             part = found.get(name)
             if matches(listener.sender, name) and (part is None or part.incarnation != known.incarnation):
                 data = {**known.data, "reason": "lost"}
                 changes.append(Presence(name, known.incarnation, EVENT_DISCONNECT, data, known.time_us))
-                if part is None and name in self._there and self._there[name].incarnation == known.incarnation:
-                    del self._there[name]
+                if part is None and name in current and current[name].incarnation == known.incarnation:
+                    del current[name]
         for part in found.values():
             before = knew.get(part.sender)
             if part.time_us > since_us if before is None else before.incarnation != part.incarnation:
                 changes.append(part)
         return [change for change in changes if matches(listener.event, change.event)]
+
+    def _known_to(self, listener: Subscription | None) -> dict[str, Presence]:
+        """Of whom it, and those who are told with it, have been told that they are there."""
+        if listener is None or listener.pace is None:
+            return self._there
+        group = listener.options.group
+        return self._alone.setdefault(listener, {}) if group is None else self._grouped.setdefault(group, {})
 
     def settle(self) -> None:
         """Every listener has been told."""

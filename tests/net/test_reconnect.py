@@ -186,6 +186,43 @@ def test_presence_goes_on_to_alternate(server: sig.ServerRouter, proxy: Proxy) -
         heard.wait(("#connect", "leaves"))
 
 
+def test_what_a_member_of_a_group_is_told_late_is_not_what_others_know(server: sig.ServerRouter, proxy: Proxy) -> None:
+    """The sender has gone and come back before the member is told, beside the other listener, that it has gone."""
+    heard, begun, begin, go_on = Heard(), threading.Event(), threading.Event(), threading.Event()
+
+    async def work(info: sig.Info, data: object) -> None:
+        begun.set()
+        await asyncio.to_thread(go_on.wait, LIMIT_S)
+
+    loop = LoopThread("test-loop")
+    try:
+        with sig.connect(proxy.url, group_prefetch=1, **QUICK) as client:
+            told = states(client)
+            client.listen(heard, "s")
+            client.listen(work, "s", group="g", loop=loop.loop)
+            loop.loop.call_soon_threadsafe(begin.wait, LIMIT_S)
+            server.add_sender("s", ["e"]).remove()
+            sender = server.add_sender("s", ["e"])
+            sender.trigger("e", 1)
+            heard.wait(1)
+            begin.set()
+            assert begun.wait(LIMIT_S)
+            client.flush()  # by then the next has come for the member
+            proxy.cut_off()
+            told.wait("away")
+            sender.remove()
+            proxy.accept()
+            told.wait("connected")
+            server.add_sender("s", ["e"]).trigger("e", 2)
+            comes, goes = ("#connect", "s"), ("#disconnect", "s")
+            assert heard.wait(2) == [comes, goes, comes, 1, goes, comes, 2]
+            go_on.set()
+    finally:
+        begin.set()
+        go_on.set()
+        loop.stop(LIMIT_S)
+
+
 def test_a_name_that_was_taken_is_told_and_asked_for_again(server: sig.ServerRouter, proxy: Proxy) -> None:
     with sig.connect(proxy.url, **QUICK) as client:
         told, lost = states(client), Heard()

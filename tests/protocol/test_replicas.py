@@ -149,6 +149,24 @@ def test_who_goes_takes_along_what_it_was_asked_and_no_more(world: World) -> Non
     assert not world.server.replicas.pools
 
 
+def test_who_says_that_it_has_left_speaks_for_itself_and_not_for_those_who_share_its_name(world: World) -> None:
+    first, second, asker = world.client(), world.client(), world.client()
+    share(first)
+    share(second)
+    calls = [asker.request("s", "m")[0] for _ in range(3)]
+    world.settle()
+    # Its answers overtake what it says to the server of its leaving.
+    answer(first, None, SenderNotConnected("s"))
+    answer(first, None, SenderNotConnected("other"))  # whom its handler has asked
+    assert isinstance(calls[0].error, ConnectionLost)
+    assert "had left already: ask again" in str(calls[0].error)
+    assert isinstance(calls[2].error, SenderNotConnected)
+    assert calls[2].error.sender == "other"
+    first.remove("s")
+    answer(second, None, SenderNotConnected("s"))
+    assert isinstance(calls[1].error, SenderNotConnected)
+
+
 def test_who_gives_up_or_goes_is_not_answered(world: World) -> None:
     first, asker, other = world.client(), world.client(), world.client()
     share(first)

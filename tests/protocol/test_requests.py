@@ -677,6 +677,19 @@ def test_who_has_left_is_not_looked_for() -> None:
     world.settle()
 
 
+def test_who_has_left_does_not_answer_for_those_who_share_its_name() -> None:
+    world = World()
+    first, second, asker = world.client(), world.client(), world.client()
+    for end in (first, second):
+        end.ask(AddSender("s", [], ["m"], shared=True))
+    asked, _ = asker.request("s", "m")
+    world.settle()
+    (request,) = first.asked()
+    first.core.answering.reply(request, None, SenderNotConnected("s"))
+    world.settle()
+    assert isinstance(asked.error, ConnectionLost)
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_who_gives_up_is_waited_for_by_nobody(shared: bool) -> None:
     world, owner, guest = a_guest_and_an_owner(shared=shared)

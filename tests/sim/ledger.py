@@ -27,7 +27,7 @@ class Life:
         self.place = place
         self.name = name
         self.begun = begun
-        self.held: float | None = None  # since when it is registered
+        self.there: Callable[[], bool] = lambda: False  # whether its holder knows that it has the name
         self.left: float | None = None
         self.counts = dict.fromkeys(events, 0)  # accepted by `trigger`
         self.times: dict[str, list[float]] = {event: [] for event in events}  # when they were
@@ -375,13 +375,16 @@ class Ledger:
         if other is not ear:
             self.fail(f"{ear!r} hears number {number} of {life.name}, {event}, which {other!r} has heard")
 
-    def refused(self, asking: Place, name: str, asked: float) -> None:
-        """A request is told that nobody has that name."""
+    def holders(self, name: str) -> list[Life]:
+        """Who has that name. One that was added while its link was away has it once nobody else does."""
+        return [life for life in self.lives_of.get(name, ()) if life.left is None and life.there()]
+
+    def refused(self, asking: Place, name: str, asked: float, holders: list[Life]) -> None:
+        """A request is told that nobody has that name, which these had when it was asked."""
         if self.server_lost >= asked or asking.troubled_since(asked):
             return
-        for life in self.lives_of.get(name, ()):
-            there = life.left is None and life.held is not None and life.held <= asked
-            if there and not life.place.troubled_since(asked):
+        for life in holders:
+            if life.left is None and not life.place.troubled_since(asked):
                 self.fail(f"{asking.name} is told that there is no {name}, and {life.place.name} has that name")
 
     def fail(self, what: str) -> None:

@@ -128,8 +128,8 @@ class Program:
         life = ledger.live(self.place, name, events, retains=not shared and chance.random() < self.scene.retained)
         requests = {"double": self._double, "parts": self._parts}
         try:
-            self.lives[life] = await self.router.add_sender(name, events, requests, retain=life.retains, shared=shared)
-            life.held = self.scene.world.now
+            sender = await self.router.add_sender(name, events, requests, retain=life.retains, shared=shared)
+            self.lives[life], life.there = sender, lambda: sender.connected
         except (SenderAlreadyConnected, ConnectionLost, Overloaded) as error:
             self._refused("add_sender", error, life.begun)
             ledger.leave(life)
@@ -233,14 +233,14 @@ class Program:
             scene.ledger.fail(f"request {number} of {self.name} took {took:.1f} s, and had {timeout:g} s")
 
     async def _request(self, name: str, number: int, timeout: float) -> str:
-        asked = self.scene.world.now
+        asked, holders = self.scene.world.now, self.scene.ledger.holders(name)
         try:
             answer = await self.router.request(name, "double", number, timeout=timeout)
         except asyncio.CancelledError:
             return "request: given up"
         except ENDS as error:
             if isinstance(error, SenderNotConnected):
-                self.scene.ledger.refused(self.place, name, asked)
+                self.scene.ledger.refused(self.place, name, asked, holders)
             return f"request: {type(error).__name__}"
         if answer != 2 * number or not self.scene.has_begun(number):
             self.scene.ledger.fail(f"request {number} was answered {answer!r}")

@@ -28,6 +28,8 @@ FOUND = (
     Found(10983, 60, "nobody was told what it missed of a sender that came and left while it was away (test_absences)"),
     Found(40577, 60, "who has senders wait was told as missed what another listener had heard (test_lanes)"),
     Found(10520, 60, "who listened while its link was away heard what had been routed before"),
+    Found(50295, 60, "of those who share a name, one that had left spoke for all of them (test_replicas)"),
+    Found(50388, 60, "what a member of a group was told late was taken for what others knew (test_reconnect)"),
     Found(40798, 60, "a lane that began with lost events told a number that its route never had (test_lanes)"),
     Found(51408, 60, "losses that were said on a link that was lost meanwhile were told twice (test_registry)"),
     Found(51449, 60, "an owner that was told of its route as a listener forgot what it had held back (test_owning)"),

@@ -12,6 +12,7 @@ import sig
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT
 from sig.info import info_of
 from sig.messages import Presence, Route
+from sig.pace import Pace
 from sig.returned import Absence, Left, Presences
 from sig.subscription import Subscription
 
@@ -70,6 +71,28 @@ def test_each_is_told_what_it_listens_to(listen: Listen, event: str, expected: l
     presences.take(presence("s", 1))
     presences.part([one])
     assert told(presences.changes(one, SINCE_US, [presence("s", 2)])) == expected
+
+
+def test_who_has_a_lane_is_told_by_itself_and_later_than_the_others(listen: Listen) -> None:
+    presences, one, alone = Presences(), listen(), listen()
+    members = [listen(group="g") for _ in range(2)]
+    for each in (alone, *members):
+        each.pace = Pace(1, lambda events: None)
+    presences.take(presence("s", 2))
+    presences.take(presence("s", 1), alone)
+    presences.take(presence("s", 1), members[0])
+    presences.take(presence("s", 1, EVENT_DISCONNECT), members[1])  # of a group one is told, and for all
+    everybody = [one, alone, *members]
+    presences.part(everybody)
+    there = [presence("s", 2)]
+    came, went = ("s", EVENT_CONNECT, 2), ("s", EVENT_DISCONNECT, 1)
+    changes = [told(presences.changes(each, SINCE_US, there)) for each in everybody]
+    assert changes == [[], [went, came], [came], [came]]
+    for each in everybody:
+        presences.found(there[0], each)
+    presences.settle()
+    presences.part(everybody)
+    assert [told(presences.changes(each, SINCE_US, there)) for each in everybody] == [[]] * 4
 
 
 def test_who_was_there_before_somebody_listened_is_no_news(listen: Listen) -> None:

@@ -237,7 +237,7 @@ class Asking:
 
     def _told(self, call: Waiting[_What], payload: bytes) -> SigError:
         """Why it was not answered."""
-        error = _read_error(payload, self._core.limits.max_control_frame_bytes)
+        error = read_error(payload, self._core.limits.max_control_frame_bytes)
         if isinstance(error, SenderNotConnected) and not error.sender:
             return SenderNotConnected(call.what[0])  # the server did not know any more whose route it was
         return error
@@ -289,7 +289,7 @@ def _key(route: Route) -> Whom:
     return (route.sender, route.incarnation) if route.replica else route.sender
 
 
-def _read_error(payload: bytes, limit: int) -> SigError:
+def read_error(payload: bytes, limit: int) -> SigError:
     """The error that another client answers with. It passed through the server unseen: the link is not to blame."""
     if len(payload) > limit:
         return ProtocolError(f"the sender answered with an error of {len(payload)} bytes: the limit is {limit}")

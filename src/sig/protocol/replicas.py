@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from sig.errors import ConnectionLost
+from sig.errors import ConnectionLost, SenderNotConnected
 from sig.messages import RouteGone, encode_control
+from sig.protocol.asking import read_error
+from sig.protocol.bodies import REPLY_BYTES
 from sig.protocol.connection import Connection
 from sig.protocol.frames import Kind, pack
 from sig.protocol.held import Held
@@ -111,8 +113,7 @@ class Replicas:
         """It does no more. Who waits for an answer of it is told; nobody is asked twice."""
         pool = self._names[held.name]
         error = ConnectionLost(
-            f"the one of those who share the name {held.name!r} that was asked has left before it answered; "
-            "whether the request was carried out is unknown"
+            f"{_one_of(held.name)} has left before it answered; whether the request was carried out is unknown"
         )
         for requester, corr in pool.leave(held):
             self._server.requests.refuse(requester, corr, pool.number, error)
@@ -122,6 +123,18 @@ class Replicas:
         gone = pack(Kind.ROUTE_GONE, encode_control(RouteGone(reason)), route=pool.number)
         for connection in pool.known_by:
             connection.put(gone)
+
+    def left(self, pool: Pool, held: Held, data: bytes) -> ConnectionLost | None:
+        """What to say instead of this error, if one of several says that it has left: others have the name.
+
+        That may overtake what tells the server.
+        """
+        if len(pool.members) == 1:
+            return None
+        error = read_error(data[REPLY_BYTES:], self._server.limits.max_control_frame_bytes)
+        if isinstance(error, SenderNotConnected) and error.sender == held.name:
+            return ConnectionLost(f"{_one_of(held.name)} had left already: ask again")
+        return None
 
     def open(self, connection: Connection, held: Held) -> int:
         """Tell a client on which route it asks those who share that name: in its own codec, which not all may have."""
@@ -137,6 +150,11 @@ class Replicas:
         """A client has gone."""
         for pool in self.pools.values():
             pool.forget(connection)
+
+
+def _one_of(name: str) -> str:
+    """Who was asked, for a sentence."""
+    return f"the one of those who share the name {name!r} that was asked"
 
 
 def on_route(data: bytes, number: int) -> bytes:

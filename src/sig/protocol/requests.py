@@ -249,6 +249,10 @@ class Requests:
         if pool is not None and pool.find(requester, corr) is route.held:
             pool.end(requester, corr)
             number = pool.number
+            left = server.replicas.left(pool, route.held, data) if flags & REPLY_ERR else None
+            if left is not None:
+                self.refuse(requester, corr, number, left)
+                return
             data = on_route(data, number)
             foreign = connection.codec.name != requester.codec.name
         if foreign and not flags & REPLY_ERR:

@@ -344,6 +344,8 @@ class Router(Hub):
     def flush(self, timeout: float | None = None) -> None:
         """Return when everything triggered so far has been routed: at once in one process, else when the server has.
 
+        What was lost with a link is gone once the client is back: its listeners are told, and not who flushes then.
+
         Raises `ConnectionLost` when that cannot be known any more: within `timeout` seconds (30 by default), or ever.
         """
         walk(self._flushing(timeout))

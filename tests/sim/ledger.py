@@ -369,6 +369,12 @@ class Ledger:
         life.times[event].append(self.world.now)
         self.triggered += 1
 
+    def flushed(self, life: Life, counts: dict[str, int]) -> None:
+        """The server has routed all up to these numbers, but what was lost with a link: then its listeners are told."""
+        for event, count in counts.items():
+            if count and not life.place.away_since(life.times[event][count - 1], self.world.now):
+                life.routed[event] = max(count, life.routed[event])
+
     def once(self, ear: Ear, life: Life, event: str, number: int) -> None:
         """An event is for one member of a group."""
         other = self._members.setdefault((life.number, event, number, ear.group or ""), ear)

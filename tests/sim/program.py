@@ -202,7 +202,7 @@ class Program:
                 await self.router.flush()
             except (ConnectionLost, Overloaded):
                 return
-            life.routed.update(counts)
+            self.scene.ledger.flushed(life, counts)
 
     async def _double(self, params: int) -> int:
         self.scene.begun(params)

@@ -286,7 +286,9 @@ class Returning:
                 with self._router._lock:  # so that it is not told in the same moment that the link is lost
                     done(incarnation, error)
 
-            driver.core.call(introduction(sender), time.monotonic(), timeout, answered)
+            owning = driver.core.owning
+            call = introduction(sender, owning.untold(sender.name), owning.absence)
+            driver.core.call(call, time.monotonic(), timeout, answered)
 
         try:
             yield partial(driver.ask, begin, timeout)

@@ -231,18 +231,19 @@ def test_a_name_that_was_taken_is_told_and_asked_for_again(server: sig.ServerRou
         proxy.cut_off()
         told.wait("away")
         taken = _claimed(server, "s")
+        sender.trigger("e", 1)
         proxy.accept()
         lost.wait("s")
         assert client.wait_connected(LIMIT_S)
         assert not sender.connected
         with pytest.raises(sig.SenderNotConnected):
-            sender.trigger("e", 1)
+            sender.trigger("e", 2)
         heard = Heard()
+        server.listen(heard, "s", "e", on_gap=heard.gap)
         taken.remove()
-        server.listen(heard, "s", "e")
         becomes(lambda: sender.connected, True)
-        sender.trigger("e", 2)
-        heard.wait(2)
+        sender.trigger("e", 3)
+        assert heard.wait(3) == [sig.Gap(1, "lost_link"), 3]
 
 
 def test_a_server_that_is_killed_and_started_again_finds_its_clients_back() -> None:

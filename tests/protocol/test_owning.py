@@ -30,6 +30,7 @@ from sig.messages import (
     RouteGone,
     encode_control,
 )
+from sig.protocol.bodies import Lost
 from sig.protocol.client import LinkBack, LinkLost, Restored
 from sig.protocol.frames import Kind, pack
 from sig.protocol.offline import Offline
@@ -205,6 +206,7 @@ def test_what_was_held_back_when_the_link_was_lost_is_told_on_the_next_unless_it
     end.core.owning.close_outlets("s", ["f"])
     world.come_back(end)
     assert end.core.owning.losses(world.now) == {"s": {"e": None}}
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
     end.core.restored(world.now)
     assert end.core.owning.losses(world.now) == {}
 
@@ -321,6 +323,7 @@ def test_what_was_under_way_is_counted_where_it_can_be(events: tuple[str, ...], 
     world.lose(end)
     world.come_back(end)
     assert end.core.owning.losses(world.now) == {"s": dict.fromkeys(events, count)}
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
     end.core.restored(world.now)
     assert end.core.owning.losses(world.now) == {}
 
@@ -336,10 +339,51 @@ def test_what_was_under_way_of_a_sender_that_has_left_is_not_told_as_lost_by_ano
     end.core.owning.close_outlets("s", ["e"])
     world.come_back(end)
     assert end.core.owning.losses(world.now) == {"s": {"f": None}}
+    end.ask(AddSender("s", ["e", "f"], ["m"]))
     end.core.restored(world.now)
     world.lose(end)
     world.come_back(end)
     assert end.core.owning.losses(world.now) == {}
+
+
+@pytest.mark.parametrize(("events", "untold"), [("e", {"e": 2}), ("ef", {"e": None, "f": None})])
+def test_what_never_came_of_a_name_that_is_anothers_is_told_once_it_is_ours_again(
+    events: str, untold: dict[str, int | None]
+) -> None:
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1, "s")
+    outlets(end, *events)
+    end.core.owning.trigger("s", "e", b"1")
+    end.core.data_to_send(1 << 20)  # and the link is lost
+    world.lose(end)
+    end.core.owning.keep("s", "e", b"2", world.now)
+    for _ in range(2):  # nor does another link bring the name back
+        world.come_back(end)
+        end.core.restored(world.now)
+        assert end.core.owning.untold("s") == untold
+        world.lose(end)
+    world.come_back(end)
+    end.core.restored(world.now)
+    end.ask(AddSender("s", ["e", "f"], ["m"], lost=end.core.owning.untold("s")))
+    assert end.core.owning.untold("s") == end.core.owning.losses(world.now).get("s", {}) == {}
+    assert {news.missed for news in other.news if isinstance(news, Lost)} == set(untold.values())
+
+
+@pytest.mark.parametrize("when", ["away", "back"])
+def test_what_never_came_of_a_name_that_is_anothers_is_nothing_to_the_next_that_has_it(when: str) -> None:
+    world = World()
+    end = returning(world)
+    outlets(end, "e")
+    world.lose(end)
+    end.core.owning.keep("s", "e", b"1", world.now)
+    if when == "away":
+        end.core.owning.close_outlets("s", ["e"])
+    world.come_back(end)
+    end.core.restored(world.now)
+    assert end.core.owning.untold("s") == ({} if when == "away" else {"e": 1})
+    end.core.owning.close_outlets("s", ["e"])
+    assert end.core.owning.untold("s") == {}
 
 
 def test_what_is_known_to_have_been_routed_was_not_lost() -> None:

@@ -32,6 +32,8 @@ class Owning:
         self._owned: dict[tuple[str, str | None], int] = {}
         self._denied: dict[tuple[str, str | None], str] = {}  # those of these that may not be triggered, and why
         self._withheld: dict[tuple[str, str], None] = {}  # events held back until the last link was lost
+        # How many never came of those whose names were another's when the client was back; see `losses`.
+        self._untold: dict[tuple[str, str], int | None] = {}
         self._incarnations: dict[tuple[str, str | None], int] = {}  # of those that were owned when the link was lost
         self._packed_before = 0  # events that had gone into frames when this link began
         self._abandoned = 0  # events that were accepted and never went into a frame
@@ -60,6 +62,7 @@ class Owning:
             self._owned.pop((sender, event), None)
             self._denied.pop((sender, event), None)
             self._withheld.pop((sender, event), None)
+            self._untold.pop((sender, event), None)
             if (changed := self._outlets.pop((sender, event), None)) is not None:
                 changed(CLOSED)
                 incarnation = self._incarnations.pop((sender, event), -1)
@@ -96,19 +99,27 @@ class Owning:
 
         Those that were under way can be told apart only where there is but one event they can be of.
         """
+        told: dict[str, dict[str, int | None]] = {}
+        for (sender, event), count in self._losses(now).items():
+            told.setdefault(sender, {})[event] = count
+        return told
+
+    def untold(self, sender: str) -> dict[str, int | None]:
+        """The same of a sender whose name was another's when all else was registered again, and is asked for now."""
+        return {event: count for (name, event), count in self._untold.items() if name == sender}
+
+    def _losses(self, now: float) -> dict[tuple[str, str], int | None]:
         offline = self._core.offline
         dropped = {} if offline is None else offline.losses(now)
-        told: dict[str, dict[str, int | None]] = {}
-        for (sender, event), count in dropped.items():
-            told.setdefault(sender, {})[event] = count
+        lost = dict(self._untold)
+        for what, count in dropped.items():
+            lost[what] = _sum(lost.get(what, 0), count)
         if self._in_flight != 0:
-            unknown = self._several or self._in_flight is None
-            for sender, event in self._outlets:
-                count = dropped.get((sender, event), 0) + (self._in_flight or 0)
-                told.setdefault(sender, {})[event] = None if unknown else count
-        for sender, event in self._withheld:
-            told.setdefault(sender, {})[event] = None  # whether anybody listened to these nobody knew
-        return told
+            under_way = None if self._several else self._in_flight
+            for what in self._outlets:
+                lost[what] = _sum(lost.get(what, 0), under_way)
+        # Whether anybody listened to these nobody knew.
+        return {**lost, **dict.fromkeys(self._withheld)}
 
     def shut(self) -> None:
         """Let no outlet send any more, nor hold back in silence."""
@@ -157,7 +168,11 @@ class Owning:
         if self._owned.get((route.sender, route.event)) == number:
             return  # it is told to who listens, too: whether anybody does is another matter
         self._owned[route.sender, route.event] = number
-        if not self._core.away and (changed := self._outlets.get((route.sender, route.event or ""))) is not None:
+        if self._core.away:
+            return
+        what = route.sender, route.event or ""
+        self._untold.pop(what, None)  # now it has been told
+        if (changed := self._outlets.get(what)) is not None:
             changed(number)
 
     def gone(self, number: int, route: Route) -> None:
@@ -207,6 +222,8 @@ class Owning:
 
     def restored(self, offline: Offline, now: float) -> None:
         """All has been registered again: what was triggered meanwhile leaves now, and then what comes."""
+        lost = self._losses(now).items()
+        self._untold = {what: count for what, count in lost if what in self._outlets and what not in self._owned}
         self._in_flight = 0
         self._withheld.clear()
         self._only, self._several = next(iter(self._outlets), None), len(self._outlets) > 1
@@ -215,10 +232,16 @@ class Owning:
         for sender, event, payload, incarnation in offline.take(now):
             number = self._owned.get((sender, event))
             if number is None:
-                self._abandoned += 1  # the name was lost, and its owner told
+                self._abandoned += 1
+                if incarnation is None:  # its sender is still here: the name was lost, and its owner told
+                    self._untold[sender, event] = _sum(self._untold.get((sender, event), 0), 1)
             elif incarnation not in (None, self._core.routes[number].incarnation):
                 self._abandoned += 1  # its sender is gone for the server, too, and this is another
             else:
                 self._core.outgoing.events.append((number, payload))
         for what, changed in self._outlets.items():
             changed(self._owned.get(what, CLOSED))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

@@ -190,17 +190,26 @@ class World:
         self.cut = cut
         self.now = 1000.0
         self._random = random.Random(1)
+        self._epoch = 6
+        self._codec, self._access = codec, access
+        self.ends: list[End] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """A server that knows of nobody; the one before, if any, is no more."""
+        for end in list(self.ends):
+            self.lose(end)
+        self._epoch += 1
         self.server = ServerCore(
             self.limits,
             node="test",
-            epoch=7,
+            epoch=self._epoch,
             wall_offset=1_700_000_000.0,
             random64=lambda: self._random.getrandbits(63) or 1,
-            codecs=as_codecs(codec),
-            access=access,
+            codecs=as_codecs(self._codec),
+            access=self._access,
         )
         self.server.sessions.moved = self._moved
-        self.ends: list[End] = []
 
     def accept(self, address: str = "test") -> Connection:
         return self.server.accept(self.now, address)

@@ -309,6 +309,25 @@ def test_events_of_a_name_that_was_lost_meanwhile_go_nowhere_and_are_counted() -
     assert end.core.owning.triggered == 1
 
 
+def test_what_the_next_of_a_name_triggers_while_the_link_is_away_is_not_lost_with_the_one_before() -> None:
+    """That is registered again, is removed meanwhile, and is gone for the server when the next is registered."""
+    world = World()
+    end = returning(world)
+    before = outlets(end, "e")
+    world.lose(end)
+    world.come_back(end)
+    end.call(AddSender("s", ["e"]))
+    end.core.owning.close_outlets("s", ["e"])
+    after = outlets(end, "e")
+    end.core.owning.keep("s", "e", b"1", world.now)
+    world.settle()
+    end.remove("s")
+    end.ask(AddSender("s", ["e"]))
+    end.core.restored(world.now)
+    assert (before["e"][-1], after["e"][-1] > 0) == (CLOSED, True)
+    assert [frame.kind for frame in said(end.core)] == [Kind.EVENT]
+
+
 @pytest.mark.parametrize(("events", "count"), [(("e",), 2), (("e", "f"), None)])
 def test_what_was_under_way_is_counted_where_it_can_be(events: tuple[str, ...], count: int | None) -> None:
     world = World()
@@ -397,6 +416,26 @@ def test_what_is_known_to_have_been_routed_was_not_lost() -> None:
     world.advance(2)
     end.core.renew(1)
     assert end.core.owning.losses(world.now) == {}
+
+
+def test_what_had_been_routed_by_a_server_that_is_no_more_may_be_lost_whatever_was_known() -> None:
+    """Who never heard of the event before cannot tell by itself that there were some. It may take several servers."""
+    world = World()
+    end = returning(world)
+    outlets(end, "e")
+    end.core.owning.trigger("s", "e", b"1")
+    end.flush()
+    flushed = end.core.owning.triggered
+    for _ in range(2):  # the second is lost before anything is registered there
+        world.restart()
+        world.come_back(end, flushed)
+        assert end.core.owning.losses(world.now) == {"s": {"e": None}}
+    end.add("s", "e")
+    end.core.restored(world.now)
+    assert end.core.owning.losses(world.now) == {}
+    world.restart()
+    world.come_back(end, flushed)
+    assert end.core.owning.losses(world.now) == {}  # nothing has come to the one before
 
 
 def test_what_was_dropped_once_does_not_count_as_routed_later() -> None:

@@ -40,7 +40,7 @@ class Absence:
     def __init__(self, begun: float) -> None:
         self.begun = begun
         self.end: float | None = None
-        self.anew = False  # whether the server had been lost meanwhile
+        self.servers = 0  # how many servers had been lost meanwhile
         self.several = False  # whether events of several kinds may have been on their way
 
 
@@ -66,10 +66,10 @@ class Place:
         self.absences.append(Absence(min(self.faults, default=now)))
         self.faults.clear()
 
-    def back(self, now: float, server_lost: float) -> None:
+    def back(self, now: float, servers_lost: list[float]) -> None:
         if self.away:
             absence = self.absences[-1]
-            absence.anew = server_lost >= absence.begun
+            absence.servers = sum(lost >= absence.begun for lost in servers_lost)
             absence.end, absence.several = now, self.used > 1
             self.used = self.outlets
         self.faults.clear()
@@ -87,7 +87,7 @@ class Place:
             end = now if absence.end is None else absence.end
             mixed = self.used > 1 if absence.end is None else absence.several
             took = end - absence.begun
-            least = self.kept_s if self.kept_s and not absence.anew else 0.0 if several and mixed else least_s
+            least = self.kept_s if self.kept_s and not absence.servers else 0.0 if several and mixed else least_s
             if end >= moment and took >= least:
                 return True
         return False
@@ -253,8 +253,11 @@ class Ear:
     def _unaccountable(self, life: Life, since: float, now: float, *, first: bool) -> bool:
         """Whether so much has happened that what was missed is not told.
 
-        Of what nobody knows how much it was, only those are told who are there then.
+        Of what nobody knows how much it was, only those are told who are there then. What a server was told that was
+        lost before anybody else came is told to nobody.
         """
+        if first and any(absence.servers > 1 for absence in self.place.absences if (absence.end or now) >= since):
+            return True
         sender_away = life.place.away_since(since, now)
         return (first or sender_away) and self.place.away_since(since, now, self.place.grace_s)
 
@@ -338,7 +341,8 @@ class Ledger:
         self.lives_of: dict[str, list[Life]] = {}
         self.lives_by_number: dict[int, Life] = {}
         self.ears: list[Ear] = []
-        self.server_lost = -1.0  # when it was, last
+        self.servers_lost: list[float] = []
+        self.server_lost = -1.0  # when one was, last; without end as long as there is none
         self.triggered = self.heard = self.gaps = self.unknown = self.retained = 0
         self._members: dict[tuple[int, str, int, str], Ear] = {}
 

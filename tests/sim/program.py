@@ -44,6 +44,7 @@ class Program:
         self.scene = scene
         self.name = name
         self.chance = random.Random(f"{scene.seed}: {name} {life}")
+        self.tempo = random.Random(f"{scene.seed}: {name} {life}: tempo")
         self.loop = Loop(scene.world, f"{name}.{life}", self.chance.randrange(1000))
         self.reliable = self.chance.random() < scene.reliable
         limits = scene.limits
@@ -86,7 +87,7 @@ class Program:
         if state == "away":
             self.place.lost(now)
         elif state == "connected":
-            self.place.back(now, self.scene.ledger.server_lost)
+            self.place.back(now, self.scene.ledger.servers_lost)
 
     async def _work(self, act: Callable[[], Awaitable[None]]) -> None:
         while not self.scene.quiet:
@@ -191,7 +192,11 @@ class Program:
         life = chance.choice(list(self.lives))
         if not life.counts:
             return
-        for _ in range(chance.choice([1, 1, 2, 8])):
+        for turn in range(chance.choice([1, 1, 2, 8])):
+            if turn and self.scene.beat_s:
+                await asyncio.sleep(self.tempo.expovariate(1 / self.scene.beat_s))
+            if life not in self.lives:
+                return
             try:
                 self.scene.ledger.trigger(life, chance.choice(list(life.counts)), self.lives[life].trigger)
             except (ConnectionLost, Overloaded, SenderNotConnected) as error:

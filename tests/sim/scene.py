@@ -62,6 +62,9 @@ class Scene:
         self.slow = chance.choice([0.0, 0.3])
         self.reliable = chance.choice([0.0, 0.0, 0.5, 1.0])  # how many clients lose nothing with their links
         self.early = random.Random(f"{seed}: early").random() < 0.3  # some clients do not wait for their first link
+        # Between one event and the next of several, in the mean; else all leave together. So some are under way when an
+        # end is told something.
+        self.beat_s = latency / 3 if random.Random(f"{seed}: drop").random() < 0.5 else 0.0
         self.names = [f"c{number}" for number in range(chance.randint(2, 4))]
         self.programs: dict[str, Program] = {}
         self.quiet = False
@@ -242,6 +245,7 @@ class Scene:
         self.network.crash(loop, silent=self.chance.random() < 0.3)
         loop.kill()
         self.ledger.server_lost = math.inf
+        self.ledger.servers_lost.append(self.world.now)
         for program in self.programs.values():
             program.place.faults.append(self.world.now)
         self.world.after(self.chance.choice([0.1, 2.0, 20.0]), self._restart_server)

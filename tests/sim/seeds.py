@@ -33,4 +33,5 @@ FOUND = (
     Found(40798, 60, "a lane that began with lost events told a number that its route never had (test_lanes)"),
     Found(51408, 60, "losses that were said on a link that was lost meanwhile were told twice (test_registry)"),
     Found(51449, 60, "an owner that was told of its route as a listener forgot what it had held back (test_owning)"),
+    Found(30503, 60, "what was kept for the next of a name was lost when the one before was gone (test_owning)"),
 )

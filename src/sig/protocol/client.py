@@ -509,7 +509,7 @@ class ClientCore(Peer):
 
     def _welcomed_again(self, before: Welcome, welcome: Welcome) -> None:
         same = welcome.epoch == before.epoch
-        self.owning.let_in(welcome.events if same else None)
+        self.owning.let_in(welcome.events if same else None, same=same)
         self._news.append(LinkBack(same, same and welcome.fresh == NOT_KEPT))
 
     def _result(self, frame: Frame) -> None:

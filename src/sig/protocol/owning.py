@@ -42,6 +42,8 @@ class Owning:
         self.absence: int = 0
         """How often the link has been lost with everything registered on it."""
         self._in_flight: int | None = 0  # of those that had gone, so many never arrived; `None`: nobody knows
+        self._packed_elsewhere = 0  # events that had gone into frames when the present server was met
+        self._ended = False  # a server to which some had gone is no more: whether it had passed them on nobody knows
         # Of what all events are that have been sent since nothing was in flight; and whether there was more than that.
         self._only: tuple[str, str] | None = None
         self._several = False
@@ -114,8 +116,8 @@ class Owning:
         lost = dict(self._untold)
         for what, count in dropped.items():
             lost[what] = _sum(lost.get(what, 0), count)
-        if self._in_flight != 0:
-            under_way = None if self._several else self._in_flight
+        if self._in_flight != 0 or self._ended:
+            under_way = None if self._several or self._ended else self._in_flight
             for what in self._outlets:
                 lost[what] = _sum(lost.get(what, 0), under_way)
         # Whether anybody listened to these nobody knew.
@@ -179,7 +181,8 @@ class Owning:
         """A route is no more."""
         if self._owned.get((route.sender, route.event)) == number:
             del self._owned[route.sender, route.event]
-            if route.event is not None:
+            # Without a link the outlet is closed already, and may be of another that has taken the name since.
+            if route.event is not None and not self._core.away:
                 self.close_outlets(route.sender, (route.event,))
 
     def lost(self, offline: Offline) -> None:
@@ -212,19 +215,27 @@ class Owning:
         if flushed >= self.sent:
             self._in_flight = 0
 
-    def let_in(self, events: int | None) -> None:
-        """The server has let the client in again: of what was in flight so much came; `None`: it does not know."""
+    def let_in(self, events: int | None, *, same: bool) -> None:
+        """The server has let the client in again: of what was in flight so much came; `None`: it does not know.
+
+        Not the `same`: also what was known to have been routed may have come to nobody, and who had never heard of such
+        an event cannot tell.
+        """
         if self._in_flight and events is not None:
             self._in_flight = max(0, self._in_flight - events)
         elif self._in_flight:
             self._in_flight = None
-        self._packed_before = self._core.outgoing.packed
+        self._packed_before = packed = self._core.outgoing.packed
+        if not same:
+            self._ended |= packed > self._packed_elsewhere
+            self._packed_elsewhere = packed
 
     def restored(self, offline: Offline, now: float) -> None:
         """All has been registered again: what was triggered meanwhile leaves now, and then what comes."""
         lost = self._losses(now).items()
         self._untold = {what: count for what, count in lost if what in self._outlets and what not in self._owned}
         self._in_flight = 0
+        self._ended = False
         self._withheld.clear()
         self._only, self._several = next(iter(self._outlets), None), len(self._outlets) > 1
         offline.settle()

@@ -481,6 +481,44 @@ def test_what_is_triggered_while_somebody_begins_to_listen_is_sent_or_told_as_he
         assert lines > 3
 
 
+def test_what_is_triggered_while_the_link_is_lost_is_kept_for_the_next(server: RawServer) -> None:
+    """At whatever line of it another thread has that news."""
+    kept = []
+    for lines in range(1, 100):
+        client, raw = server.connected(reconnect=True)
+        with ending(client, raw):
+            driver = client._driver
+            assert isinstance(driver, ThreadsDriver)
+            assert client._returning is not None
+            client._returning._stop.set()  # it is away for good
+            trigger = holding(client, raw).signal("e").trigger
+            tail(client).gate, tail(client).armed = math.inf, True  # it is gathered, and waits
+            left = lines
+
+            def trace(frame: FrameType, event: str, argument: object) -> Any:
+                nonlocal left
+                if event == "line":
+                    left -= 1
+                    if not left:
+                        driver.lost(sig.ConnectionLost("the cable was pulled"))  # noqa: B023
+                return trace if frame.f_code is trigger.__code__ else None  # noqa: B023
+
+            before = sys.gettrace()
+            sys.settrace(trace)
+            try:
+                trigger(1)
+            finally:
+                sys.settrace(before)
+            if left > 0:
+                break  # it has no more
+            with driver._lock:
+                assert driver.core.offline is not None
+                driver.core.owning._gather(driver.core.offline)
+                kept.append(len(driver.core.offline))
+    assert kept == [1] * len(kept)
+    assert len(kept) > 3
+
+
 def test_who_begins_to_listen_hears_what_is_triggered_from_then_on() -> None:
     heard: list[object] = []
     with sig.serve("tcp://127.0.0.1:0") as ours, sig.connect(ours.urls[0]) as client:

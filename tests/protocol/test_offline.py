@@ -114,3 +114,14 @@ def test_what_is_kept_of_who_leaves_stays_in_its_place_and_tells_whose_it_was() 
     away.leave("s", "e", -1)
     away.add(kept(3), 101.0, WHY)
     assert [one.of for one in away.take(102.0)] == [7, None, -1, None]
+
+
+@pytest.mark.parametrize(("policy", "told", "dropped"), [("buffer", False, 0), ("raise", False, 1), ("drop", True, 0)])
+def test_what_was_accepted_and_is_known_late_is_kept_where_it_can_be_or_dropped_and_counted(
+    policy: str, told: bool, dropped: int
+) -> None:
+    away = offline(policy)
+    if told:
+        away.losses(101.0)
+    away.add_late(kept(1))
+    assert (len(away), away.dropped) == (1 - dropped, dropped)

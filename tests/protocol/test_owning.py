@@ -226,14 +226,36 @@ def test_what_has_not_left_waits_for_the_next_link_and_its_outlets_open_when_all
     end.core.owning.keep("s", "e", b"2", world.now)
     with pytest.raises(SenderNotConnected):
         end.core.owning.keep("s", "f", b"3", world.now)
-    gathered.append((route, b"late"))  # by a thread that read the list before: it is nobody's any more
-    assert end.core.owning.triggered == 2
+    gathered.append((route, b"3"))  # by a thread that had begun to send before
+    assert end.core.owning.triggered == 3
     restore(world, end)
     assert told == {"e": [CLOSED, route]}
-    assert [value for _, value in other.heard()] == [1, 2]
-    assert (end.core.owning.triggered, end.core.links, end.core.linked) == (2, 2, True)
+    assert [value for _, value in other.heard()] == [1, 2, 3]
+    assert (end.core.owning.triggered, end.core.links, end.core.linked) == (3, 2, True)
     assert LinkBack(same=True, kept=True) in end.news
     assert isinstance(end.news[-1], Restored)
+
+
+def test_what_a_thread_was_about_to_send_when_the_link_was_lost_comes_before_what_it_triggers_next() -> None:
+    """Whatever the numbers of routes mean by then; but not if its sender has left, nor if it is unknown by then."""
+    world = World()
+    end, other = returning(world), world.client()
+    other.listen(1)
+    outlets(end, "e", "f")
+    numbers = [end.core.owning._owned["s", event] for event in ("e", "f")]
+    late = end.core.outgoing.events.append
+    world.restart()
+    late((numbers[0], b"1"))
+    late((numbers[1], b"9"))
+    late((999, b"9"))
+    end.core.owning.close_outlets("s", ["f"])
+    end.core.owning.keep("s", "e", b"2", world.now)
+    other = world.client()
+    other.add("other", "x")
+    other.listen(1)
+    restore(world, end)
+    assert [value for _, value in other.heard()] == [1, 2]
+    assert end.core.owning.triggered == 4
 
 
 def test_nothing_opens_before_all_is_registered() -> None:

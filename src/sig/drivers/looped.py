@@ -275,11 +275,9 @@ class LoopDriver(ClientDriver):
         small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
 
         def changed(route: int) -> bool:
-            nonlocal number, events, append, held
+            nonlocal number, held
             withheld, held = held, False
             number = route
-            events = outgoing.events  # on each link another list
-            append = events.append
             return withheld
 
         def trigger(data: object = None) -> None:

@@ -227,10 +227,9 @@ class ThreadsDriver(ClientDriver):
         small = min(SMALL, self.core.max_frame_bytes - FRAMING_ROOM_BYTES)
 
         def changed(route: int) -> bool:
-            nonlocal number, append, held
+            nonlocal number, held
             # In this order: whoever holds something back while we are here is seen, or sees the other number.
             before, number = number, route
-            append = outgoing.events.append  # on each link another list's
             withheld, held = held and before == UNHEARD, False
             return withheld
 

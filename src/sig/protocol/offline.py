@@ -76,6 +76,13 @@ class Offline:
             raise ConnectionLost(f"event {kept.event!r} of {kept.sender!r} was not accepted: {why}, and {reason}")
         self._keep(kept)
 
+    def add_late(self, kept: Kept) -> None:
+        """One that was accepted when the link was lost, as those of `begin`, and is known only now."""
+        if self._policy == "buffer" or self._told:
+            self._keep(kept)
+        else:
+            self._drop(kept)
+
     def leave(self, sender: str, event: str, incarnation: int) -> None:
         """The sender leaves: what is kept of this event is of that incarnation."""
         for at, one in enumerate(self._kept):

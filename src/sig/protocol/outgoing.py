@@ -21,8 +21,8 @@ class Outgoing:
     """The ordered outbox of a client.
 
     `events` holds `(route, payload)` pairs that no frame holds yet. It may be appended to from any thread without a
-    lock: what has been appended when `pack` is called is ahead of what is put afterwards. After `part` it is another
-    list. All else is under the lock of whoever owns this.
+    lock: what has been appended when `pack` is called is ahead of what is put afterwards. It stays the same list. All
+    else is under the lock of whoever owns this.
     """
 
     def __init__(self, codec: Codec, max_frame_bytes: int, window_bytes: int) -> None:
@@ -38,6 +38,8 @@ class Outgoing:
         """Whether batches tell the lengths of their events, so that they can be shared out."""
         self.record: list[tuple[int, bytes]] | None = None
         """While nothing leaves: the events that have gone into frames all the same, for `take_back`."""
+        self.shut: bool = False
+        """Whether what is gathered goes into no frame: it is for another link than this."""
         self._window_bytes = window_bytes
         self.codec: Codec = codec
         self._frames: deque[bytes] = deque()
@@ -62,7 +64,7 @@ class Outgoing:
     def pack(self) -> None:
         """Put the events gathered so far into frames: as few as can be."""
         events = self.events
-        if not events:
+        if not events or self.shut:
             return
         count = len(events)
         taken = events[:count]
@@ -105,9 +107,10 @@ class Outgoing:
         return taken
 
     def part(self) -> list[tuple[int, bytes]]:
-        """Take the events that no frame holds yet. From here on they are gathered in another list."""
-        events, self.events = self.events, []
-        return events
+        """Take the events that no frame holds yet."""
+        taken = self.events[:]
+        del self.events[: len(taken)]  # not all, as in `pack`
+        return taken
 
     def take_back(self) -> list[tuple[int, bytes]]:
         """The same, with those of `record` before them: as if they had not gone into frames."""

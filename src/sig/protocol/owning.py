@@ -35,6 +35,7 @@ class Owning:
         # How many never came of those whose names were another's when the client was back; see `losses`.
         self._untold: dict[tuple[str, str], int | None] = {}
         self._incarnations: dict[tuple[str, str | None], int] = {}  # of those that were owned when the link was lost
+        self._before: dict[int, Route] = {}  # what was known then
         self._packed_before = 0  # events that had gone into frames when this link began
         self._abandoned = 0  # events that were accepted and never went into a frame
         self.sent: int = 0
@@ -94,6 +95,7 @@ class Owning:
         core = self._core
         if core.offline is None or (sender, event) not in self._outlets:
             raise SenderNotConnected(sender)
+        self._gather(core.offline)
         core.offline.add(Kept(sender, event, payload), now, str(core.error or "the link to the server is lost"))
 
     def losses(self, now: float) -> dict[str, dict[str, int | None]]:
@@ -197,6 +199,17 @@ class Owning:
         kept = [self._kept(number, payload) for number, payload in known]
         self._abandoned += len(waiting) - len(kept)
         offline.begin(core.now, kept)
+        core.outgoing.shut, self._before = True, dict(core.routes)
+
+    def _gather(self, offline: Offline) -> None:
+        """Keep what threads were about to send on the link when it was lost, and have handed over since."""
+        for number, payload in self._core.outgoing.part():
+            route = self._before.get(number)
+            if route is None or route.event is None:
+                self._abandoned += 1
+                continue
+            left = (route.sender, route.event) not in self._outlets
+            offline.add_late(Kept(route.sender, route.event, payload, route.incarnation if left else None))
 
     def _kept(self, number: int, payload: bytes) -> Kept:
         """What was to leave on that route; its sender may have left before."""
@@ -207,6 +220,7 @@ class Owning:
     def abandon(self) -> None:
         """What no frame holds yet is lost with the link."""
         self._abandoned += len(self._core.outgoing.part())
+        self._core.outgoing.shut = True
 
     def forget_link(self, flushed: int) -> None:
         """What was known of the last link holds no more; so many of the events triggered are known to be routed."""
@@ -240,6 +254,8 @@ class Owning:
         self._only, self._several = next(iter(self._outlets), None), len(self._outlets) > 1
         offline.settle()
         self._incarnations.clear()
+        self._gather(offline)
+        self._before, self._core.outgoing.shut = {}, False
         for sender, event, payload, incarnation in offline.take(now):
             number = self._owned.get((sender, event))
             if number is None:

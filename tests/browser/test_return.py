@@ -131,7 +131,10 @@ def test_a_page_comes_back_to_a_server_that_was_started_again(browser: chromium.
         oven.trigger("changed", 2)
         other.flush()
         script("await until(() => heard.includes(2));")
-        assert script("return heard;") == [1, [None, "server_restart"], 2]
+        first, gap, *told, last = script("return heard;")
+        assert (first, gap, last) == (1, [None, "server_restart"], 2)
+        # Whether the first server had passed on all that it routed, the sender does not know either.
+        assert told in ([], [[None, "lost_link"]])
         assert again.request("page", "double", 21) == 42
 
 

@@ -269,7 +269,10 @@ def test_a_server_that_is_killed_and_started_again_finds_its_clients_back() -> N
             back.wait("client")
             back.wait("other")
             sender.trigger("e", 2)
-            assert heard.wait(2) == [1, sig.Gap(None, "server_restart"), 2]
+            first_heard, gap, *told, last = heard.wait(2)
+            assert (first_heard, gap, last) == (1, sig.Gap(None, "server_restart"), 2)
+            # Whether the first server had passed on all that it routed, the sender does not know either.
+            assert told in ([], [sig.Gap(None, "lost_link")])
         finally:
             client.close()
             other.close()

@@ -137,6 +137,7 @@ def test_a_stranger_learns_it_too_for_it_may_be_back_from_a_server_that_is_no_mo
     source, end = owner(world), world.client()
     world.lose(source)
     back(world, source, AddSender("s", ["e", "f"], ["m"], lost={"e": None}))
+    source.core.restored(world.now)
     end.listen(1, "s", "e")
     source.core.owning.trigger("s", "e", b"1")
     world.settle()

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 # A link that lived so long was a good one: after it the next attempt comes as soon as after the first.
 SETTLED_S: Final = 10.0
-# How long to wait for the answer to a name being asked for once more.
-_CLAIM_S: Final = 5.0
+# How long to wait for the answer to a name being asked for once more: longer than a link lives on which none comes. Who
+# gave up before would not know that the name has become its own, and would be refused it for ever.
+_CLAIM_S: Final = 86_400.0
 
 
 class Returning:
@@ -86,12 +87,15 @@ class Returning:
         self.away = not driver.core.parted
         self._router._up.clear()
         self._bell.set()
-        if self._claiming is not None:
-            # In a session that goes on the answer comes on the next link, and who waits for it is to bring that.
-            self._claiming(None, ConnectionLost("the link was lost again"))
+        # In a session that goes on the answer comes on the next link, and who waits for it is to bring that.
+        self._claim_no_more()
         if not (self._running or self._stop.is_set()):
             self._running = True
             self._router._aside(self._bring_back(driver))
+
+    def _claim_no_more(self) -> None:
+        if self._claiming is not None:
+            self._claiming(None, ConnectionLost("the link was lost again"))
 
     def lapsed(self) -> None:
         """The server has not kept the session that was to go on: all is to be registered again. On any thread."""
@@ -108,6 +112,7 @@ class Returning:
         """Try no more."""
         with self._router._lock:
             self._stop.set()
+            self._claim_no_more()
         self._bell.set()
         yield partial(self._router._end_aside, timeout)
 
@@ -251,7 +256,6 @@ class Returning:
         """As long as names are another's, ask for them now and then."""
         router = self._router
         pause = router.limits.reconnect_first_s
-        timeout = min(router.limits.request_timeout_s, _CLAIM_S)
         while not (self._stop.is_set() or driver.core.away or driver.core.parted):
             with router._lock:
                 lost = [s for s in self._taken if router._senders.get(s.name) is s and not s._held]
@@ -266,15 +270,15 @@ class Returning:
             for sender in lost:
                 if self._stop.is_set() or driver.core.away or router._senders.get(sender.name) is not sender:
                     continue
-                yield from self._claim_one(driver, sender, link, timeout)
+                yield from self._claim_one(driver, sender, link)
 
-    def _claim_one(self, driver: ClientDriver, sender: Owned, link: int, timeout: float) -> Steps[None]:
+    def _claim_one(self, driver: ClientDriver, sender: Owned, link: int) -> Steps[None]:
         """Ask for that name on that link, and wait for the answer, or until the link is lost again."""
 
         def begin(done: Done) -> None:
-            if driver.core.links != link or driver.core.parted:
-                raise ConnectionLost("the link was lost again")
             self._claiming = done
+            if driver.core.links != link or driver.core.parted or self._stop.is_set():
+                raise ConnectionLost("the link was lost again")
 
             def answered(incarnation: object, error: BaseException | None) -> None:
                 # With the driver's lock held: nothing here may ask the driver for something.
@@ -282,20 +286,21 @@ class Returning:
                     self._router._claimed(sender, incarnation)
                 elif error is None and not driver.core.closed:
                     # It left meanwhile.
-                    driver.core.call(RemoveSender(sender.name), time.monotonic(), timeout, _nothing)
+                    limit_s = self._router.limits.request_timeout_s
+                    driver.core.call(RemoveSender(sender.name), time.monotonic(), limit_s, _nothing)
                 with self._router._lock:  # so that it is not told in the same moment that the link is lost
                     done(incarnation, error)
 
             owning = driver.core.owning
             call = introduction(sender, owning.untold(sender.name), owning.absence)
-            driver.core.call(call, time.monotonic(), timeout, answered)
+            driver.core.call(call, time.monotonic(), _CLAIM_S, answered)
 
         try:
-            yield partial(driver.ask, begin, timeout)
+            yield partial(driver.ask, begin, _CLAIM_S)
         except SenderAlreadyConnected:
             pass
         except SigError as error:
-            if not (driver.core.away or driver.core.parted):
+            if not (driver.core.away or driver.core.parted or self._stop.is_set()):
                 logger.warning(f"sender {sender.name!r} could not be registered again: {error}")
         finally:
             self._claiming = None

@@ -616,9 +616,8 @@ def test_a_name_that_is_asked_for_again_is_let_go_if_its_sender_leaves_before_th
         driver, returning = client._driver, client._returning
         assert driver is not None
         assert returning is not None
-        asking = threading.Thread(
-            target=walk, args=(returning._claim_one(driver, left, driver.core.links, LIMIT_S),), daemon=True
-        )
+        steps = returning._claim_one(driver, left, driver.core.links)
+        asking = threading.Thread(target=walk, args=(steps,), daemon=True)
         asking.start()
         asking.join(LIMIT_S)
         assert not asking.is_alive()

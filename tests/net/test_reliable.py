@@ -17,7 +17,7 @@ from protocol.pairs import World as Wires
 
 import sig
 import sig.aio
-from sig import linked, returning
+from sig import linked
 from sig.protocol.frames import HEADER, PREFACE
 from sig.protocol.session import Session
 from sig.testing import Fault, Faults
@@ -262,11 +262,8 @@ class Welcome(Way):
 
 
 @pytest.mark.timeout(3 * LIMIT_S)
-def test_a_link_that_is_lost_while_a_name_is_asked_for_again_comes_back_at_once(
-    server: sig.ServerRouter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_that_is_lost_while_a_name_is_asked_for_again_comes_back_at_once(server: sig.ServerRouter) -> None:
     """What was asked on it is answered on the next: who brings that must not wait for the answer."""
-    monkeypatch.setattr(returning, "_CLAIM_S", 10 * LIMIT_S)
     faults = Unanswered()
     with sig.connect(faults.upon(server.urls[0]), **OPTIONS) as client:
         assert client.add_sender("name of a sender", "e").connected

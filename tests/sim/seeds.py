@@ -34,4 +34,7 @@ FOUND = (
     Found(51408, 60, "losses that were said on a link that was lost meanwhile were told twice (test_registry)"),
     Found(51449, 60, "an owner that was told of its route as a listener forgot what it had held back (test_owning)"),
     Found(30503, 60, "what was kept for the next of a name was lost when the one before was gone (test_owning)"),
+    Found(51568, 60, "who has senders wait was told twice what it had missed over two losses (test_returned)"),
+    Found(70007, 60, "nobody was told what was kept for a name that had become another's (test_owning)"),
+    Found(71966, 60, "a name that was granted late was asked for ever after by its own owner"),
 )

@@ -123,7 +123,7 @@ def _chosen(case: Case, patterns: Sequence[str]) -> list[Contestant]:
     return [
         contestant
         for contestant in ALL
-        if case.needs in contestant.offers
+        if (case.needs in contestant.offers or case.name in contestant.offers)
         and (not patterns or any(fnmatchcase(f"{case.name}/{contestant.name}", pattern) for pattern in patterns))
     ]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.peers.cases import HIGHER, LOWER
-from benchmarks.peers.contestants import ALL
+from benchmarks.peers.contestants import ALL, EVENTS
 from benchmarks.peers.results import Results
 from benchmarks.rounds import Spread
 
-PEERS = tuple(contestant.name for contestant in ALL if not contestant.name.startswith("sig_"))
+PEERS = tuple(one.name for one in ALL if not one.name.startswith("sig_") and EVENTS in one.offers)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ import pytest
 
 from benchmarks.peers.cases import Case, Measure, everyone, throughput
 from benchmarks.peers.children import Trouble
-from benchmarks.peers.contestants import ALL, Contestant
+from benchmarks.peers.contestants import ALL, EVENTS, Contestant
 from benchmarks.peers.report import behind
 from benchmarks.peers.results import Results
 from benchmarks.peers.stage import Stage
 from benchmarks.peers.tally import Lost, Tally, percentiles
-from benchmarks.peers.targets import TARGETS, Target
+from benchmarks.peers.targets import PEERS, TARGETS, Target
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 TINY = 0.002
 LIMIT_S = 25.0
 
-PRESENT = [contestant.name for contestant in ALL if contestant.missing() is None]
+PRESENT = [contestant.name for contestant in ALL if contestant.missing() is None and EVENTS in contestant.offers]
 # The others are the same code with other numbers.
 CASES = [case.name for case in everyone() if case.name != "fanout_50"]
 
@@ -59,6 +59,12 @@ class TestTheCommand:
         rounds = told["cases"]["alternating"]["contestants"][contestant]["rounds"]
         assert len(rounds) == 2
         assert all(figures["rate"] > 0 for figures in rounds)
+
+    def test_bare_sockets_show_where_the_machine_ends(self) -> None:
+        code, told, errors = suite("--rounds", "1", "--only", "/bare_sockets")
+        assert (code, told["failures"]) == (0, []), errors
+        assert set(told["cases"]) == {"latency", "roundtrip"}
+        assert "bare_sockets" not in PEERS
 
     def test_it_says_on_what_the_figures_were_taken(self) -> None:
         _, told, _ = suite("--only", "memory/sig_blocking", "--rounds", "1")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 from time import monotonic
+from typing import cast
 
 import pytest
 
 from sig.constants import Limits
 from sig.drivers.dispatcher import Dispatcher
+from sig.drivers.links import Link, ReadsByItself
 from sig.protocol.bodies import Lost
 from sig.protocol.client import News, Notice
 
@@ -118,3 +121,47 @@ def test_what_never_began_ends_at_once(told: Told) -> None:
     told.put("never")
     told.dispatcher.close(monotonic() + LIMIT_S, LIMIT_S)
     assert told.all == []
+
+
+class Reader(ReadsByItself):
+    """A link that has its user's thread read: `came` is what the next turns find, one after the other."""
+
+    def __init__(self) -> None:
+        self.dispatcher: Dispatcher
+        self.came: SimpleQueue[list[News] | None] = SimpleQueue()
+
+    def turn(self) -> bool:
+        news = self.came.get()
+        if news is None:
+            return False
+        for item in news:  # a turn may find more than one read
+            self.dispatcher.put([item])
+        return True
+
+    def poke(self) -> None:
+        self.came.put([])
+
+
+def test_what_the_thread_reads_itself_it_hands_out_before_what_came_behind_it() -> None:
+    told, link, inside = Told(), Reader(), threading.Event()
+
+    def tell(value: object) -> Notice:
+        return Notice(lambda: value)
+
+    def wait() -> object:
+        told.put("from elsewhere")
+        inside.set()
+        return "first"
+
+    told.dispatcher = link.dispatcher = Dispatcher(
+        Limits(), link=lambda: cast(Link, link), handle=told.handle, over=told.over.set, fatal=told.fatal.append
+    )
+    for news in ([Notice(wait)], [tell("second")], [tell("third"), tell("fourth")], [], [tell("last")]):
+        link.came.put(news)
+    told.dispatcher.start()
+    assert inside.wait(LIMIT_S)
+    link.came.put(None)
+    told.settle()
+    assert told.all == ["first", "from elsewhere", "second", "third", "fourth", "last"]
+    told.dispatcher.put_last()
+    assert told.over.wait(LIMIT_S)

@@ -84,8 +84,9 @@ class Pair:
         return data
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
+@pytest.fixture(params=[sockets._Poll, sockets._Select], ids=["poll", "select"])
+def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    monkeypatch.setattr(sockets, "_Watcher", request.param)
     pair = Pair()
     yield pair
     pair.other.close()

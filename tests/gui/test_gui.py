@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -343,6 +344,8 @@ def test_mistakes_with_tk(screen: None) -> None:
     window.destroy()
     with pytest.raises(sig.InvalidArgument, match="needs a window that has not been destroyed"):
         sig.gui.tk(roots.pop())
+    del window
+    gc.collect()  # it holds a link to the screen, which its circles would keep for a while
 
 
 def test_mistakes_with_qt() -> None:

@@ -722,3 +722,41 @@ def test_a_reliable_link_that_is_lost_is_no_end_for_those_who_wait(world: World)
     world.server.settle()
     world.come_back(end)
     assert (end.core.away, end.core.resumed) == (True, False)
+
+
+def test_a_lone_event_leaves_as_if_it_had_been_triggered() -> None:
+    world = World()
+    end, other = world.client(), world.client()
+    other.listen(1, "s", "e")
+    end.add("s", "e")
+    before = end.core.owning.triggered, end.core.frames_out, end.core.bytes_out
+    assert end.core.silent
+    frame = end.core.lone(("s", "e"), b"1")
+    assert frame is not None
+    after = end.core.owning.triggered, end.core.frames_out, end.core.bytes_out
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, len(frame)]
+    end.connection.receive_data(frame)
+    world.server.forwarder.seal()
+    world.settle()
+    assert [value for _, value in other.heard()] == [1]
+
+
+def test_an_event_that_may_not_leave_at_once_has_to_be_triggered() -> None:
+    """Which says why it cannot be, where that is so."""
+    world = World()
+    end, away, reliable = world.client(), returning(world), world.client(reliable=True)
+    end.add("t", "e")
+    reliable.add("u", "e")
+    assert end.core.lone(("t", "other"), b"1") is None
+    end.core.call(Flush(), world.now, 30, Answer())
+    assert end.core.lone(("t", "e"), b"1") is None
+    assert not end.core.silent
+    world.settle()
+    assert end.core.lone(("t", "e"), b"1") is not None
+    end.core._first += b"PONG"
+    assert end.core.lone(("t", "e"), b"1") is None
+    assert reliable.core.lone(("u", "e"), b"1") is None
+    assert not reliable.core.silent
+    assert away.core.lone(("s", "e"), b"1") is not None
+    world.lose(away)
+    assert away.core.lone(("s", "e"), b"1") is None

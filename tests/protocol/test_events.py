@@ -20,6 +20,7 @@ from sig.protocol.events import (
     latest_events,
     merge_events,
     pack_batch,
+    pack_event,
     pack_events,
     routes_of,
     split_events,
@@ -141,6 +142,13 @@ def test_the_payloads_of_every_layout_are_decoded_by_one_call() -> None:
 
 
 # -- packing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lens", [True, False])
+@pytest.mark.parametrize("payload", [b"", b"1", b"x" * 1000])
+def test_one_event_is_packed_as_a_batch_of_one(payload: bytes, lens: bool) -> None:
+    for lines in (True, False) if lens else (True,):
+        assert pack_event(5, payload, lens=lens) == pack_batch(5, [payload], lens=lens, lines=lines)
 
 
 def test_nothing_makes_no_frame() -> None:

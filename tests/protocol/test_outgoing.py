@@ -276,3 +276,30 @@ def test_what_went_into_frames_while_nothing_left_can_be_taken_back() -> None:
     assert (out.packed, out.record, out.events) == (1, None, [])
     out.events.append((1, b"4"))
     assert out.take_back() == [(1, b"4")]
+
+
+@pytest.mark.parametrize("codec", [JSON, MSGPACK])
+@pytest.mark.parametrize("lens", [True, False])
+def test_an_event_that_nothing_is_in_the_way_of_leaves_as_if_it_had_waited(codec: Codec, lens: bool) -> None:
+    one, other = outgoing(codec), outgoing(codec)
+    one.lens = other.lens = lens
+    one.events.append((5, b"1"))
+    assert one.waits
+    (frame,) = one.take(1000)
+    assert other.lone(5, b"1") == frame
+    assert not one.waits
+    assert not other.waits
+    assert (one.credit, one.packed, one.size) == (other.credit, other.packed, other.size)
+
+
+def test_an_event_that_something_is_in_the_way_of_has_to_wait() -> None:
+    behind_events, behind_control, poor, recorded, free = (outgoing() for _ in range(5))
+    behind_events.events.append((5, b"1"))
+    behind_control.put(control(1))
+    poor.credit = 0
+    recorded.record = []
+    for each in (behind_events, behind_control, poor, recorded):
+        assert each.lone(5, b"2") is None
+        assert each.packed == 0
+    assert free.lone(5, b"x" * (LARGEST_PAYLOAD + 1)) is None
+    assert free.lone(5, b"x" * LARGEST_PAYLOAD) is not None

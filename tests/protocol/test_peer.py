@@ -353,6 +353,8 @@ def test_what_passes_is_counted() -> None:
     peer._count_out(2)  # frames in one piece with another
     sent = peer.data_to_send(1 << 20)
     assert (peer.frames_out, peer.bytes_out - before[1]) == (4, len(sent))
+    peer._leaves(b"12345")  # past all of them
+    assert (peer.frames_out, peer.bytes_out - before[1]) == (5, len(sent) + 5)
 
 
 # -- heartbeat -----------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ class Contestant:
         title: what the tables call it.
         modules: what must be importable, by distribution: those that may be missing.
         programs: what must be on the path, by the package that has it.
-        offers: what it has at all.
+        offers: what it has at all; or the names of the only cases it is for.
         not_yet: says what `sig` itself does not have yet; `None` when it has it.
     """
 
@@ -86,4 +86,5 @@ ALL = (
         {"redis-server": "redis-server"},
         offers=(EVENTS,),
     ),
+    Contestant("bare_sockets", "bare sockets, nothing else", {}, {}, offers=("latency", "roundtrip")),
 )

@@ -174,9 +174,10 @@ class ServerDriver:
                 wire.write(data)
             if len(data) < _CHUNK:  # that was all
                 break
-        if wire.full or connection.beside:
+        full = wire.full
+        if full or connection.beside:
             self.core.held_up(connection, wire.unwritten)
-        if connection.closed and (not wire.full or connection.error is not None):
+        if connection.closed and (not full or connection.error is not None):
             wire.close()
 
     async def drain(self, timeout: float) -> bool:

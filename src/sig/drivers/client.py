@@ -282,12 +282,14 @@ class ClientDriver:
                 self._shaken(None)
             elif self._shaking and self.core.challenge is not None:
                 self._shaken(None)  # whoever opens the link answers
-            self._send_back()
+            if not self.core.silent:
+                self._send_back()
             self._room_changed()
             if self.core.resumes is not None:
                 self._watch()  # what has come is to be acknowledged before long
-            dropped = self._check("the server closed the link")
-        self._complete()
+            dropped = self._check("the server closed the link") if self.core.closed else None
+        if self._answered:
+            self._complete()
         self._hand_out()
         if asked:
             self._asked(asked)

@@ -49,6 +49,8 @@ class Dispatcher:
         self._inbox: Outbox[News | _Mark] = Outbox(
             drop_bytes=limits.listener_queue_bytes, drop_events=limits.listener_queue_events
         )
+        self._turning = False  # the thread reads
+        self._read: News | None = None  # a piece of news that it has read: nothing waits that comes before it
         self._handling = False  # the thread is inside a listener, perhaps
         self._marks = 0
         self._passed = 0
@@ -66,7 +68,10 @@ class Dispatcher:
         return threading.current_thread() is self._thread
 
     def put(self, news: Sequence[News]) -> int:
-        """Put news in. Returns how many bytes now wait that may not be dropped."""
+        """Put news in; with the driver's lock held. Returns how many bytes now wait that may not be dropped."""
+        if self._turning and len(news) == 1 and self._read is None and not len(self._inbox) and self.inside:
+            self._read = news[0]  # whoever would have to be told is here
+            return 0
         with self._changed:
             for item in news:
                 if isinstance(item, EventsArrived):
@@ -143,6 +148,9 @@ class Dispatcher:
     def _next(self) -> list[News] | None:
         with self._changed:
             while not self._stopping:
+                if self._read is not None:
+                    read, self._read = self._read, None
+                    return [read]
                 entry = self._inbox.take()
                 if entry is None:
                     if self._last:
@@ -163,12 +171,14 @@ class Dispatcher:
         link = self._link()
         if link is not None:
             self._changed.release()
+            self._turning = True
             try:
                 if link.turn():
                     return
             finally:
+                self._turning = False
                 self._changed.acquire()
-        if not (len(self._inbox) or self._last or self._stopping):
+        if self._read is None and not (len(self._inbox) or self._last or self._stopping):
             self._changed.wait()
 
     def _rouse(self) -> None:

@@ -7,13 +7,15 @@ by itself while it has nothing to call (`turn`). When it stays away for too long
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost, SigError
@@ -23,9 +25,6 @@ _READ: Final = 256 * 1024
 _AWAY_S: Final = 0.002
 # The link's own thread looks so often in vain, and then waits to be called.
 _QUIET: Final = 100
-
-# Two sockets need no epoll, whose descriptor a forked child would share with us.
-_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 
 
 class SocketLink:
@@ -61,7 +60,7 @@ class SocketLink:
         self._asleep = False
         self._over = False
         # Of reading, from one time to the next.
-        self._selector: selectors.BaseSelector
+        self._eye: _Eye
         self._buffer = memoryview(b"")
         self._writing = False
         self._shut = False
@@ -73,15 +72,13 @@ class SocketLink:
 
     def start(self, user: LinkUser) -> None:
         self._user = user
-        self._selector = _Selector()
-        self._selector.register(self._sock, selectors.EVENT_READ)
-        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._eye = _Watcher(self._sock, self._wake_in)
         self._buffer = memoryview(bytearray(_READ))
         thread = threading.Thread(target=self._run, name="sig-read", daemon=True)
         try:
             thread.start()
         except BaseException:
-            self._selector.close()
+            self._eye.close()
             raise
         self._thread = thread
 
@@ -211,7 +208,7 @@ class SocketLink:
             if not alive:
                 self._over = True
                 self._user.lost(error)
-                self._selector.close()
+                self._eye.close()
                 self._close()
                 for bell in (self._call, self._granted):  # whoever waits has an end too
                     bell.ring()
@@ -223,8 +220,7 @@ class SocketLink:
             return False
         if bool(self._left) is not self._writing:
             self._writing = not self._writing
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writing else 0)
-            self._selector.modify(self._sock, events)
+            self._eye.writing(self._writing)
             self._stalled = now + self._stall_s
         if until is not None and not self._writing and not self._shut:
             self._sock.shutdown(socket.SHUT_WR)
@@ -234,22 +230,21 @@ class SocketLink:
         wait = None if until is None else until - now
         if self._writing:
             wait = self._stalled - now if wait is None else min(wait, self._stalled - now)
-        for key, ready in self._selector.select(wait):
-            if key.fileobj is self._wake_in:
-                self._wake_in.recv(4096)
-                continue
-            if ready & selectors.EVENT_READ:
-                try:
-                    size = self._sock.recv_into(self._buffer)
-                except BlockingIOError:  # the system may announce what then is not there
-                    continue
-                if not size:
-                    return False
-                self._user.received(self._buffer[:size])
-            if ready & selectors.EVENT_WRITE and self._user.locked(self._write):
-                self._stalled = time.monotonic() + self._stall_s
-                if not self._left:
-                    self._user.writable()
+        readable, writable, called = self._eye.look(wait)
+        if called:
+            self._wake_in.recv(4096)
+        if readable:
+            try:
+                size = self._sock.recv_into(self._buffer)
+            except BlockingIOError:  # the system may announce what then is not there
+                return True
+            if not size:
+                return False
+            self._user.received(self._buffer[:size])
+        if writable and self._user.locked(self._write):
+            self._stalled = time.monotonic() + self._stall_s
+            if not self._left:
+                self._user.writable()
         return True
 
     def _write(self) -> bool:
@@ -264,6 +259,71 @@ class SocketLink:
         else:
             self._left.popleft()
         return True
+
+
+class _Eye(Protocol):
+    """Watches the link's socket, and the one that calls whoever watches."""
+
+    def __init__(self, sock: socket.socket, wake: socket.socket) -> None: ...
+
+    def writing(self, writing: bool) -> None:
+        """Whether to look for room to write, too."""
+        ...
+
+    def look(self, wait: float | None) -> tuple[object, object, object]:
+        """Whether there is something to read, room to write, and a call; waits for one of them so many seconds."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Poll:
+    """By the system's poll, with nothing between. Not epoll, whose descriptor a forked child would share with us."""
+
+    def __init__(self, sock: socket.socket, wake: socket.socket) -> None:
+        self._sock, self._wake = sock.fileno(), wake.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._sock, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
+
+    def writing(self, writing: bool) -> None:
+        self._poll.modify(self._sock, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
+
+    def look(self, wait: float | None) -> tuple[object, object, object]:
+        ready = self._poll.poll(None if wait is None else math.ceil(wait * 1000))
+        if len(ready) == 1 and ready[0][0] == self._sock:  # as nearly always
+            found = ready[0][1]
+            return found & ~select.POLLOUT, found & select.POLLOUT, False
+        events = dict(ready)
+        found = events.get(self._sock, 0)
+        return found & ~select.POLLOUT, found & select.POLLOUT, self._wake in events
+
+    def close(self) -> None:
+        pass
+
+
+class _Select:
+    """Where there is no poll."""
+
+    def __init__(self, sock: socket.socket, wake: socket.socket) -> None:
+        self._sock, self._wake = sock, wake
+        self._selector = selectors.DefaultSelector()
+        for each in (sock, wake):
+            self._selector.register(each, selectors.EVENT_READ)
+
+    def writing(self, writing: bool) -> None:
+        self._selector.modify(self._sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0))
+
+    def look(self, wait: float | None) -> tuple[object, object, object]:
+        events = {key.fileobj: ready for key, ready in self._selector.select(wait)}
+        found = events.get(self._sock, 0)
+        return found & selectors.EVENT_READ, found & selectors.EVENT_WRITE, self._wake in events
+
+    def close(self) -> None:
+        self._selector.close()
+
+
+_Watcher: type[_Eye] = _Poll if hasattr(select, "poll") else _Select
 
 
 class _Bell:

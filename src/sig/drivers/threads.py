@@ -37,9 +37,13 @@ from sig.runtime import Dropping, Flag
 from sig.security.proof import NONCE_BYTES
 from sig.signal import UNCHECKED, Check
 
-# Events are gathered for so long: with longer, a batch is larger than pays; with shorter, the system is called more
-# often. A lone event never waits.
+# Events are gathered for so long: with longer, they would come later; with shorter, the system is called more often. A
+# lone event never waits.
 _AGE_S: Final = 50e-6
+# When there are so many in that time, for so long: to call the system costs all processes on the way more than what it
+# is called for, and who triggers so fast waits for all of them.
+_MANY: Final = 8
+_BUSY_S: Final = 250e-6
 
 
 class ThreadsDriver(ClientDriver):
@@ -69,6 +73,8 @@ class ThreadsDriver(ClientDriver):
         self._room = threading.Condition(lock)
         self._crowd = 0  # threads that wait for room
         self._opened = Answer()
+        self._packed = 0  # events that had been sent when the gate was opened last, and for how long that was
+        self._age = _AGE_S
         self._tail = Tail(self._flush)
         self._deadlines = Deadlines(self._on_time)
         self._dispatcher = Dispatcher(limits, link=lambda: self._link, handle=handle, over=over, fatal=fatal)
@@ -219,6 +225,7 @@ class ThreadsDriver(ClientDriver):
         A lone event leaves before it returns. Of those that follow within `_AGE_S` none waits for the system: they
         leave with the first after that, or after `_TAIL_S`.
         """
+        what = sender, event
         number = CLOSED
         held = False  # events there were since nobody listened
         quick, encode = codec.quick, codec.encode
@@ -250,7 +257,7 @@ class ThreadsDriver(ClientDriver):
                 if not tail.armed:
                     tail.arm()
             else:
-                self._send(sender, event, payload)
+                self._send(what, payload)
 
         wanted, fitted = check
 
@@ -274,7 +281,7 @@ class ThreadsDriver(ClientDriver):
                 if not tail.armed:
                     tail.arm()
             else:
-                self._send(sender, event, payload)
+                self._send(what, payload)
 
         with self._lock:
             self.core.owning.outlet(sender, event, changed)
@@ -314,17 +321,24 @@ class ThreadsDriver(ClientDriver):
 
     # Within
 
-    def _send(self, sender: str, event: str, payload: bytes) -> None:
+    def _send(self, what: tuple[str, str], payload: bytes) -> None:
         """Send an event now, with all that wait; waits while there is no room, at most `send_timeout_s`."""
         with self._lock:
+            link = self._link
+            if link is not None and not link.unsent:
+                frame = self.core.lone(what, payload)
+                if frame is not None:
+                    link.send(frame)
+                    self._open_gate()
+                    return
             check_payload(payload, self.core.max_frame_bytes)
             self.core.outgoing.pack()
             if self.core.outgoing.room <= 0:
                 self._wait_for_room()
             if self.core.away:
-                self.core.owning.keep(sender, event, payload, monotonic())
+                self.core.owning.keep(*what, payload, monotonic())
                 return
-            self.core.owning.trigger(sender, event, payload)
+            self.core.owning.trigger(*what, payload)
             self._pump()
             self._open_gate()
 
@@ -378,8 +392,10 @@ class ThreadsDriver(ClientDriver):
 
     def _open_gate(self) -> None:
         """Something has been sent: what follows within a moment is gathered. The lock is held."""
-        alive = not self.core.closed and self.core.outgoing.room > 0
-        self._tail.gate = monotonic() + _AGE_S if alive else 0.0
+        outgoing = self.core.outgoing
+        events, self._packed = outgoing.packed - self._packed, outgoing.packed
+        age = self._age = _BUSY_S if events >= _MANY * self._age / _AGE_S else _AGE_S
+        self._tail.gate = monotonic() + age if not self.core.closed and outgoing.room > 0 else 0.0
 
     def _watch(self) -> None:
         due = self.core.next_deadline()

@@ -401,6 +401,29 @@ class ClientCore(Peer):
 
     # What the driver does
 
+    def lone(self, what: tuple[str, str], payload: bytes) -> bytes | None:
+        """One event of a sender of this client, to be sent at once: nothing waits that would leave before it.
+
+        Then it counts as triggered and sent. `None`: it is to be triggered, which may say why it cannot be.
+        """
+        owning = self.owning
+        number = owning._owned.get(what)
+        if number is None or owning._denied or self.away or self.closed or not self.opened:
+            return None
+        if self._first or self._replies or self.answering.written or self.resumes is not None:
+            return None
+        frame = self.outgoing.lone(number, payload)
+        if frame is not None:
+            self._leaves(frame)
+        return frame
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to be sent. True only if that is certain."""
+        return not (self._first or self._replies or self.answering.written or self.outgoing.waits or self.closed) and (
+            self.resumes is None
+        )
+
     def take_news(self) -> list[News]:
         """What has happened since, in order."""
         news, self._news = self._news, []

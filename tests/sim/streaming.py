@@ -66,6 +66,10 @@ class Streams:
             self._ledger.fail(f"stream {number} has ended after {taken} of its {count} parts")
         return "stream: all"
 
+    def over(self) -> bool:
+        """Whether nobody gives anything who lives."""
+        return all(program.loop.dead for program in self._given.values())
+
     def settle(self) -> None:
         """Nobody takes anything: nobody gives."""
         for number, program in self._given.items():

@@ -281,3 +281,33 @@ def test_what_waits_can_be_looked_through() -> None:
     row = Row(1)
     row.line.put(row.members, Parcel("s", "e", 1, [b"1", b"2"]))
     assert [(parcel.serial, parcel.at, parcel.end) for parcel in row.line.waiting()] == [(1, 0, 2)]
+
+
+def test_what_is_lost_is_told_behind_all_that_waits_and_need_not_wait_for_room() -> None:
+    row = Row(2)
+    (member,) = row.members
+    row.put("abc")
+    row.line.lose(row.members, Share(Parcel("s", "e", row.serial + 1, []), 0, 5, "lost_link"))
+    row.serial += 1
+    row.put("d")
+    assert (row.give(), row.lost, row.line.events) == ({member: "ab"}, [], 2)
+    row.line.begun(member, 2)
+    assert (row.give(), row.lost) == ({member: "c"}, [(member, 5, "lost_link")])
+    row.line.begun(member, 6)
+    assert row.give() == {member: "d"}
+
+
+def test_what_is_lost_is_told_to_nobody_if_nobody_is_left_and_at_once_if_all_before_it_is_lost() -> None:
+    row = Row(1)
+    (member,) = row.members
+    row.put("ab")
+    row.give()
+    for _ in range(2):
+        row.line.lose(row.members, Share(Parcel("s", "e", row.serial + 1, []), 0, 0, "lost_link"))
+    row.line.shed()
+    assert row.lost == [(member, 1, "slow"), (member, 0, "lost_link"), (member, 0, "lost_link")]
+    row.put("c")
+    row.line.lose(row.members, Share(Parcel("s", "e", row.serial + 1, []), 0, 3, "lost_link"))
+    row.line.leave(member)
+    row.line.clear()
+    assert (row.line.events, row.budget.used, len(row.lost)) == (0, 0, 3)

@@ -37,4 +37,5 @@ FOUND = (
     Found(51568, 60, "who has senders wait was told twice what it had missed over two losses (test_returned)"),
     Found(70007, 60, "nobody was told what was kept for a name that had become another's (test_owning)"),
     Found(71966, 60, "a name that was granted late was asked for ever after by its own owner"),
+    Found(72304, 60, "what an owner had lost was told before what waited for who has senders wait (test_line)"),
 )

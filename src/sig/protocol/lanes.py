@@ -186,9 +186,7 @@ class Lanes:
             numbers[number] = first + events
             for line, members in wanted[number]:
                 if isinstance(payloads, int):
-                    self._pump(line)  # what came before it
-                    parcel = Parcel(route.sender, route.event, 0, [], route=route, first_seq=first)
-                    line.miss(members, Share(parcel, 0, events, "undecodable"))
+                    self._lost(line, members, route, first, events, "undecodable")
                     continue
                 parcel = self._parcel(line, route.sender, route.event, payloads)
                 parcel.route, parcel.time_us, parcel.first_seq = route, time_us, first
@@ -207,15 +205,13 @@ class Lanes:
     def miss(self, route: Route, count: int | None) -> None:
         """Events never came, so many or nobody knows how many: one member of each line is told."""
         for line, members in self.lines(route.sender, route.event):
-            if not members:
-                continue
-            if count is None:
-                lane = self._lane(members[0], route, route.next_seq)
-                members[0].connection.put(pack_lost(Lost(lane, None, "lost_link")))
-            else:
-                self._pump(line)  # what came before it
-                parcel = Parcel(route.sender, route.event, 0, [], route=route, first_seq=route.next_seq)
-                line.miss(members, Share(parcel, 0, count, "lost_link"))
+            self._lost(line, members, route, route.next_seq, count or 0, "lost_link")
+
+    def _lost(self, line: Line, members: Members, route: Route, first_seq: int, events: int, reason: str) -> None:
+        """So many from there on are lost; none: nobody knows how many."""
+        parcel = Parcel(route.sender, route.event, next(self._serials), [], route=route, first_seq=first_seq)
+        line.lose(members, Share(parcel, 0, events, reason))
+        self._pump(line)
 
     def _may_block(self, members: Members, route: Route) -> bool:
         """Who may not is given the same, but nobody waits for him."""
@@ -305,7 +301,10 @@ class Lanes:
         route = parcel.route
         assert route is not None  # an event has one
         lane = self._lane(member, route, parcel.first_seq + share.start)
-        member.connection.lose(((lane, share.events),), share.reason)
+        if share.events:
+            member.connection.lose(((lane, share.events),), share.reason)
+        else:
+            member.connection.put(pack_lost(Lost(lane, None, share.reason)))
         self._used(member, route)
 
     def _lane(self, member: Member, route: Route, seq: int) -> int:

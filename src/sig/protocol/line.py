@@ -27,7 +27,7 @@ _HELD_BYTES: Final = 1024 * 1024
 
 
 class Parcel:
-    """Events of one route, or a presence: those from `at` to `end` wait."""
+    """Events of one route, or a presence: those from `at` to `end` wait. With a reason: the news that they are lost."""
 
     __slots__ = (
         "at",
@@ -38,6 +38,7 @@ class Parcel:
         "paid",
         "payloads",
         "presence",
+        "reason",
         "route",
         "sender",
         "serial",
@@ -70,11 +71,17 @@ class Parcel:
         self.presence: Presence | None = presence
         self.deadline: float = deadline  # from which on it is lost
         self.paid: Callable[[], object] | None = paid  # called once none of it waits any more
+        self.reason: str = ""
+
+    @property
+    def events(self) -> int:
+        """How many wait."""
+        return 0 if self.reason else self.end - self.at
 
     @property
     def size(self) -> int:
         """Bytes that wait."""
-        return _size(self.payloads, self.at, self.end)
+        return _EVENT_BYTES if self.reason else _size(self.payloads, self.at, self.end)
 
     def part(self, start: int, end: int, *, hollow: bool = False) -> Parcel:
         """Some of it again; `hollow`: only how many there are, and of what."""
@@ -162,12 +169,13 @@ class Line:
             _done(parcel)
             return
         self._queues.setdefault(members, deque()).append(parcel)
-        self._grow(parcel.end - parcel.at, parcel.size)
+        self._grow(parcel.events, parcel.size)
         while self.events > self._most_events or self._size > self._most_bytes:
             self.shed()
 
     def next(self) -> tuple[Member, Share] | None:
         """Who is to be given something now, and what; `None` if nobody is ready for what waits."""
+        self._tell_lost()
         first: tuple[list[Member], Members] | None = None
         serial: float = inf
         for members, queue in self._queues.items():
@@ -238,13 +246,27 @@ class Line:
             if members:
                 self._queues.setdefault(members, deque()).append(parcel)
             else:
-                self._grow(parcel.at - parcel.end, -parcel.size)
+                self._grow(-parcel.events, -parcel.size)
                 _done(parcel)
         for share in lost:
             self.miss(members_of(share.parcel), share)
 
+    def lose(self, members: Members, share: Share) -> None:
+        """Tell one of these that it misses something, behind all that waits; the share has a reason."""
+        parcel = share.parcel.part(share.start, share.end, hollow=True)
+        parcel.reason = share.reason
+        self.put(members, parcel)
+
+    def _tell_lost(self) -> None:
+        """Of what is lost nobody need wait until it is his turn."""
+        for members, queue in list(self._queues.items()):
+            while queue and (parcel := queue[0]).reason:
+                self._grow(0, -parcel.size)
+                self._drop(members)
+                self.miss(members, Share(parcel, parcel.at, parcel.end, parcel.reason))
+
     def miss(self, members: Members, share: Share) -> None:
-        """Tell one of these that it misses something; the share has a reason."""
+        """Tell one of these at once that it misses something; the share has a reason."""
         if members:
             member = min(members, key=_load)
             hollow = Share(share.parcel.part(share.start, share.end, hollow=True), *share[1:])
@@ -265,9 +287,10 @@ class Line:
         """Lose the oldest parcel; there must be one."""
         members = min(self._queues, key=self._oldest)
         parcel = self._queues[members][0]
-        self._grow(parcel.at - parcel.end, -parcel.size)
+        self._grow(-parcel.events, -parcel.size)
         self._drop(members)
-        self.miss(members, Share(parcel, parcel.at, parcel.end, "slow"))
+        self.miss(members, Share(parcel, parcel.at, parcel.end, parcel.reason or "slow"))
+        self._tell_lost()
 
     def waiting(self) -> Iterator[Parcel]:
         """What waits."""

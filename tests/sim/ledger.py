@@ -159,6 +159,12 @@ class Ear:
         self._after = {life: dict(life.counts) for life in self.ledger.lives}
         self._newest = len(self.ledger.lives_by_number)
 
+    def close(self) -> None:
+        self.closed = True
+        if self.group is not None:
+            begun = self.ledger.world.now if self.begun is None else self.begun
+            self.ledger.left[self.group] = min(begun, self.ledger.left.get(self.group, begun))
+
     def hear(self, info: Info, data: Any) -> None:
         if self.closed:
             self._fail("is called after it was closed")
@@ -302,6 +308,9 @@ class Ear:
         """Why nobody can know how many were missed since the last that was heard."""
         ledger, since = self.ledger, track.when
         now = ledger.world.now
+        if self.group is not None:
+            # News that a member had not come to when it left, however old, is for another.
+            since = min(since, ledger.left.get(self.group, since))
         if ledger.server_lost >= since:
             return "the server was lost"
         if self.place.away_since(since, now, self.place.grace_s):
@@ -351,6 +360,7 @@ class Ledger:
         self.lives_of: dict[str, list[Life]] = {}
         self.lives_by_number: dict[int, Life] = {}
         self.ears: list[Ear] = []
+        self.left: dict[str, float] = {}  # of each group, when the first of those began that have left
         self.servers_lost: list[float] = []
         self.server_lost = -1.0  # when one was, last; without end as long as there is none
         self.triggered = self.heard = self.gaps = self.unknown = self.retained = 0

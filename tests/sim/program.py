@@ -167,7 +167,7 @@ class Program:
             )
         except (ConnectionLost, Overloaded) as error:
             self._refused("listen", error, ear.asked)
-            ear.closed = True
+            ear.close()
             return
         ear.listening()
         scene.ledger.ears.append(ear)
@@ -182,7 +182,7 @@ class Program:
 
     def _close(self, ear: Ear) -> None:
         self.ears.pop(ear).close()
-        ear.closed = True
+        ear.close()
         self.scene.ledger.ears.remove(ear)
 
     async def _trigger(self) -> None:
@@ -276,7 +276,7 @@ class Program:
             self.scene.ledger.leave(life)
         await self.router.close()
         for ear in self.ears:
-            ear.closed = True
+            ear.close()
             self.scene.ledger.ears.remove(ear)
         self.done = True
 
@@ -284,7 +284,7 @@ class Program:
         for life in self.lives:
             self.scene.ledger.leave(life)
         for ear in self.ears:
-            ear.closed = True
+            ear.close()
             self.scene.ledger.ears.remove(ear)
         self.scene.network.crash(self.loop, silent=silent)
         self.loop.kill()

@@ -309,8 +309,10 @@ class Ear:
         ledger, since = self.ledger, track.when
         now = ledger.world.now
         if self.group is not None:
-            # News that a member had not come to when it left, however old, is for another.
-            since = min(since, ledger.left.get(self.group, since))
+            # News of which a member is not known to have come to it when it left, or its link, is for another; however
+            # old it is, and though the member may have been told.
+            others = [e for e in ledger.ears if e.group == self.group and e.place.troubled_since(since)]
+            since = min([since, ledger.left.get(self.group, since), *(e.begun for e in others if e.begun is not None)])
         if ledger.server_lost >= since:
             return "the server was lost"
         if self.place.away_since(since, now, self.place.grace_s):

@@ -23,6 +23,7 @@ from sig.protocol.bodies import (
     Stored,
     Unit,
     find_asked,
+    method_of,
     pack_ack,
     pack_cancel,
     pack_credit,
@@ -141,13 +142,15 @@ def test_a_method_is_utf_8() -> None:
     with pytest.raises(RemoteProtocolError, match="not UTF-8"):
         unpack_request(Frame.of(pack(Kind.REQUEST, body.replace("ä".encode(), b"\xff\xff"))))
     broken = pack(Kind.REQUEST, body.replace("ä".encode(), b"\xff\xff"))
+    _, name = find_asked(broken, 0, len(broken))
     with pytest.raises(RemoteProtocolError, match="not UTF-8"):
-        find_asked(broken, 0, len(broken))
+        method_of(name)
 
 
 def test_of_a_request_that_is_passed_on_the_number_and_the_method_are_found_where_it_lies() -> None:
     frame = pack_request(Request(3, 77, 1, 0, "wärme", b"payload"), route=6)
-    assert find_asked(b"before" + frame + b"behind", 6, 6 + len(frame)) == (77, "wärme")
+    assert find_asked(b"before" + frame + b"behind", 6, 6 + len(frame)) == (77, "wärme".encode())
+    assert method_of("wärme".encode()) == "wärme"
 
 
 def test_the_longest_method_leaves_the_room_it_should() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from math import inf
 
 import pytest
@@ -45,7 +47,7 @@ from sig.protocol.bodies import (
     unpack_request,
 )
 from sig.protocol.client import RouteOpened
-from sig.protocol.frames import REPLY_MORE, REQUEST_PARTS, FrameReader, Kind, pack
+from sig.protocol.frames import REPLY_ERR, REPLY_MORE, REQUEST_PARTS, FrameReader, Kind, pack
 from sig.protocol.parts import PartsIn
 from sig.protocol.requests import TIMES
 from sig.security.policy import Policy, Rule, allow, deny
@@ -546,7 +548,7 @@ def test_what_one_may_ask_is_remembered_until_another_policy_holds(monkeypatch: 
     monkeypatch.setattr(requests, "_REMEMBERED", 2)
     ask("get", "a", "b", "get")
     assert len(owner.asked()) == 10
-    assert {method for _, method in guest.connection.may_ask} == {"b", "get"}
+    assert {name for _, name in guest.connection.may_ask} == {b"b", b"get"}
 
 
 def nobody_asks(*_: object) -> None:
@@ -766,3 +768,73 @@ def test_an_owner_that_asks_itself_and_does_not_read_is_cut_in_the_midst_of_its_
     world.settle()
     with pytest.raises(ConnectionLost):
         _ = answer.ok
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_however_many_come_together_each_is_handed_on_as_if_it_came_alone(seed: int) -> None:
+    together, alone = _Traffic(seed), _Traffic(seed)
+    for _ in range(6):
+        assert together.ask(together.raw.send) == alone.ask(alone.each)
+        assert together.answer(at_once=True) == alone.answer(at_once=False)
+    assert together.books() == alone.books()
+
+
+class _Traffic:
+    """One who asks three owners, one of whom takes small frames and reads seldom, and nobody: by the dice."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._world = world = World(link_drop_bytes=2500, requests_out=3)
+        self._owners = [world.raw() for _ in range(3)]
+        self._owners[2].connection.max_frame_bytes = 1024
+        for number, owner in enumerate(self._owners):
+            owner.send(pack(Kind.CALL, encode_control(AddSender(f"s{number}", [], [None])), route=1))
+            owner.read()
+        self.raw = world.raw()
+        self._routes = [9999]
+        for number in range(3):
+            self.raw.send(pack(Kind.CALL, encode_control(OpenRequests(f"s{number}")), route=1))
+            self._routes += [frame.route for frame in self.raw.read() if frame.kind == Kind.ROUTE]
+        self._corr = 0
+
+    def ask(self, send: Callable[..., object]) -> list[list[bytes]]:
+        dice, frames = self._dice, []
+        for _ in range(dice.randint(1, 30)):
+            self._corr += dice.choice([1, 1, 1, 0])  # now and then the same number again
+            body = Request(0, self._corr, 1000, 1, dice.choice("ab"), b"x" * dice.choice([1, 1, 100, 1100]))
+            flags = REQUEST_PARTS if dice.random() < 0.05 else 0
+            route = dice.choices(self._routes, [1, 10, 10, 10])[0]
+            frames += [pack_request(body, route=route, flags=flags)] * dice.choice([1, 1, 3])
+        send(*frames)
+        return self._read()
+
+    def each(self, *frames: bytes) -> None:
+        for frame in frames:
+            self.raw.send(frame)
+
+    def answer(self, *, at_once: bool) -> list[list[bytes]]:
+        dice = self._dice
+        for owner, asked in zip(self._owners, self._asked, strict=True):
+            frames = []
+            for frame in asked:
+                request = unpack_request(frame)
+                flags = dice.choices([0, REPLY_ERR, REPLY_MORE], [20, 2, 1])[0]
+                payload = encode_control({"code": "failed"}) if flags else b"1"
+                reply = pack_reply(Reply(request.peer, request.corr, payload), route=frame.route, flags=flags)
+                frames += [reply] * dice.choice([0, 1, 1, 1, 2])
+            for part in [frames] if at_once else [[frame] for frame in frames]:
+                owner.send(*part)
+        return self._read()
+
+    def _read(self) -> list[list[bytes]]:
+        """What all ends have been sent."""
+        self._world.settle()
+        told = [[frame for frame in end.read() if frame.kind != Kind.PING] for end in (self.raw, *self._owners)]
+        self._asked = [[frame for frame in frames if frame.kind == Kind.REQUEST] for frames in told[1:]]
+        return [[frame.data for frame in frames] for frames in told]
+
+    def books(self) -> list[object]:
+        """What the server knows of what is under way."""
+        asker = self.raw.connection
+        owed = {owner.number: answers for owner, answers in asker.called.items()}
+        return [asker.unanswered, owed, asker.given_up, asker.may_ask, list(asker.streams), asker.closed]

@@ -103,13 +103,18 @@ def find_request(data: bytes, start: int, end: int) -> Request:
         raise _no_method() from error
 
 
-def find_asked(data: bytes, start: int, end: int) -> tuple[int, str]:
-    """Of the REQUEST there its number and its method, for whoever passes it on; all of it is well formed then."""
+def find_asked(data: bytes, start: int, end: int) -> tuple[int, bytes]:
+    """Of the REQUEST there its number and the name of its method, for whoever passes it on."""
     name = start + _REQUEST_BYTES
     if name > end or name + data[name - 1] > end:
         _need_request(data, start, end)
+    return _CORR_BODY.unpack_from(data, start)[0], data[name : name + data[name - 1]]
+
+
+def method_of(name: bytes) -> str:
+    """What `find_asked` has found; the rest of the REQUEST is well formed."""
     try:
-        return _CORR_BODY.unpack_from(data, start)[0], data[name : name + data[name - 1]].decode()
+        return name.decode()
     except UnicodeDecodeError as error:
         raise _no_method() from error
 
@@ -143,8 +148,8 @@ def find_asker(data: bytes, start: int, end: int) -> tuple[int, int]:
     """Who has asked, and under which number: of the REPLY there, or of a REQUEST that is well formed."""
     if end - start < REPLY_BYTES:
         Frame.of(data[start:end]).need(_REPLY_REST)
-    peer, corr = _REPLY_BODY.unpack_from(data, start)
-    return peer, corr
+    found: tuple[int, int] = _REPLY_BODY.unpack_from(data, start)
+    return found
 
 
 def pack_cancel(cancel: Cancel, *, route: int) -> bytes:

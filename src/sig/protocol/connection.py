@@ -127,7 +127,7 @@ class Connection(Peer):
         self.unanswered: dict[int, Asked] = {}  # what it has asked and waits for, by its own numbers, see `requests`
         self.given_up: dict[int, int] = {}  # the route of each that it waits for no more, and that is under way still
         # What it is known to have the right to ask for, by the numbers of routes and by method, see `requests`.
-        self.may_ask: set[tuple[int, str]] = set()
+        self.may_ask: dict[tuple[int, bytes], Asked] = {}
         # Routes that this one has been told of, and which was the first event that it heard then.
         self.known: dict[Route, int] = {}
         # Those of links before this one, oldest first, while they are kept: what it may not have been told.
@@ -349,18 +349,18 @@ class Connection(Peer):
         waiting = self.control_bytes + len(body)
         return len(body) <= self.max_frame_bytes and waiting <= self.limits.link_control_bytes // 4
 
-    def put_asked(self, frame: bytes) -> bool:
+    def put_asked(self, *frames: bytes) -> bool:
         """Append what another client asks of this one; false, and nothing is done, where too much of that waits.
 
         Who is asked more than it reads is not to blame: its link lives, and whoever asks is told.
         """
-        size = len(frame)
-        if self._asked_bytes and self._asked_bytes + size > self.limits.link_drop_bytes:
+        size = sum(map(len, frames))
+        if (self._asked_bytes or len(frames) > 1) and self._asked_bytes + size > self.limits.link_drop_bytes:
             return False
         if not self.closed:
             self._asked_bytes += size
             self._run_bytes += size
-            self._asked.append(frame)
+            self._asked += frames
             # Of one that is late it stands between what it was not given and what it will not be.
             if self._run_bytes > _RUN_BYTES or self.behind:
                 self._gather()

@@ -317,6 +317,14 @@ class Peer:
         if self._reply_bytes > self.limits.link_cut_bytes:
             self.cut(Overloaded(f"the other end does not read: {self._reply_bytes} bytes of answers wait for it"))
 
+    def _hasten_all(self, replies: Sequence[bytes]) -> None:
+        """Send many, one behind the other."""
+        if self.closed:
+            return
+        self._replies += replies[:-1]
+        self._reply_bytes += sum(map(len, replies)) - len(replies[-1])
+        self._hasten(replies[-1])
+
     def _urge(self, frame: bytes) -> None:
         """Send what may overtake everything, and must not be lost."""
         if self.resumes is None:

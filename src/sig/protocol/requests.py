@@ -27,6 +27,7 @@ from sig.protocol.bodies import (
     find_asked,
     find_asker,
     find_request,
+    method_of,
     pack_cancel,
     pack_peer_gone,
     pack_reply,
@@ -56,6 +57,15 @@ class _Way(NamedTuple):
     owner: Connection
     room: int
     """The largest frame that it takes."""
+
+
+class _WayBack(NamedTuple):
+    """To who has asked."""
+
+    route: Route
+    requester: Connection
+    room: int
+    """The largest frame that it takes as it is."""
 
 
 class Requests:
@@ -91,28 +101,43 @@ class Requests:
 
     def request(self, connection: Connection, data: bytes, run: Sequence[Found]) -> None:
         """Some have come, one behind the other: hand each on, or say why not."""
-        server = self._server
-        server.forwarder.seal()
-        may_ask, unanswered = connection.may_ask, connection.unanswered
+        self._server.forwarder.seal()
+        may_ask, unanswered, most = connection.may_ask, connection.unanswered, self._most
         shown, way = -1, None
-        for _, flags, _, number, start, end in run:
+        onward: list[Found] = []  # what is to be handed on that way together: as a rule all of them
+        for found in run:
+            _, flags, _, number, start, end = found
             corr, method = find_asked(data, start, end)
-            if number != shown:  # as a rule all are for one
+            if number != shown:
+                self._hand_on(connection, way, data, onward)
+                if connection.closed:
+                    return
                 shown, way = number, self._way(connection, number)
-            if (
-                way is None
-                or flags
-                or (number, method) not in may_ask
-                or len(unanswered) >= self._most
-                or end - start > way.room
-                or not way.owner.put_asked(data[start:end])  # who asks stands in it since it was read
-            ):
+            asked = may_ask.get((number, method))
+            if way is None or flags or asked is None or len(unanswered) >= most or end - start > way.room:
+                self._hand_on(connection, way, data, onward)
                 self._request(connection, flags, number, corr, method, data[start:end])
                 if connection.closed:
                     return
                 continue
-            unanswered[corr] = number, method, number
-            self._owe(connection, way.owner)
+            unanswered[corr] = asked
+            onward.append(found)
+        self._hand_on(connection, way, data, onward)
+
+    def _hand_on(self, connection: Connection, way: _Way | None, data: bytes, onward: list[Found]) -> None:
+        """Hand these on, and forget them: to one who takes them as they are, unless too much waits for it."""
+        if not onward:
+            return
+        assert way is not None  # it was found for them
+        # Who asks stands in each since it was read.
+        if way.owner.put_asked(*[data[start:end] for _, _, _, _, start, end in onward]):
+            self._owe(connection, way.owner, len(onward))
+        else:
+            for _, flags, _, number, start, end in onward:
+                corr, method = find_asked(data, start, end)
+                connection.unanswered.pop(corr, None)
+                self._request(connection, flags, number, corr, method, data[start:end])
+        onward.clear()
 
     def _way(self, connection: Connection, number: int) -> _Way | None:
         """Where requests on that route go as they are; `None` where each has to be looked at."""
@@ -124,9 +149,9 @@ class Requests:
             return None
         return _Way(owner, owner.max_frame_bytes + HEADER.size)
 
-    def _request(self, connection: Connection, flags: int, number: int, corr: int, method: str, data: bytes) -> None:
+    def _request(self, connection: Connection, flags: int, number: int, corr: int, name: bytes, data: bytes) -> None:
         """One that has to be looked at."""
-        server = self._server
+        server, method = self._server, method_of(name)
         route = server.routes.get(number)
         pool = server.replicas.pools.get(number) if route is None else None
         if pool is not None:
@@ -137,7 +162,7 @@ class Requests:
             error = SenderNotConnected("")
         elif server.closing and find_request(data, 0, len(data)).hops == 1:  # others are part of what is under way
             error = Overloaded("the server is closing, and takes no more requests: ask again when it is back")
-        elif (number, method) not in connection.may_ask and not self._may_ask(connection, number, route, method):
+        elif (number, name) not in connection.may_ask and not self._may_ask(connection, number, route, name, method):
             error = server.rights.refusal(connection, route, method)
         else:
             try:
@@ -161,13 +186,13 @@ class Requests:
                 return
         self.refuse(connection, corr, number, error)
 
-    def _may_ask(self, connection: Connection, number: int, route: Route, method: str) -> bool:
+    def _may_ask(self, connection: Connection, number: int, route: Route, name: bytes, method: str) -> bool:
         """Whether it may; if so, that is remembered until another policy holds, for requests are many and alike."""
         if not self._server.allowed(connection.identity, "request", route.held.name, method):
             return False
         if len(connection.may_ask) >= _REMEMBERED:
             connection.may_ask.clear()
-        connection.may_ask.add((number, method))
+        connection.may_ask[number, name] = number, method, number
         return True
 
     def pass_on(self, connection: Connection, route: Route, data: bytes, *, pooled: bool = False) -> None:
@@ -191,10 +216,10 @@ class Requests:
             raise Overloaded(f"sender {route.sender!r} is asked more than it reads: try again later")
         self._owe(connection, owner)
 
-    def _owe(self, requester: Connection, owner: Connection) -> None:
-        """One more answer of that owner is waited for."""
+    def _owe(self, requester: Connection, owner: Connection, answers: int = 1) -> None:
+        """So many more answers of that owner are waited for."""
         owed = requester.called.get(owner, 0)
-        requester.called[owner] = owed + 1
+        requester.called[owner] = owed + answers
         if not owed:
             owner.asked_by[requester] = None
 
@@ -209,18 +234,51 @@ class Requests:
         """Some have come, one behind the other: hand each on, or say why not."""
         server = self._server
         server.forwarder.seal()
+        shown, way = (-1, -1), None
+        onward: list[bytes] = []  # what is to be handed on that way together: as a rule all of them
         for _, flags, _, number, start, end in run:
             peer, corr = find_asker(data, start, end)
-            route = server.routes.get(number)
-            if route is None:
-                continue  # the sender has left, and whoever asked has been told so
-            if route.event or route.held.owner is not connection:
-                raise RemoteProtocolError(f"the client replied on route {number}, which is not its own")
-            requester = server.connections.get(peer)
-            if requester is not None:
-                self._reply(connection, route, requester, corr, flags, data[start:end])
+            if (number, peer) != shown:
+                self._hand_back(connection, way, onward)
+                if connection.closed:  # it has asked itself, and does not read
+                    return
+                shown, way = (number, peer), self._way_back(connection, number, peer)
+            if way is None:
+                continue
+            _, requester, room = way
+            asked = requester.unanswered.get(corr)
+            if asked is None or asked[0] != number or flags & REPLY_MORE or requester.streams or end - start > room:
+                self._hand_back(connection, way, onward)
+                self._reply(connection, way.route, requester, corr, flags, data[start:end])
                 if connection.closed:
                     return
+                continue
+            del requester.unanswered[corr]
+            onward.append(data[start:end])
+        self._hand_back(connection, way, onward)
+
+    def _hand_back(self, connection: Connection, way: _WayBack | None, onward: list[bytes]) -> None:
+        """Hand these answers on, and forget them."""
+        if onward:
+            assert way is not None  # it was found for them
+            self._count_down(way.requester, connection, len(onward))
+            way.requester._hasten_all(onward)
+            onward.clear()
+
+    def _way_back(self, connection: Connection, number: int, peer: int) -> _WayBack | None:
+        """Where answers of that route go; `None` where nobody waits for any."""
+        server = self._server
+        route = server.routes.get(number)
+        if route is None:
+            return None  # the sender has left, and whoever asked has been told so
+        held = route.held
+        if route.event or held.owner is not connection:
+            raise RemoteProtocolError(f"the client replied on route {number}, which is not its own")
+        requester = server.connections.get(peer)
+        if requester is None:
+            return None
+        plain = connection.codec.name in requester.codecs and not held.shared
+        return _WayBack(route, requester, requester.max_frame_bytes + HEADER.size if plain else -1)
 
     def _reply(
         self, connection: Connection, route: Route, requester: Connection, corr: int, flags: int, data: bytes
@@ -311,11 +369,11 @@ class Requests:
         connection.given_up.clear()
         connection.asked_by.clear()
 
-    def _count_down(self, requester: Connection, owner: Connection) -> None:
-        """One answer has come; perhaps from one who was away, and has not been asked for want of time."""
+    def _count_down(self, requester: Connection, owner: Connection, answers: int = 1) -> None:
+        """So many have come; perhaps from one who was away, and has not been asked for want of time."""
         owed = requester.called.get(owner, 0)
-        if owed > 1:
-            requester.called[owner] = owed - 1
+        if owed > answers:
+            requester.called[owner] = owed - answers
         elif owed:
             del requester.called[owner], owner.asked_by[requester]
 

@@ -42,6 +42,28 @@ async def test_requests_that_come_together_are_answered_in_their_order_and_do_no
 
 
 @pytest.mark.asyncio
+async def test_of_many_requests_the_first_are_on_their_way_while_the_last_are_made_and_so_are_their_answers() -> None:
+    async with both() as (owner, caller):
+        asks, answers = caller._driver, owner._driver
+        assert asks is not None
+        assert answers is not None
+        told: list[int] = []
+
+        def answer(params: str) -> str:
+            told.append(answers.core.bytes_out)
+            return "x" * 1000
+
+        await owner.add_sender("s", requests={"m": answer})
+        await caller.request("s", "m", "x")
+        told.clear()
+        before = asks.core.bytes_out
+        calls = [caller.start_request("s", "m", "x" * 100) for _ in range(100)]
+        assert asks.core.bytes_out > before + 5000, "nothing has been awaited yet"
+        await asyncio.gather(*calls)
+        assert told[10] > told[0], "they came together"
+
+
+@pytest.mark.asyncio
 async def test_a_listener_hears_what_came_before_a_request_first() -> None:
     seen: list[object] = []
     async with both() as (owner, caller):

@@ -35,6 +35,8 @@ from sig.signal import UNCHECKED, Check
 
 # So many events leave at once and not at the end of the turn: what comes of them elsewhere begins the earlier.
 _MOST: Final = 256
+# The same of requests, and of answers.
+_MOST_BYTES: Final = 2048
 # A deadline that is sooner by less is not worth another timer.
 _TICK_S: Final = 0.005
 
@@ -221,6 +223,8 @@ class LoopDriver(ClientDriver):
         )
         if not self._gate.armed:
             self._say()
+        elif self.core.outgoing.other_bytes >= _MOST_BYTES:
+            self._send_out()
         if self._timer is None or deadline < self._due - _TICK_S:
             self._watch()
         return number
@@ -234,6 +238,8 @@ class LoopDriver(ClientDriver):
         self.core.answering.reply(arrived, payload, error)
         if not self._gate.armed:
             self._say()
+        elif self.core._reply_bytes >= _MOST_BYTES:
+            self._send_out()
 
     def give_back(self, number: int, parts: PartsIn) -> None:
         self.core.asking.give_back(number, parts)

@@ -304,6 +304,48 @@ def test_who_is_about_to_wait_lets_another_read_at_once(pair: Pair) -> None:
         assert turning.readers[-1] == "sig-read"
 
 
+def test_who_waits_for_an_answer_does_not_leave_it_to_one_who_has_been_away_for_long(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "_EXPECTED_S", 0.0)
+    pair.link._patience = 3600.0
+    with Turning(pair) as turning:
+        pair.link.expect()  # it reads: nothing need be done
+        turning.busy.clear()
+        pair.other.sendall(b"away;")
+        pair.user.wait_for(b"away;")
+        assert turning.turned.acquire(timeout=LIMIT_S)
+        pair.link.expect()
+        pair.other.sendall(b"answer;")
+        pair.user.wait_for(b"answer;")
+        assert turning.readers == ["turning", "sig-read"]
+
+
+def test_who_always_comes_back_soon_is_given_more_time(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> float:
+        turning.busy.clear()
+        pair.other.sendall(b"go away;")
+        pair.user.wait_for(b"go away;")
+        pair.link.relieve()
+        pair.other.sendall(b"while away;")
+        pair.user.wait_for(b"while away;")
+        pair.user._data.clear()
+        while turning.turned.acquire(blocking=False):
+            pass
+        turning.busy.set()
+        assert turning.turned.acquire(timeout=LIMIT_S)  # it has been given its turn again
+        return pair.link._patience
+
+    with Turning(pair) as turning:
+        monkeypatch.setattr(sockets, "_SOON_S", 3600.0)
+        assert away() >= sockets._AWAY_S * 2
+        for _ in range(3):
+            longest = away()
+        assert longest == sockets._AWAY_MOST_S
+        monkeypatch.setattr(sockets, "_SOON_S", 0.0)
+        assert away() == sockets._AWAY_S, "it stayed away for long: what comes is not to wait so long the next time"
+
+
 def test_a_quiet_link_is_not_watched_and_is_there_at_once(pair: Pair) -> None:
     with Turning(pair) as turning:
         deadline = time.monotonic() + LIMIT_S

@@ -77,6 +77,9 @@ class LayeredLink:
     def relieve(self) -> None:
         self._link.relieve()
 
+    def expect(self) -> None:
+        self._link.expect()
+
     # LinkUser
 
     def received(self, data: bytes | memoryview) -> None:

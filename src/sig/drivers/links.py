@@ -45,6 +45,9 @@ class ReadsByItself:
     def relieve(self) -> None:
         pass
 
+    def expect(self) -> None:
+        pass
+
 
 class Link(Protocol):
     """What carries the bytes. `send` and `finish` are called with the user's lock held, and never wait."""
@@ -80,6 +83,10 @@ class Link(Protocol):
 
     def relieve(self) -> None:
         """The thread that takes turns will be away: let another read."""
+        ...
+
+    def expect(self) -> None:
+        """Somebody waits for an answer: if the thread that takes turns has been away for long, let another read."""
         ...
 
     def join(self, timeout: float) -> Any:

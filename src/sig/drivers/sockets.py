@@ -21,10 +21,15 @@ from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost, SigError
 
 _READ: Final = 256 * 1024
-# How long what has arrived may wait for a thread that took its turn and is busy with what it read.
-_AWAY_S: Final = 0.002
+# How long what has arrived may wait for a thread that took its turn and is busy with what it read: at first, and where
+# it has always come back soon. Two threads that read and call listeners by turns cost more than one that does both.
+_AWAY_S: Final = 0.016
+_AWAY_MOST_S: Final = 0.064
+_SOON_S: Final = 0.2
+# The same where somebody is known to wait for an answer.
+_EXPECTED_S: Final = 0.002
 # The link's own thread looks so often in vain, and then waits to be called.
-_QUIET: Final = 100
+_QUIET: Final = 25
 
 
 class SocketLink:
@@ -55,6 +60,7 @@ class SocketLink:
         self._granted = _Bell()
         self._turns = 0
         self._away: float | None = None  # since when it has been
+        self._patience = _AWAY_S  # how long it may be
         self._call = _Bell()  # for our own thread, while it does not read
         self._relieve = False
         self._asleep = False
@@ -150,6 +156,13 @@ class SocketLink:
             self._relieve = True
             self._call.ring()
 
+    def expect(self) -> None:
+        """Somebody waits for an answer: do not leave it to one who has been away for long."""
+        away = self._away
+        if self._lent and away is not None and time.monotonic() - away >= _EXPECTED_S:
+            self._relieve = True
+            self._call.ring()
+
     def _run(self) -> None:
         """On our own thread."""
         while not self._over:
@@ -157,8 +170,11 @@ class SocketLink:
                 self._watch()
             with self._reading:
                 self._lent = False
+                taken = time.monotonic()
                 while not (self._over or self._wanted):
                     self._once()
+                soon = time.monotonic() - taken < _SOON_S
+                self._patience = min(2 * self._patience, _AWAY_MOST_S) if soon else _AWAY_S
                 self._wanted = False
                 self._lent = not self._over
                 self._relieve = False
@@ -171,12 +187,12 @@ class SocketLink:
             self._asleep = looks > _QUIET
             if self._asleep and self._away is not None:  # gone before that could be seen
                 self._asleep = False
-            self._call.wait(None if self._asleep else _AWAY_S)
+            self._call.wait(None if self._asleep else self._patience)
             if self._turns != turns:
                 turns, looks = self._turns, 0
             looks += 1
             away = self._away
-            if (self._relieve or (away is not None and time.monotonic() - away >= _AWAY_S)) and self._free():
+            if (self._relieve or (away is not None and time.monotonic() - away >= self._patience)) and self._free():
                 return
 
     def _free(self) -> bool:

@@ -158,6 +158,8 @@ class ThreadsDriver(ClientDriver):
             number = begin(answer.give)
             self._pump()
             deadline = monotonic() + timeout  # not before the core's
+            if self._link is not None:
+                self._link.expect()
         try:
             while not answer.wait(deadline - monotonic()):
                 with self._lock:

@@ -235,6 +235,9 @@ class FaultyLink:
     def relieve(self) -> None:
         self._link.relieve()
 
+    def expect(self) -> None:
+        self._link.expect()
+
     def join(self, timeout: float) -> Any:
         return self._link.join(timeout)
 

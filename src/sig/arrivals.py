@@ -449,7 +449,7 @@ class Arrivals:
         self._left = left = iter(values)
         if batch.first_seq is not None and isinstance(plan, LanePlan):
             plan.come(batch.first_seq, frame.count)
-        if batch.routes is None and (queue := self._queue_of(news.frame.route)) is not None:
+        if batch.routes is None and frame.count > 1 and (queue := self._queue_of(frame.route)) is not None:
             # Only one listens, and has a queue: it takes the whole batch at once.
             queue(self._plans[news.frame.route].info, values)
             left = iter(())

@@ -160,11 +160,11 @@ class Raw:
 
     def send(self, *frames: bytes) -> None:
         for part in self.world.cut(b"".join(frames)):
-            self.world.server.receive_data(self.connection, part, self.world.now)
+            self.world.receive(self.connection, part)
 
     def read(self, limit: int = 1 << 24) -> list[Frame]:
         """What the server has to say now."""
-        frames = self._reader.feed(self.connection.data_to_send(limit))
+        frames = self._reader.feed(self.world.given(self.connection, limit))
         assert self._reader.error is None
         return frames
 
@@ -193,6 +193,8 @@ class World:
         self._epoch = 6
         self._codec, self._access = codec, access
         self.ends: list[End] = []
+        self.prompt = True  # links take at once what may leave at once
+        self._passed_by: dict[Connection, bytes] = {}  # what has left without having waited
         self.restart()
 
     def restart(self) -> None:
@@ -256,13 +258,32 @@ class World:
     def carry_up(self, end: End) -> bool:
         data = end.core.data_to_send(1 << 20)
         for part in self.cut(data):
-            self.server.receive_data(end.connection, part, self.now)
+            self.receive(end.connection, part)
         return bool(data)
 
+    def receive(self, connection: Connection, part: bytes) -> None:
+        """Give the server something that has come, as its driver does."""
+        lone = self.server.receive_lone(connection, part, self.now) if self.prompt else None
+        if lone is None:
+            self.server.receive_data(connection, part, self.now)
+            return
+        frame, receivers = lone
+        for receiver in receivers:
+            self._passed_by[receiver] = self._passed_by.get(receiver, b"") + frame
+
+    def given(self, connection: Connection, limit: int = 1 << 20) -> bytes:
+        """What the server has to say there now, behind what has left already."""
+        return self._passed_by.pop(connection, b"") + connection.data_to_send(limit)
+
     def carry_down(self, end: End) -> bool:
-        data = end.connection.data_to_send(1 << 20)
+        data = self.given(end.connection)
         for part in self.cut(data):
+            lone = end.core.receive_lone(part, self.now)
+            if lone is not None:
+                end.news.append(lone)
+                continue
             end.core.receive_at(part, self.now)
+            end.take()
         if end.core.challenge is not None and end.core.prover is not None and self.proves:
             answer = end.core.prover.answer(end.core.challenge, bytes(32))
             assert isinstance(answer, Auth)

@@ -18,6 +18,7 @@ from protocol.alone import (
     taking,
     welcomed,
 )
+from protocol.lone import say
 from protocol.pairs import Answer, End, World
 from protocol.serving import owner_of
 from protocol.who import credential, make_access, token
@@ -62,7 +63,7 @@ from sig.protocol.bodies import (
     unpack_credit,
 )
 from sig.protocol.client import ClientCore, EventsArrived, LinkBack, LinkLost, ListenerReady, Restored, RouteOpened
-from sig.protocol.events import pack_events
+from sig.protocol.events import pack_batch, pack_events
 from sig.protocol.frames import PREFACE, Frame, FrameReader, Kind, pack
 from sig.protocol.login import TokenProver
 from sig.protocol.offline import Offline
@@ -731,7 +732,7 @@ def test_a_lone_event_leaves_as_if_it_had_been_triggered() -> None:
     end.add("s", "e")
     before = end.core.owning.triggered, end.core.frames_out, end.core.bytes_out
     assert end.core.silent
-    frame = end.core.lone(("s", "e"), b"1")
+    frame = end.core.send_lone(("s", "e"), b"1")
     assert frame is not None
     after = end.core.owning.triggered, end.core.frames_out, end.core.bytes_out
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, len(frame)]
@@ -747,16 +748,51 @@ def test_an_event_that_may_not_leave_at_once_has_to_be_triggered() -> None:
     end, away, reliable = world.client(), returning(world), world.client(reliable=True)
     end.add("t", "e")
     reliable.add("u", "e")
-    assert end.core.lone(("t", "other"), b"1") is None
+    assert end.core.send_lone(("t", "other"), b"1") is None
     end.core.call(Flush(), world.now, 30, Answer())
-    assert end.core.lone(("t", "e"), b"1") is None
+    assert end.core.send_lone(("t", "e"), b"1") is None
     assert not end.core.silent
     world.settle()
-    assert end.core.lone(("t", "e"), b"1") is not None
+    assert end.core.send_lone(("t", "e"), b"1") is not None
     end.core._first += b"PONG"
-    assert end.core.lone(("t", "e"), b"1") is None
-    assert reliable.core.lone(("u", "e"), b"1") is None
+    assert end.core.send_lone(("t", "e"), b"1") is None
+    assert reliable.core.send_lone(("u", "e"), b"1") is None
     assert not reliable.core.silent
-    assert away.core.lone(("s", "e"), b"1") is not None
+    assert away.core.send_lone(("s", "e"), b"1") is not None
     world.lose(away)
-    assert away.core.lone(("s", "e"), b"1") is None
+    assert away.core.send_lone(("s", "e"), b"1") is None
+
+
+def test_a_client_takes_them_as_if_they_had_come_with_the_rest() -> None:
+    world = World()
+    owner, lone, other = world.client(), world.client(), world.client()
+    owner.add("s", "e")
+    for end in (lone, other):
+        end.listen(1)
+    say(world, owner)
+    owner.core.owning.trigger("s", "e", b"5")
+    world.prompt = False
+    world.carry_up(owner)
+    data = world.given(lone.connection)
+    assert data == world.given(other.connection)
+    news = lone.core.receive_lone(data, world.now + 1)
+    other.core.receive_at(data, world.now + 1)
+    assert [news] == other.core.take_news()
+    assert isinstance(news, EventsArrived)
+    ends = lone.core, other.core
+    assert len({(core.now, core.bytes_in, core.frames_in) for core in ends}) == 1
+
+
+def test_not_behind_news_nor_among_a_past_nor_on_a_link_that_was_given_up() -> None:
+    world = World()
+    end = world.client()
+    assert end.core.receive_lone(lone_event(), world.now) is not None
+    end.core._news.append(end.core.take_news)  # type: ignore[arg-type]  # whatever it is
+    assert end.core.receive_lone(lone_event(), world.now) is None
+    end.core.take_news()
+    end.core.down = True
+    assert end.core.receive_lone(lone_event(), world.now) is None
+
+
+def lone_event() -> bytes:
+    return pack_batch(7, [b"1", b"2"], lens=False, lines=True)

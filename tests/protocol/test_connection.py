@@ -518,3 +518,21 @@ def test_who_leaves_in_order_is_told_first_what_it_was_not_given() -> None:
     assert said(connection) == [b"0", b"1"]
     assert not connection.offer(Frames.of(event(1, b"3"), ((1, 1),)))
     assert said(connection) == []
+
+
+def test_it_is_idle_while_nothing_waits_for_it_and_what_leaves_past_it_then_is_counted() -> None:
+    connection = World().client().connection
+    assert connection.idle
+    before = connection.frames_out, connection.bytes_out, connection.events_out
+    connection.pass_by(100, 3)
+    after = connection.frames_out, connection.bytes_out, connection.events_out
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 100, 3]
+    connection.put(pack(Kind.LOST, b"x"))
+    assert not connection.idle
+    connection.data_to_send(1000)
+    assert connection.idle
+    connection.weigh(1)
+    assert not connection.idle
+    connection.weigh(0)
+    connection.receive_eof()
+    assert not connection.idle

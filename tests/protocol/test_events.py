@@ -25,6 +25,7 @@ from sig.protocol.events import (
     routes_of,
     split_events,
     stamp,
+    stamped,
     unpack_events,
 )
 from sig.protocol.frames import (
@@ -431,3 +432,8 @@ def test_the_newline_at_the_end_is_no_part_of_the_last_event() -> None:
 def test_what_nobody_can_tell_apart_is_taken_as_a_whole() -> None:
     unmeasured = Frame.of(pack(Kind.EVENT, bytes(8) + b"ab", count=2, route=5))
     assert list(latest_events([unmeasured], [5], lines=False)) == [(5, 0, b"ab")]
+
+
+def test_a_frame_is_given_its_time() -> None:
+    frame = pack_batch(7, [b"1", b"2"], lens=False, lines=True)
+    assert stamped(memoryview(frame), 12) == pack_batch(7, [b"1", b"2"], lens=False, lines=True, time_us=12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol.pairs import Raw, World
+from protocol.lone import one, say
+from protocol.pairs import Raw, World, whole
+from protocol.serving import routes
 
+from sig.errors import ConnectionLost
 from sig.messages import AddSender, Call, Hello, Interest, Listen, RemoveSender, Route, decode_control, encode_control
 from sig.protocol.bodies import LOST_REASONS, Lost, pack_lost, unpack_credit, unpack_lost
+from sig.protocol.connection import Connection
 from sig.protocol.events import pack_batch, pack_events, unpack_events
-from sig.protocol.frames import Frame, Kind, pack
+from sig.protocol.frames import EVENT_LENS, HEADER, Frame, Kind, pack
 
 LIMIT = 1 << 20
 
@@ -426,3 +431,135 @@ def test_what_an_event_costs_does_not_depend_on_how_many_take_nothing() -> None:
     assert [payload for _, payload in heard(mute[7])] == [b"0", b"1", b"1", b"1", b"2", b"3"]
     owner.send([(0, b"4")])
     assert [payload for _, payload in heard(mute[7])] == [b"4"]
+
+
+# -- events that pass by all that is kept in order: as if they had been taken with the rest ----------
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_server_that_passes_them_by_is_as_one_that_keeps_them_in_order(seed: int) -> None:
+    by, kept = Story(seed, prompt=True), Story(seed, prompt=False)
+    for _ in range(60):
+        what = by.go_on()
+        assert what == kept.go_on()
+    assert by.heard() == kept.heard()
+    assert by.books() == kept.books()
+    assert by.passed > 5 or seed % 3 == 2, "else nothing has been tried"
+    assert not kept.passed
+
+
+class Story:
+    """Events, requests, listeners and clients that come and go, by the dice."""
+
+    def __init__(self, seed: int, *, prompt: bool) -> None:
+        self._dice = random.Random(seed)
+        self._world = world = World(cut=whole, link_drop_bytes=5000)
+        world.prompt = prompt
+        self.passed = 0
+        receive_lone = world.server.receive_lone
+
+        def counted(connection: Connection, data: bytes | memoryview, now: float) -> object:
+            lone = receive_lone(connection, data, now)
+            self.passed += lone is not None
+            return lone
+
+        world.server.receive_lone = counted  # type: ignore[method-assign,assignment]  # to know how often
+        self._owner = world.client()
+        self._ends = [world.client() for _ in range(2 + seed % 3)]
+        self._owner.add("s", "e", "f", requests=["m"])
+        self._owner.add("t", "e")
+        self._groups = [None, "group"] if seed % 3 == 2 else [None]
+        self._listeners = 0
+        self._answers = 0
+
+    def go_on(self) -> str:
+        dice, world = self._dice, self._world
+        what = dice.choices(["one", "many", "listen", "close", "ask", "wait", "late"], [12, 2, 3, 1, 2, 1, 1])[0]
+        end = dice.choice(self._ends)
+        sender, event = dice.choice([("s", "e"), ("s", "f"), ("t", "e")])
+        if what in ("one", "late"):
+            self._owner.core.owning.trigger(sender, event, b"%d" % dice.randrange(10**9))
+            world.carry_up(self._owner)
+            if what == "late":
+                return what
+        elif what == "many":
+            for number in range(dice.randint(2, 40)):
+                self._owner.core.owning.trigger(sender, event, b"%d" % number)
+        elif what == "listen":
+            self._listeners += 1
+            group = dice.choice(self._groups)
+            end.ask(Listen(self._listeners, dice.choice([None, sender]), dice.choice([None, event]), group=group))
+        elif what == "close" and self._listeners:
+            number = dice.randint(1, self._listeners)
+            for each in self._ends:
+                if number in each.connection.subscriptions:
+                    each.close_listener(number)
+        elif what == "ask":
+            end.request("s", "m")
+            world.settle()
+            for asked in self._owner.asked()[self._answers :]:
+                self._owner.core.answering.reply(asked, b"1", None)
+            self._answers = len(self._owner.asked())
+        world.settle()
+        if what == "wait":
+            world.advance(0.05)
+        return what
+
+    def heard(self) -> list[object]:
+        """What each has been given, event by event: their frames may be cut in other places."""
+        self._world.settle()
+        return [end.heard() for end in self._ends]
+
+    def books(self) -> list[object]:
+        connections = [end.connection for end in (self._owner, *self._ends)]
+        server = [[c.events_in, c.events_out, c.credit, c.missed, c.unsent, c.closed] for c in connections]
+        routes = {number: route.next_seq for number, route in self._world.server.routes.items()}
+        clients = [[end.core.outgoing.credit, end.core.outgoing.packed] for end in (self._owner, *self._ends)]
+        return [server, routes, clients]
+
+
+def test_nothing_passes_by_who_has_something_waiting_or_may_not_have_it() -> None:
+    world = World()
+    owner, guest = world.client(), world.client()
+    owner.add("s", "e")
+
+    def passes() -> bool:
+        return world.server.receive_lone(owner.connection, one(owner), world.now) is not None
+
+    assert not passes(), "nobody listens"
+    guest.listen(1)
+    say(world, owner)
+    assert passes()
+    connection = guest.connection
+    for hold, let_go in (
+        (lambda: connection._first.extend(b"PONG"), lambda: connection.data_to_send(1000)),
+        (lambda: connection._hasten(pack(Kind.REPLY, bytes(8))), lambda: connection.data_to_send(1000)),
+        (lambda: connection.put_asked(pack(Kind.CANCEL, bytes(8))), lambda: connection.data_to_send(1000)),
+        (lambda: connection.put(pack(Kind.PRESENCE, b"{}")), lambda: connection.data_to_send(1000)),
+        (lambda: connection.weigh(5), lambda: connection.weigh(0)),
+    ):
+        hold()
+        assert not passes()
+        let_go()
+        assert passes()
+    credit, owner.connection.credit = owner.connection.credit, 0
+    assert not passes(), "which ends the link: not here"
+    owner.connection.credit = credit
+    flagged = pack_batch(routes(owner)["e"], [b"1"], lens=True, lines=True)
+    assert HEADER.unpack_from(flagged)[2] == EVENT_LENS
+    assert world.server.receive_lone(owner.connection, flagged, world.now) is None
+    connection.cut(ConnectionLost("gone"))
+    assert not passes()
+
+
+def test_of_a_link_with_a_session_each_frame_is_counted_by_that() -> None:
+    world = World()
+    owner, guest = world.client(reliable=True), world.client(reliable=True)
+    owner.add("s", "e")
+    guest.listen(1)
+    say(world, owner)
+    assert world.server.receive_lone(owner.connection, one(owner), world.now) is None
+    plain = world.client()
+    plain.add("t", "e")
+    say(world, plain, "t")
+    assert world.server.receive_lone(plain.connection, one(plain), world.now) is None, "the guest has one"

@@ -31,6 +31,7 @@ from sig.messages import (
     decode_control,
     encode_control,
 )
+from sig.protocol.events import pack_batch
 from sig.protocol.frames import (
     EVENT_LENS,
     FRAMING_ROOM_BYTES,
@@ -408,3 +409,46 @@ def test_garbage_ends_in_an_error_or_waits_and_is_never_larger_than_the_limit(
         assert all(len(frame.data) <= HEADER.size + 32 for frame in found)
         assert found == whole[0]
         assert getattr(error, "code", None) == getattr(whole[1], "code", None)
+
+
+# -- events that come by themselves ------------------------------------------------------------
+
+
+TWO = pack_batch(7, [b"1", b"2"], lens=False, lines=True)
+
+
+def test_one_small_frame_of_events_and_nothing_else_is_found_without_being_taken() -> None:
+    reader = FrameReader(1000)
+    assert reader.lone(TWO) == (2, 7)
+    assert reader.lone(memoryview(TWO)) == (2, 7)
+    assert reader.find(TWO) == (TWO, [(Kind.EVENT, 0, 2, 7, 0, len(TWO))])
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "nothing": b"",
+        "a part": TWO[:-1],
+        "a header alone": TWO[: HEADER.size],
+        "two": TWO + TWO,
+        "one and a part": TWO + b"x",
+        "flags": pack_batch(7, [b"1"], lens=True, lines=True),
+        "another kind": pack(Kind.REPLY, bytes(20)),
+        "no events": pack(Kind.EVENT, bytes(20), route=7),
+        "no time": pack(Kind.EVENT, bytes(7), route=7, count=1),
+        "much": pack_batch(7, [b"x" * 5000], lens=False, lines=True),
+    }.values(),
+)
+def test_all_else_is_for_those_who_look_at_it_frame_by_frame(data: bytes) -> None:
+    reader = FrameReader(10_000)
+    assert reader.lone(data) is None
+    assert [frame.data for frame in reader.feed(data)] == [frame.data for frame in FrameReader(10_000).feed(data)]
+
+
+def test_so_is_what_comes_behind_a_part_of_something_or_is_too_large_or_before_the_preface() -> None:
+    reader = FrameReader(1000)
+    reader.feed(TWO[:3])
+    assert reader.lone(TWO) is None
+    assert FrameReader(len(TWO) - HEADER.size - 1).lone(TWO) is None
+    assert FrameReader(len(TWO) - HEADER.size).lone(TWO) == (2, 7)
+    assert FrameReader(1000, preface=True).lone(TWO) is None

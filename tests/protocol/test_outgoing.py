@@ -284,11 +284,11 @@ def test_an_event_that_nothing_is_in_the_way_of_leaves_as_if_it_had_waited(codec
     one, other = outgoing(codec), outgoing(codec)
     one.lens = other.lens = lens
     one.events.append((5, b"1"))
-    assert one.waits
+    assert one.events
     (frame,) = one.take(1000)
     assert other.lone(5, b"1") == frame
-    assert not one.waits
-    assert not other.waits
+    assert not one.frames
+    assert not other.frames
     assert (one.credit, one.packed, one.size) == (other.credit, other.packed, other.size)
 
 

@@ -165,6 +165,7 @@ class Load:
 
     def __init__(self, *readers: dict[str, int], **limits: float) -> None:
         self.world = World(cut=whole, **limits)
+        self.world.prompt = False
         self.lives: dict[tuple[int, str], Life] = {}
         self.numbers: dict[Life, int] = {}
         self.here: dict[str, tuple[End, int]] = {}

@@ -353,7 +353,7 @@ def test_what_passes_is_counted() -> None:
     peer._count_out(2)  # frames in one piece with another
     sent = peer.data_to_send(1 << 20)
     assert (peer.frames_out, peer.bytes_out - before[1]) == (4, len(sent))
-    peer._leaves(b"12345")  # past all of them
+    peer._leaves(5)  # past all of them
     assert (peer.frames_out, peer.bytes_out - before[1]) == (5, len(sent) + 5)
 
 
@@ -487,3 +487,33 @@ def test_where_no_link_is_reliable_what_must_not_be_lost_overtakes_all() -> None
     peer._put(pack(Kind.LOST))
     peer._urge(pack(Kind.CREDIT))
     assert [frame.kind for frame in said(peer)] == [Kind.CREDIT, Kind.LOST]
+
+
+def test_a_frame_of_events_by_itself_is_seen_once_the_link_is_open_and_taken_by_whoever_counts_it() -> None:
+    event = pack(Kind.EVENT, bytes(9), route=7, count=1)
+    assert Simple().lone(event) is None
+    peer = opened()
+    before = peer.bytes_in, peer.frames_in
+    assert peer.lone(event) == (1, 7)
+    assert (peer.bytes_in, peer.frames_in) == before
+    peer.took(len(event))
+    assert (peer.bytes_in, peer.frames_in) == (before[0] + len(event), before[1] + 1)
+    peer.resumes = Session(1000)
+    assert peer.lone(event) is None
+    peer.resumes = None
+    peer.cut(ConnectionLost("gone"))
+    assert peer.lone(event) is None
+
+
+def test_many_answers_are_as_one_behind_the_other() -> None:
+    replies = [pack(Kind.REPLY, bytes([number])) for number in range(3)]
+    one, other = opened(), opened()
+    one._hasten_all(replies)
+    for reply in replies:
+        other._hasten(reply)
+    assert one.data_to_send(1 << 20) == other.data_to_send(1 << 20)
+    assert one.frames_out == other.frames_out
+    one._hasten_all([pack(Kind.REPLY, bytes(1 << 20))] * 100)
+    assert one.closed, "nobody reads so many"
+    one._hasten_all(replies)
+    assert one.data_to_send(1 << 20) == b""

@@ -770,6 +770,38 @@ def test_an_owner_that_asks_itself_and_does_not_read_is_cut_in_the_midst_of_its_
         _ = answer.ok
 
 
+def test_who_is_cut_over_what_is_refused_to_it_asks_nothing_more() -> None:
+    world = World(link_cut_bytes=3000, link_drop_bytes=2000)
+    owner, raw, other = world.raw(), world.raw(), world.client()
+    owner.send(pack(Kind.CALL, encode_control(AddSender("s", [], ["m"])), route=1))
+    other.add("t", requests=["m"])
+    for name in ("s", "t"):
+        raw.send(pack(Kind.CALL, encode_control(OpenRequests(name)), route=1))
+    known = {frame.route for frame in raw.read() if frame.kind == Kind.ROUTE}
+    first, second = sorted(known)
+    raw.send(*(pack_request(Request(0, number, 1000, 1, "m", b"1"), route=number) for number in (first, second)))
+    world.settle()
+    before = len(other.asked())
+    too_much = [pack_request(Request(0, number, 1000, 1, "m", bytes(500)), route=first) for number in range(100, 150)]
+    raw.send(*too_much, pack_request(Request(0, 200, 1000, 1, "m", b"1"), route=second))
+    world.settle()
+    assert "does not read" in str(raw.connection.error)
+    assert len(other.asked()) == before
+
+
+def test_who_is_cut_over_its_own_answers_one_by_one_gives_no_more_of_them() -> None:
+    world = World(link_cut_bytes=3000, link_drop_bytes=20_000)
+    raw = world.raw()
+    raw.send(pack(Kind.CALL, encode_control(AddSender("s", [], ["m"])), route=1))
+    raw.send(pack(Kind.CALL, encode_control(OpenRequests("s")), route=2))
+    route = next(frame.route for frame in raw.read() if frame.kind == Kind.ROUTE)
+    raw.send(pack_request(Request(0, 99, 1000, 1, "m", b""), route=route, flags=REQUEST_PARTS))
+    raw.send(*(pack_request(Request(0, number, 1000, 1, "m", b""), route=route) for number in range(1, 31)))
+    asked = [unpack_request(frame) for frame in raw.read() if frame.kind == Kind.REQUEST]
+    raw.send(*(pack_reply(Reply(one.peer, one.corr, bytes(200)), route=route) for one in asked if one.corr < 99))
+    assert "does not read" in str(raw.connection.error)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_however_many_come_together_each_is_handed_on_as_if_it_came_alone(seed: int) -> None:
     together, alone = _Traffic(seed), _Traffic(seed)

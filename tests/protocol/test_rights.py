@@ -145,6 +145,7 @@ def test_a_right_that_is_lost_ends_what_came_of_it_at_once() -> None:
     world, owner, guest = a_guest_and_an_owner(allow("uid:2", "listen"))
     guest.listen(1)
     said(owner, "s", "e", b"1")
+    world.prompt = False
     owner.core.owning.trigger("s", "e", b"2")
     world.carry_up(owner)  # accepted, and not sent yet
     govern(world, OWNER_MAY)

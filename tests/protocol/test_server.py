@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from protocol.lone import one, say
 from protocol.pairs import Answer, Cut, Raw, World, byte_by_byte, seeded, whole
 from protocol.serving import Silent, govern, greet, last_words, owner_of, presence, routes, send, trigger
 from protocol.who import credential, make_access, token
@@ -38,7 +39,7 @@ from sig.protocol.bodies import (
 )
 from sig.protocol.client import ClientCore, ListenerReady, RouteClosed
 from sig.protocol.connection import Connection
-from sig.protocol.events import pack_batch, pack_events
+from sig.protocol.events import pack_batch, pack_events, unpack_events
 from sig.protocol.frames import PREFACE, FrameReader, Kind, pack
 from sig.protocol.login import Bearer, TokenProver
 from sig.protocol.offline import Offline
@@ -795,3 +796,23 @@ def test_what_was_given_to_one_by_itself_before_its_link_was_lost_may_have_been_
     world.settle()
     (route,) = [route for route in world.server.routes.values() if route.event == "e"]
     assert (route.known_by[connection], connection.known[route]) == (True, 1)
+
+
+def test_it_has_the_servers_time_and_counts() -> None:
+    world = World()
+    owner, guest = world.client(), world.client()
+    owner.add("s", "e")
+    guest.listen(1)
+    say(world, owner)
+    connections = owner.connection, guest.connection
+    before = [(c.bytes_in, c.frames_in, c.events_in, c.bytes_out, c.frames_out, c.events_out) for c in connections]
+    frame = one(owner)
+    lone = world.server.receive_lone(owner.connection, frame, world.now)
+    assert lone is not None
+    data, receivers = lone
+    assert list(receivers) == [guest.connection]
+    assert unpack_events(FrameReader(1000).feed(data)[0]).time_us == 1_700_001_000_000_000
+    size = len(frame)
+    after = [(c.bytes_in, c.frames_in, c.events_in, c.bytes_out, c.frames_out, c.events_out) for c in connections]
+    gained = [tuple(b - a for a, b in zip(*both, strict=True)) for both in zip(before, after, strict=True)]
+    assert gained == [(size, 1, 1, 0, 0, 0), (0, 0, 0, size, 1, 1)]

@@ -22,6 +22,7 @@ def govern(world: World, *rules: Rule) -> None:
 def a_slow_guest() -> tuple[World, End, End]:
     """What the owner says stands in the guest's outbox, as long as nobody carries it down."""
     world = World()
+    world.prompt = False
     govern(world, EVERYTHING)
     owner, guest = world.client(known_as="uid:1"), world.client(known_as="uid:2")
     owner.add("s", "e", "f")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, cast
 
 from sig.constants import Limits
@@ -129,12 +129,28 @@ class ServerDriver:
     def received(self, connection: Connection, data: bytes | memoryview) -> None:
         """Bytes from a link. What comes of the first after a pause leaves at once, else at the end of the turn."""
         now = time.monotonic()
+        first = now - self._flushed > _AGE_S and not self._flushing
+        lone = self.core.receive_lone(connection, data, now) if first else None
+        if lone is not None:
+            self._pass_by(*lone)
+            return
         self.core.receive_data(connection, data, now)
-        if now - self._flushed > _AGE_S and not self._flushing:
+        if first:
             self._flush()
         else:
             self._flushed = now
         self.schedule()
+
+    def _pass_by(self, frame: bytes, receivers: Iterable[Connection]) -> None:
+        """Send what is to be sent at once; what that makes due, if anything, later."""
+        for receiver in receivers:
+            wire = self._wires[receiver]
+            wire.write(frame)
+            if wire.full:
+                self.core.held_up(receiver, wire.unwritten)
+        self._flushed = time.monotonic()
+        if self.core.dirty:
+            self.schedule()
 
     def detached(self, connection: Connection) -> None:
         """A link is down."""

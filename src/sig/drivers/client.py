@@ -270,8 +270,20 @@ class ClientDriver:
 
     def received(self, data: bytes | memoryview) -> None:
         """Bytes have come."""
+        now = time.monotonic()
         with self._lock:
-            self.core.receive_at(data, time.monotonic())
+            lone = None if self._shaking else self.core.receive_lone(data, now)
+            if lone is not None:
+                self._enter((lone,))
+        if lone is None:
+            self._take(data, now)
+        else:
+            self._hand_out()
+
+    def _take(self, data: bytes | memoryview, now: float) -> None:
+        """Bytes that are more, or other, than events that came by themselves. The lock is not held."""
+        with self._lock:
+            self.core.receive_at(data, now)
             news, asked = self.core.take_news(), self.core.answering.take_asked()
             if news:
                 # Before the lock is left: whoever was given an answer must find what came before it handed out, or
@@ -449,11 +461,11 @@ class ClientDriver:
         """Send what nobody here waits for: at once when idle, with others when busy. The lock is held."""
         raise NotImplementedError
 
-    def _enter(self, news: list[News]) -> None:
+    def _enter(self, news: Sequence[News]) -> None:
         """Queue news to be handed out. The lock is held."""
         raise NotImplementedError
 
-    def _announce(self, news: list[News]) -> None:
+    def _announce(self, news: Sequence[News]) -> None:
         """Queue news that nobody has read from the link. The lock is held."""
         self._enter(news)
 

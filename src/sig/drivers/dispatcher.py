@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from time import monotonic
 from typing import Final
 
@@ -57,6 +58,7 @@ class Dispatcher:
         self._last = False  # nothing more will be put in
         self._stopping = False  # nothing more is handed out
         self._ended = False  # the thread has come to its end
+        self._ident = 0  # of the thread
         self._thread = threading.Thread(target=self._run, name="sig-dispatch", daemon=True)
 
     def start(self) -> None:
@@ -69,7 +71,7 @@ class Dispatcher:
 
     def put(self, news: Sequence[News]) -> int:
         """Put news in; with the driver's lock held. Returns how many bytes now wait that may not be dropped."""
-        if self._turning and len(news) == 1 and self._read is None and not len(self._inbox) and self.inside:
+        if self._turning and len(news) == 1 and self._read is None and get_ident() == self._ident and not self._inbox:
             self._read = news[0]  # whoever would have to be told is here
             return 0
         with self._changed:
@@ -127,6 +129,7 @@ class Dispatcher:
     # On the thread
 
     def _run(self) -> None:
+        self._ident = get_ident()
         try:
             while (news := self._next()) is not None:
                 for item in news:

@@ -344,7 +344,8 @@ class LoopDriver(ClientDriver):
             super().received(data)
         finally:
             gate.armed = armed
-            self._send_out()
+            if not (gate.open and self.core.silent):
+                self._send_out()
 
     def _send_back(self) -> None:
         """Not yet, see `received`."""
@@ -386,7 +387,7 @@ class LoopDriver(ClientDriver):
         self._gate.armed = False
         self._send_out()
 
-    def _enter(self, news: list[News]) -> None:
+    def _enter(self, news: Sequence[News]) -> None:
         self._news.extend(news)
 
     def _hand_out(self) -> None:

@@ -74,7 +74,7 @@ class SocketLink:
 
     @property
     def unsent(self) -> int:
-        return sum(map(len, self._left))
+        return sum(map(len, self._left)) if self._left else 0
 
     def start(self, user: LinkUser) -> None:
         self._user = user

@@ -328,7 +328,7 @@ class ThreadsDriver(ClientDriver):
         with self._lock:
             link = self._link
             if link is not None and not link.unsent:
-                frame = self.core.lone(what, payload)
+                frame = self.core.send_lone(what, payload)
                 if frame is not None:
                     link.send(frame)
                     self._open_gate()
@@ -363,13 +363,13 @@ class ThreadsDriver(ClientDriver):
         if not there:
             raise self._no_room()
 
-    def _enter(self, news: list[News]) -> None:
+    def _enter(self, news: Sequence[News]) -> None:
         waiting = self._dispatcher.put(news)
         if waiting > self._limits.link_control_bytes:
             count = waiting // NEWS_BYTES
             self.core.cut(Overloaded(f"the listeners do not keep up: {count} pieces of news wait for them"))
 
-    def _announce(self, news: list[News]) -> None:
+    def _announce(self, news: Sequence[News]) -> None:
         super()._announce(news)
         self._dispatcher.rouse()
 

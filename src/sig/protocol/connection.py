@@ -231,6 +231,19 @@ class Connection(Peer):
         outbox.share(frames)
         return False
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for it, here or in its link: what is said next may leave at once."""
+        return not (
+            self._first or self._replies or self._asked or self.beside or self.behind or self.closed or self.outbox
+        ) and (self.resumes is None)
+
+    def pass_by(self, size: int, events: int) -> None:
+        """A frame of events leaves past all that is kept here: it is idle."""
+        self._leaves(size)
+        self.events_out += events
+        self._untaken = 0
+
     def catch_up(self) -> bool:
         """Have in the outbox what it was not given so far; whether there was anything. It remains late."""
         behind, outbox = self.behind, self.outbox

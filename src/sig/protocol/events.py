@@ -162,6 +162,13 @@ def _cuts(
     yield start, len(items)
 
 
+def stamped(data: bytes | memoryview, time_us: int) -> bytes:
+    """The EVENT, whole, with that time."""
+    frame = bytearray(data)
+    _U64.pack_into(frame, HEADER.size, time_us)
+    return bytes(frame)
+
+
 def unpack_events(frame: Frame) -> EventBatch:
     """Take an EVENT apart, with every bound checked.
 
@@ -170,6 +177,8 @@ def unpack_events(frame: Frame) -> EventBatch:
             first; a client that meets one all the same loses this frame, not the link.
     """
     data, flags = frame.data, frame.flags
+    if not flags and frame.count and len(data) >= _EVENT_HEAD:  # as nearly always where one comes by itself
+        return EventBatch(_U64.unpack_from(data, HEADER.size)[0], None, None, None, None, data[_EVENT_HEAD:])
     routes, lens, start = _tables(frame)
     (time_us,) = _U64.unpack_from(data, HEADER.size)
     first_seq = _U64.unpack_from(data, _EVENT_HEAD)[0] if flags & EVENT_SEQ else None

@@ -91,6 +91,33 @@ class Forwarder:
         else:
             self._counts.update(routes)
 
+    def lone(self, connection: Connection, count: int, number: int, size: int) -> Iterable[Connection] | None:
+        """Who is to be sent a frame of so many events at once, as it is: a few, who all wait for nothing else.
+
+        It has been passed on then; `None`: nothing is done, it is for `forward`. Nothing of the same read is before it.
+        """
+        audience = connection.heard.get(number)
+        if audience is None or audience.lines or audience.bridged or audience.backlog is not None:
+            return None
+        receivers = audience.prompt
+        if (
+            len(receivers) > _FEW
+            or size > audience.largest
+            or connection.credit <= 0
+            or connection.retained is not None
+        ):
+            return None
+        for receiver in receivers:
+            if not receiver.idle:
+                return None
+        for receiver in receivers:
+            receiver.pass_by(size, count)
+        connection.credit -= size
+        connection.events_in += count
+        self._server.listening.accepted(((number, count),))
+        connection.spend(size)
+        return receivers
+
     def seal(self) -> None:
         """Hand out the run."""
         frames, audience = self._frames, self._audience
@@ -201,4 +228,5 @@ class Forwarder:
 
 
 _LEAST: Final = HEADER.size + 8  # header and time
+_FEW: Final = 8  # for more, it is cheaper to do for all of them what is the same
 _NUMBERED: Final = EVENT_SEQ | EVENT_DURABLE

@@ -32,6 +32,8 @@ HEADER: Final = struct.Struct("<IBBHI")
 _HEADER_BYTES: Final = HEADER.size  # a plain number, looked up for each frame
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
+_LEAST_EVENT: Final = HEADER.size + _U64.size  # with a time, and the shortest payload
+_SMALL_BYTES: Final = 4096
 
 
 class Kind(IntEnum):
@@ -245,6 +247,19 @@ class FrameReader:
         """Take the next bytes, and give the frames that are complete; arguments as `find`."""
         whole, found = self.find(data, time_us)
         return [Frame(kind, flags, count, route, whole[a:b]) for kind, flags, count, route, a, b in found]
+
+    def lone(self, data: Buffer) -> tuple[int, int] | None:
+        """How many events of which route, if the next bytes are one small EVENT of one route, whole, and nothing else.
+
+        A look only: whoever takes the frame as it is need not feed it.
+        """
+        size = len(data)
+        if self._buffer or self._preface or not _LEAST_EVENT <= size <= _SMALL_BYTES:
+            return None
+        length, kind, flags, count, route = HEADER.unpack_from(data)
+        if kind != _EVENT or flags or not count or not size - _HEADER_BYTES == length <= self.max_frame_bytes:
+            return None
+        return count, route
 
     def find(self, data: Buffer = b"", time_us: int | None = None) -> tuple[bytes, list[Found]]:
         """Take the next bytes, and tell where the frames are that are complete, and in which bytes.

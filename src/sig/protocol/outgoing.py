@@ -42,17 +42,13 @@ class Outgoing:
         """Whether what is gathered goes into no frame: it is for another link than this."""
         self._window_bytes = window_bytes
         self.codec: Codec = codec
-        self._frames: deque[bytes] = deque()
+        self.frames: deque[bytes] = deque()
+        """What stands in order, events packed."""
 
     @property
     def size(self) -> int:
         """Bytes that wait, in frames."""
         return self.event_bytes + self.other_bytes
-
-    @property
-    def waits(self) -> bool:
-        """Whether anything does."""
-        return bool(self.events or self._frames)
 
     @property
     def room(self) -> int:
@@ -63,7 +59,7 @@ class Outgoing:
         """Append control: behind all events so far."""
         if self.events:
             self.pack()
-        self._frames.append(frame)
+        self.frames.append(frame)
         self.other_bytes += len(frame)
 
     def pack(self) -> None:
@@ -75,7 +71,7 @@ class Outgoing:
         taken = events[:count]
         del events[:count]  # not all: another thread may have appended meanwhile
         frames = pack_events(taken, lens=self.lens, lines=self.codec.lines, max_frame_bytes=self.max_frame_bytes)
-        self._frames.extend(frames)
+        self.frames.extend(frames)
         self.event_bytes += sum(map(len, frames))
         self.packed += count
         if self.record is not None:
@@ -83,7 +79,7 @@ class Outgoing:
 
     def lone(self, route: int, payload: bytes) -> bytes | None:
         """The frame of one event, as if it had been added, packed and taken; `None` if something is in its way."""
-        if self.events or self._frames or self.shut or self.credit <= 0 or self.record is not None:
+        if self.events or self.frames or self.shut or self.credit <= 0 or self.record is not None:
             return None
         if len(payload) > self.max_frame_bytes - FRAMING_ROOM_BYTES:
             return None
@@ -96,7 +92,7 @@ class Outgoing:
         """Frames to send, oldest first, up to about `limit` bytes; events only as far as there is credit."""
         if self.events:
             self.pack()
-        frames = self._frames
+        frames = self.frames
         taken: list[bytes] = []
         if not frames:
             return taken
@@ -136,5 +132,5 @@ class Outgoing:
 
     def clear(self) -> None:
         """Forget the frames that wait."""
-        self._frames.clear()
+        self.frames.clear()
         self.event_bytes = self.other_bytes = 0

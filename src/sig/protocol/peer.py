@@ -131,6 +131,20 @@ class Peer:
         if reader.error is not None:
             self.fail(reader.error)
 
+    def lone(self, data: bytes | memoryview) -> tuple[int, int] | None:
+        """How many events of which route, if what has come is one frame of these, and may be taken without the rest.
+
+        A look only: either `took` is called then, or `receive_data`. A link with a session counts what comes.
+        """
+        if self.closed or not self.opened or self.resumes is not None:
+            return None
+        return self._reader.lone(data)
+
+    def took(self, size: int) -> None:
+        """That frame, of so many bytes, has been taken."""
+        self.bytes_in += size
+        self.frames_in += 1
+
     def receive_eof(self) -> None:
         """The other end, or the medium, has closed the link."""
         self._first.clear()
@@ -236,10 +250,10 @@ class Peer:
         """More frames have left than pieces: some hold several."""
         self.frames_out += frames
 
-    def _leaves(self, frame: bytes) -> None:
+    def _leaves(self, size: int) -> None:
         """A frame leaves past all that stands in order."""
         self.frames_out += 1
-        self.bytes_out += len(frame)
+        self.bytes_out += size
 
     def _take(self, whole: bytes, found: list[Found]) -> None:
         """Frames in their order, up to one that ends the link."""

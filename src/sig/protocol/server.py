@@ -9,7 +9,7 @@ for clients that lack its codec, see `bridge`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Final
 
@@ -60,6 +60,7 @@ from sig.protocol.bridge import Bridge
 from sig.protocol.budget import Budget, Windows
 from sig.protocol.connection import Connection
 from sig.protocol.entrance import Entrance
+from sig.protocol.events import stamped
 from sig.protocol.forward import Forwarder, run_bytes
 from sig.protocol.frames import Frame, Kind, pack
 from sig.protocol.heard import Waiting
@@ -223,6 +224,24 @@ class ServerCore:
         self.forwarder.seal()
         if self.ended or self.budget.over:
             self.settle()
+
+    def receive_lone(
+        self, connection: Connection, data: bytes | memoryview, now: float
+    ) -> tuple[bytes, Iterable[Connection]] | None:
+        """As `receive_data`, for one event that comes by itself: what is to be sent at once, and to whom.
+
+        They have been counted as sent. `None`: nothing is done. That is so wherever something else has to be done.
+        """
+        found = connection.lone(data)
+        if found is None or self.ended or self.budget.over:
+            return None
+        size = len(data)
+        receivers = self.forwarder.lone(connection, *found, size)
+        if receivers is None:
+            return None
+        self.now = now
+        connection.took(size)
+        return stamped(data, int((now + self._wall_offset) * 1e6)), receivers
 
     def held_up(self, connection: Connection, unwritten: int) -> None:
         """A link takes no more for now; what waits for it counts, with so many bytes that it has and we do not.

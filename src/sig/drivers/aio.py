@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
 
 from sig.constants import Limits
@@ -141,10 +141,12 @@ class ServerDriver:
             self._flushed = now
         self.schedule()
 
-    def _pass_by(self, frame: bytes, receivers: Iterable[Connection]) -> None:
+    def _pass_by(self, frame: bytes, receivers: Sequence[Connection]) -> None:
         """Send what is to be sent at once; what that makes due, if anything, later."""
         for receiver in receivers:
-            wire = self._wires[receiver]
+            wire = self._wires.get(receiver)
+            if wire is None:
+                continue  # it has gone since: what is given to one in this process may do anything
             wire.write(frame)
             if wire.full:
                 self.core.held_up(receiver, wire.unwritten)

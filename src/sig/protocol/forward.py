@@ -91,7 +91,7 @@ class Forwarder:
         else:
             self._counts.update(routes)
 
-    def lone(self, connection: Connection, count: int, number: int, size: int) -> Iterable[Connection] | None:
+    def lone(self, connection: Connection, count: int, number: int, size: int) -> tuple[Connection, ...] | None:
         """Who is to be sent a frame of so many events at once, as it is: a few, who all wait for nothing else.
 
         It has been passed on then; `None`: nothing is done, it is for `forward`. Nothing of the same read is before it.
@@ -99,14 +99,11 @@ class Forwarder:
         audience = connection.heard.get(number)
         if audience is None or audience.lines or audience.bridged or audience.backlog is not None:
             return None
-        receivers = audience.prompt
-        if (
-            len(receivers) > _FEW
-            or size > audience.largest
-            or connection.credit <= 0
-            or connection.retained is not None
-        ):
+        if len(audience.prompt) > _FEW or size > audience.largest:
             return None
+        if connection.credit <= 0 or connection.retained is not None:
+            return None
+        receivers = tuple(audience.prompt)  # others may come while it is sent
         for receiver in receivers:
             if not receiver.idle:
                 return None

@@ -9,7 +9,7 @@ for clients that lack its codec, see `bridge`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, Final
 
@@ -227,7 +227,7 @@ class ServerCore:
 
     def receive_lone(
         self, connection: Connection, data: bytes | memoryview, now: float
-    ) -> tuple[bytes, Iterable[Connection]] | None:
+    ) -> tuple[bytes, tuple[Connection, ...]] | None:
         """As `receive_data`, for one event that comes by itself: what is to be sent at once, and to whom.
 
         They have been counted as sent. `None`: nothing is done. That is so wherever something else has to be done.

@@ -105,6 +105,27 @@ def leave(client: sig.ClientRouter, raw: Raw) -> None:
 # -- answers -------------------------------------------------------------------------------------
 
 
+def at_line(trigger: Any, number: int, act: Callable[[], object]) -> bool:
+    """Trigger, and have another thread's work done at that line of it; false if it has not so many."""
+    left = number
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if not left:
+                act()
+        return trace if frame.f_code is trigger.__code__ else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        trigger(1)
+    finally:
+        sys.settrace(before)
+    return left <= 0
+
+
 def test_a_call_that_is_not_answered_in_time_says_so(server: RawServer) -> None:
     client, raw = server.connected()
     with pytest.raises(sig.ConnectionLost, match="did not answer Flush within 0.05 s"):
@@ -455,27 +476,10 @@ def test_what_is_triggered_while_somebody_begins_to_listen_is_sent_or_told_as_he
         changed = driver.core.owning._outlets["s", "e"]
         tail(client).gate, tail(client).armed = math.inf, True  # it is gathered, and waits
         held: list[object] = []
-        left = 0
-
-        def trace(frame: FrameType, event: str, argument: object) -> Any:
-            nonlocal left
-            if event == "line":
-                left -= 1
-                if not left:
-                    held.append(changed(7))
-            return trace if frame.f_code is trigger.__code__ else None  # type: ignore[attr-defined]
-
-        before = sys.gettrace()
         for lines in range(1, 100):
             changed(UNHEARD)
-            left = lines
-            sys.settrace(trace)
-            try:
-                trigger(1)
-            finally:
-                sys.settrace(before)
-            if left > 0:
-                break  # it has no more
+            if not at_line(trigger, lines, lambda: held.append(changed(7))):
+                break
             assert held.pop() or events == [(7, b"1")]
             events.clear()
         assert lines > 3
@@ -493,24 +497,8 @@ def test_what_is_triggered_while_the_link_is_lost_is_kept_for_the_next(server: R
             client._returning._stop.set()  # it is away for good
             trigger = holding(client, raw).signal("e").trigger
             tail(client).gate, tail(client).armed = math.inf, True  # it is gathered, and waits
-            left = lines
-
-            def trace(frame: FrameType, event: str, argument: object) -> Any:
-                nonlocal left
-                if event == "line":
-                    left -= 1
-                    if not left:
-                        driver.lost(sig.ConnectionLost("the cable was pulled"))  # noqa: B023
-                return trace if frame.f_code is trigger.__code__ else None  # noqa: B023
-
-            before = sys.gettrace()
-            sys.settrace(trace)
-            try:
-                trigger(1)
-            finally:
-                sys.settrace(before)
-            if left > 0:
-                break  # it has no more
+            if not at_line(trigger, lines, lambda: driver.lost(sig.ConnectionLost("the cable was pulled"))):  # noqa: B023
+                break
             with driver._lock:
                 assert driver.core.offline is not None
                 driver.core.owning._gather(driver.core.offline)

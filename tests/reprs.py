@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+from threading import Lock
+
+# Two threads inside of `literal_eval` can make it fail in some versions of CPython (gh-106905), once in many thousands.
+_alone = Lock()
 
 
 class Reprs:
@@ -14,4 +18,5 @@ class Reprs:
         return repr(obj).encode()
 
     def decode(self, data: bytes) -> object:
-        return ast.literal_eval(data.decode())
+        with _alone:
+            return ast.literal_eval(data.decode())

@@ -244,6 +244,12 @@ class Turning:
             self.turned.release()
             self.busy.wait(LIMIT_S)
 
+    def go_away(self) -> None:
+        """It reads once more, and then is busy."""
+        self.busy.clear()
+        self.pair.other.sendall(b"go away;")
+        self.pair.user.wait_for(b"go away;")
+
     def __enter__(self) -> Turning:
         self.thread.start()
         assert self.turned.acquire(timeout=LIMIT_S)  # it has taken over
@@ -269,9 +275,7 @@ def test_who_takes_turns_reads_by_itself(pair: Pair) -> None:
 def test_while_it_is_away_the_links_own_thread_reads_and_then_it_does_again(pair: Pair) -> None:
     with Turning(pair) as turning:
         for _ in range(3):
-            turning.busy.clear()
-            pair.other.sendall(b"go away;")
-            pair.user.wait_for(b"go away;")
+            turning.go_away()
             pair.other.sendall(b"while away;")
             pair.user.wait_for(b"while away;")
             assert turning.readers[-1] == "sig-read"
@@ -286,18 +290,14 @@ def test_while_it_is_away_the_links_own_thread_reads_and_then_it_does_again(pair
 
 def test_what_waits_to_be_written_leaves_while_it_is_away(pair: Pair) -> None:
     with Turning(pair) as turning:
-        turning.busy.clear()
-        pair.other.sendall(b"go away;")
-        pair.user.wait_for(b"go away;")
+        turning.go_away()
         pair.user.send(b"x" * 1_000_000)
         assert len(pair.read(1_000_000)) == 1_000_000
 
 
 def test_who_is_about_to_wait_lets_another_read_at_once(pair: Pair) -> None:
     with Turning(pair) as turning:
-        turning.busy.clear()
-        pair.other.sendall(b"away;")
-        pair.user.wait_for(b"away;")
+        turning.go_away()
         pair.link.relieve()
         pair.other.sendall(b"answer;")
         pair.user.wait_for(b"answer;")
@@ -311,9 +311,7 @@ def test_who_waits_for_an_answer_does_not_leave_it_to_one_who_has_been_away_for_
     pair.link._patience = 3600.0
     with Turning(pair) as turning:
         pair.link.expect()  # it reads: nothing need be done
-        turning.busy.clear()
-        pair.other.sendall(b"away;")
-        pair.user.wait_for(b"away;")
+        turning.go_away()
         assert turning.turned.acquire(timeout=LIMIT_S)
         pair.link.expect()
         pair.other.sendall(b"answer;")
@@ -323,9 +321,7 @@ def test_who_waits_for_an_answer_does_not_leave_it_to_one_who_has_been_away_for_
 
 def test_who_always_comes_back_soon_is_given_more_time(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> float:
-        turning.busy.clear()
-        pair.other.sendall(b"go away;")
-        pair.user.wait_for(b"go away;")
+        turning.go_away()
         pair.link.relieve()
         pair.other.sendall(b"while away;")
         pair.user.wait_for(b"while away;")
@@ -352,9 +348,7 @@ def test_a_quiet_link_is_not_watched_and_is_there_at_once(pair: Pair) -> None:
         while not pair.link._asleep:
             assert time.monotonic() < deadline
             time.sleep(0.01)  # nobody tells
-        turning.busy.clear()
-        pair.other.sendall(b"go away;")
-        pair.user.wait_for(b"go away;")
+        turning.go_away()
         pair.other.sendall(b"while away;")
         pair.user.wait_for(b"while away;")
         assert turning.readers == ["turning", "sig-read"]

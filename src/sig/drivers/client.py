@@ -271,35 +271,14 @@ class ClientDriver:
     def received(self, data: bytes | memoryview) -> None:
         """Bytes have come."""
         now = time.monotonic()
+        asked: Sequence[Asked] = ()
+        dropped = None
         with self._lock:
-            lone = None if self._shaking else self.core.receive_lone(data, now)
+            lone = self.core.receive_lone(data, now)
             if lone is not None:
                 self._enter((lone,))
-        if lone is None:
-            self._take(data, now)
-        else:
-            self._hand_out()
-
-    def _take(self, data: bytes | memoryview, now: float) -> None:
-        """Bytes that are more, or other, than events that came by themselves. The lock is not held."""
-        with self._lock:
-            self.core.receive_at(data, now)
-            news, asked = self.core.take_news(), self.core.answering.take_asked()
-            if news:
-                # Before the lock is left: whoever was given an answer must find what came before it handed out, or
-                # queued.
-                self._enter(news)
-            if self._shaking and self.core.opened:
-                self._shaking = False
-                self._shaken(None)
-            elif self._shaking and self.core.challenge is not None:
-                self._shaken(None)  # whoever opens the link answers
-            if not self.core.silent:
-                self._send_back()
-            self._room_changed()
-            if self.core.resumes is not None:
-                self._watch()  # what has come is to be acknowledged before long
-            dropped = self._check("the server closed the link") if self.core.closed else None
+            else:
+                asked, dropped = self._take(data, now)
         if self._answered:
             self._complete()
         self._hand_out()
@@ -307,6 +286,26 @@ class ClientDriver:
             self._asked(asked)
         if dropped is not None:
             self._tell_lost(dropped)
+
+    def _take(self, data: bytes | memoryview, now: float) -> tuple[list[Asked], _Dropped | None]:
+        """Bytes that are more, or other, than events that came by themselves. The lock is held."""
+        self.core.receive_at(data, now)
+        news, asked = self.core.take_news(), self.core.answering.take_asked()
+        if news:
+            # Before the lock is left: whoever was given an answer must find what came before it handed out, or
+            # queued.
+            self._enter(news)
+        if self._shaking and self.core.opened:
+            self._shaking = False
+            self._shaken(None)
+        elif self._shaking and self.core.challenge is not None:
+            self._shaken(None)  # whoever opens the link answers
+        if not self.core.silent:
+            self._send_back()
+        self._room_changed()
+        if self.core.resumes is not None:
+            self._watch()  # what has come is to be acknowledged before long
+        return asked, self._check("the server closed the link") if self.core.closed else None
 
     def writable(self) -> None:
         """What was left has gone."""

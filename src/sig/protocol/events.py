@@ -23,6 +23,7 @@ import msgspec
 from sig.errors import LocalProtocolError, RemoteProtocolError
 from sig.protocol.frames import (
     EVENT_DURABLE,
+    EVENT_HEAD_BYTES,
     EVENT_LENS,
     EVENT_MIXED,
     EVENT_SEQ,
@@ -43,7 +44,6 @@ MAX_EVENTS: Final = 0xFFFF
 
 _PLAIN: Final = struct.Struct(f"{HEADER.format}Q")  # header and time, of one event
 _MEASURED: Final = struct.Struct(f"{HEADER.format}QI")  # and its length
-_EVENT_HEAD: Final = HEADER.size + _U64.size
 
 
 class EventBatch(msgspec.Struct, frozen=True, gc=False):
@@ -164,9 +164,7 @@ def _cuts(
 
 def stamped(data: bytes | memoryview, time_us: int) -> bytes:
     """The EVENT, whole, with that time."""
-    frame = bytearray(data)
-    _U64.pack_into(frame, HEADER.size, time_us)
-    return bytes(frame)
+    return b"".join((data[: HEADER.size], _U64.pack(time_us), data[EVENT_HEAD_BYTES:]))
 
 
 def unpack_events(frame: Frame) -> EventBatch:
@@ -177,12 +175,12 @@ def unpack_events(frame: Frame) -> EventBatch:
             first; a client that meets one all the same loses this frame, not the link.
     """
     data, flags = frame.data, frame.flags
-    if not flags and frame.count and len(data) >= _EVENT_HEAD:  # as nearly always where one comes by itself
-        return EventBatch(_U64.unpack_from(data, HEADER.size)[0], None, None, None, None, data[_EVENT_HEAD:])
+    if not flags and frame.count and len(data) >= EVENT_HEAD_BYTES:  # as nearly always where one comes by itself
+        return EventBatch(_U64.unpack_from(data, HEADER.size)[0], None, None, None, None, data[EVENT_HEAD_BYTES:])
     routes, lens, start = _tables(frame)
     (time_us,) = _U64.unpack_from(data, HEADER.size)
-    first_seq = _U64.unpack_from(data, _EVENT_HEAD)[0] if flags & EVENT_SEQ else None
-    at = _EVENT_HEAD if first_seq is None else _EVENT_HEAD + _U64.size
+    first_seq = _U64.unpack_from(data, EVENT_HEAD_BYTES)[0] if flags & EVENT_SEQ else None
+    at = EVENT_HEAD_BYTES if first_seq is None else EVENT_HEAD_BYTES + _U64.size
     producer_seq = _U64.unpack_from(data, at)[0] if flags & EVENT_DURABLE else None
     return EventBatch(time_us, first_seq, producer_seq, routes, lens, data[start:])
 
@@ -203,7 +201,7 @@ def _tables(frame: Frame) -> tuple[tuple[int, ...] | None, tuple[int, ...] | Non
     data, flags, count = frame.data, frame.flags, frame.count
     if not count:
         raise RemoteProtocolError("the peer sent an EVENT without events")
-    start = _EVENT_HEAD
+    start = EVENT_HEAD_BYTES
     if not flags:
         frame.need(_U64.size)
         return None, None, start
@@ -231,8 +229,7 @@ def _tables(frame: Frame) -> tuple[tuple[int, ...] | None, tuple[int, ...] | Non
 
 def stamp(frame: Frame, time_us: int) -> Frame:
     """The EVENT with another time. `FrameReader.feed` does the same in place, without copying the payloads."""
-    data = b"".join((frame.data[: HEADER.size], _U64.pack(time_us), frame.data[_EVENT_HEAD:]))
-    return Frame(frame.kind, frame.flags, frame.count, frame.route, data)
+    return Frame(frame.kind, frame.flags, frame.count, frame.route, stamped(frame.data, time_us))
 
 
 def merge_events(frames: Sequence[Frame], *, lines: bool) -> Frame:
@@ -249,10 +246,10 @@ def merge_events(frames: Sequence[Frame], *, lines: bool) -> Frame:
     count = 0
     last = frames[-1]
     for frame in frames:
-        data, tables = frame.data, _EVENT_HEAD + 4 * frame.count
+        data, tables = frame.data, EVENT_HEAD_BYTES + 4 * frame.count
         start = tables + 4 * frame.count
         count += frame.count
-        routes.append(data[_EVENT_HEAD:tables])
+        routes.append(data[EVENT_HEAD_BYTES:tables])
         payloads.append(data[start:])
         if not lines or frame is last or data.endswith(b"\n"):
             lens.append(data[tables:start])
@@ -260,7 +257,7 @@ def merge_events(frames: Sequence[Frame], *, lines: bool) -> Frame:
             (length,) = _U32.unpack_from(data, start - _U32.size)
             lens += data[tables : start - _U32.size], _U32.pack(length + 1)
             payloads.append(b"\n")
-    body = b"".join((last.data[HEADER.size : _EVENT_HEAD], *routes, *lens, *payloads))
+    body = b"".join((last.data[HEADER.size : EVENT_HEAD_BYTES], *routes, *lens, *payloads))
     flags = EVENT_MIXED | EVENT_LENS
     return Frame(_EVENT, flags, count, 0, pack(_EVENT, body, flags=flags, count=count))
 
@@ -323,7 +320,7 @@ def split_events(frame: Frame, wanted: Iterable[Collection[int]]) -> list[bytes]
         else:
             places[route] = [place]
     ends = list(accumulate(lens, initial=start))
-    head = data[HEADER.size : _EVENT_HEAD]
+    head = data[HEADER.size : EVENT_HEAD_BYTES]
     parts: list[bytes] = []
     for some in wanted:
         if len(some) == len(places):

@@ -16,7 +16,7 @@ from sig.errors import RemoteProtocolError
 from sig.protocol.connection import Connection
 from sig.protocol.events import count_events, merge_events, routes_of, split_events
 from sig.protocol.fitting import fit_events
-from sig.protocol.frames import EVENT_DURABLE, EVENT_SEQ, HEADER, Frame
+from sig.protocol.frames import EVENT_DURABLE, EVENT_HEAD_BYTES, EVENT_SEQ, HEADER, Frame
 from sig.protocol.heard import Audience
 from sig.protocol.outbox import Counts, Frames
 
@@ -60,7 +60,7 @@ class Forwarder:
             raise RemoteProtocolError("the client sent events for which it has no credit")
         connection.credit = credit - size
         # As nearly always where one leaves by itself: nothing but a time and a payload.
-        routes = None if not frame.flags and frame.count and size >= _LEAST else routes_of(frame)
+        routes = None if not frame.flags and frame.count and size >= EVENT_HEAD_BYTES else routes_of(frame)
         heard = connection.heard
         if routes is None:
             audience = heard.get(frame.route)
@@ -224,6 +224,5 @@ class Forwarder:
                     receiver.lose(held, "too_big")
 
 
-_LEAST: Final = HEADER.size + 8  # header and time
 _FEW: Final = 8  # for more, it is cheaper to do for all of them what is the same
 _NUMBERED: Final = EVENT_SEQ | EVENT_DURABLE

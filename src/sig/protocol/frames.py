@@ -32,7 +32,7 @@ HEADER: Final = struct.Struct("<IBBHI")
 _HEADER_BYTES: Final = HEADER.size  # a plain number, looked up for each frame
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
-_LEAST_EVENT: Final = HEADER.size + _U64.size  # with a time, and the shortest payload
+EVENT_HEAD_BYTES: Final = HEADER.size + _U64.size  # of an EVENT: the header, and a time
 _SMALL_BYTES: Final = 4096
 
 
@@ -254,7 +254,7 @@ class FrameReader:
         A look only: whoever takes the frame as it is need not feed it.
         """
         size = len(data)
-        if self._buffer or self._preface or not _LEAST_EVENT <= size <= _SMALL_BYTES:
+        if self._buffer or self._preface or not EVENT_HEAD_BYTES <= size <= _SMALL_BYTES:
             return None
         length, kind, flags, count, route = HEADER.unpack_from(data)
         if kind != _EVENT or flags or not count or not size - _HEADER_BYTES == length <= self.max_frame_bytes:

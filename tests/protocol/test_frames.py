@@ -373,6 +373,21 @@ def test_the_callers_buffer_is_neither_changed_nor_kept(wrap: type[bytearray]) -
     assert frame.body == (7).to_bytes(8, "little") + b"[1]"
 
 
+def test_what_is_found_lies_in_what_was_read_as_long_as_nothing_is_to_be_written_or_waits_before_it() -> None:
+    ping, event = pack(Kind.PING, bytes(8)), pack(Kind.EVENT, bytes(8) + b"[1]", count=1)
+    buffer = bytearray(ping + event + event[:9])
+    reader = FrameReader(LIMIT)
+    whole, found = reader.find(memoryview(buffer))
+    assert [bytes(whole[start:end]) for *_, start, end in found] == [ping, event]
+    assert isinstance(whole, memoryview)
+    assert whole.obj is buffer
+    buffer[:] = b"\xff" * len(buffer)  # what was cut in two has been kept
+    whole, found = reader.find(memoryview(event[9:] + ping))
+    assert isinstance(whole, bytes)
+    assert [whole[start:end] for *_, start, end in found] == [event, ping]
+    assert reader.find(memoryview(event), 7)[0] == event[:12] + (7).to_bytes(8, "little") + event[20:]
+
+
 # -- properties ----------------------------------------------------------------------------------
 
 some_frames = st.lists(

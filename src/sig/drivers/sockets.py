@@ -20,7 +20,8 @@ from typing import Final, Protocol
 from sig.drivers.links import LinkUser
 from sig.errors import ConnectionLost, SigError
 
-_READ: Final = 256 * 1024
+# More at a time would save little, and what is made of it would be given back to the system and asked for anew.
+_READ: Final = 64 * 1024
 # How long what has arrived may wait for a thread that took its turn and is busy with what it read: at first, and where
 # it has always come back soon. Two threads that read and call listeners by turns cost more than one that does both.
 _AWAY_S: Final = 0.016

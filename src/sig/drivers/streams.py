@@ -10,7 +10,8 @@ from sig.drivers.links import LINGER_S, LinkUser, ReadsByItself
 from sig.drivers.stall import Stall
 from sig.errors import ConnectionLost, SigError
 
-_READ: Final = 256 * 1024
+# More at a time would save little, and what is made of it would be given back to the system and asked for anew.
+_READ: Final = 64 * 1024
 # What asyncio keeps that the system has not taken; the rest waits with us.
 _TRANSPORT_BYTES: Final = 256 * 1024
 

@@ -246,7 +246,7 @@ class FrameReader:
     def feed(self, data: Buffer = b"", time_us: int | None = None) -> list[Frame]:
         """Take the next bytes, and give the frames that are complete; arguments as `find`."""
         whole, found = self.find(data, time_us)
-        return [Frame(kind, flags, count, route, whole[a:b]) for kind, flags, count, route, a, b in found]
+        return [Frame(kind, flags, count, route, bytes(whole[a:b])) for kind, flags, count, route, a, b in found]
 
     def lone(self, data: Buffer) -> tuple[int, int] | None:
         """How many events of which route, if the next bytes are one small EVENT of one route, whole, and nothing else.
@@ -261,40 +261,48 @@ class FrameReader:
             return None
         return count, route
 
-    def find(self, data: Buffer = b"", time_us: int | None = None) -> tuple[bytes, list[Found]]:
+    def find(self, data: Buffer = b"", time_us: int | None = None) -> tuple[Buffer, list[Found]]:
         """Take the next bytes, and tell where the frames are that are complete, and in which bytes.
+
+        Where something is written into frames these are `bytes`; else they may be a part of `data`, as it is.
 
         Call it again without data while there is `more`: a frame over the limit is not judged in the same
         call as frames before it, since one of those may be the WELCOME that raises the limit.
 
         Args:
-            data: is copied, and may be reused.
+            data: is not changed, and may be reused once what is returned has been taken.
             time_us: written into each EVENT as its time, in place, before its bytes are shared.
         """
         self.more = False
         if self.error is not None:
             return b"", []
-        buffer = self._buffer
-        buffer += data
-        size = len(buffer)
-        if size < self._needed:
-            return b"", []
+        buffer, peer = self._buffer, self._peer
+        writes = time_us is not None or peer != 0  # into our own buffer, not into what was handed in
+        here: Buffer = buffer
+        if buffer or self._preface or writes:
+            buffer += data
+        else:
+            here = data  # nothing waits to be put before it: each copy costs more than all the rest of a large read
+        size = len(here)
         error: FramingError | None = None
         start = 0
-        if self._preface:
+        found: list[Found] = []
+        if size < self._needed:
+            size = 0  # nothing is to be found yet
+        elif self._preface:
             try:
                 if not parse_preface(buffer):
                     return b"", []
                 start, self._preface = _PREFACE.size, False
+                self._needed = HEADER.size
             except FramingError as wrong:
                 error, size = wrong, 0
+        else:
+            self._needed = HEADER.size
 
-        # Found first, and cut from one `bytes` afterwards: that is faster than a copy for each.
-        found: list[Found] = []
-        self._needed = HEADER.size
-        unpack, limit, peer = HEADER.unpack_from, self.max_frame_bytes, self._peer
+        unpack, limit = HEADER.unpack_from, self.max_frame_bytes
         while (body := start + _HEADER_BYTES) <= size:
-            length, kind, flags, count, route = unpack(buffer, start)
+            length, kind, flags, count, route = unpack(here, start)
             known = _FLAGS.get(kind, -1)
             if length > limit or known < 0 or flags & ~known:
                 if length > limit and found:
@@ -310,18 +318,23 @@ class FrameReader:
             if known >= 0:
                 if kind == _EVENT:
                     if time_us is not None and length >= _U64.size:
-                        _U64.pack_into(buffer, body, time_us)
+                        _U64.pack_into(here, body, time_us)
                 elif peer and kind in _ASKING and length >= _U32.size:
-                    _U32.pack_into(buffer, body, peer)
+                    _U32.pack_into(here, body, peer)
                 found.append((kind, flags, count, route, start, end))
             start = end
 
-        whole = bytes(buffer if start == len(buffer) else buffer[:start]) if found else b""
-        if error is None:
-            del buffer[:start]
-        else:
+        # Found first, and cut from one piece afterwards: that is faster than a copy for each.
+        whole = here if start == len(here) else here[:start]
+        if here is buffer:
+            whole = bytes(whole)
+        if error is not None:
             self.error = error
             buffer.clear()
+        elif here is buffer:
+            del buffer[:start]
+        elif start < len(data):
+            buffer += data[start:]
         return whole, found
 
     def _fault(self, length: int, kind: int, flags: int) -> FramingError | None:

@@ -17,7 +17,7 @@ from sig.errors import ConnectionLost, Overloaded, ProtocolError, RemoteProtocol
 from sig.messages import Bye, Error, decode_control, encode_control, in_a_line
 from sig.protocol import reliable
 from sig.protocol.bodies import pack_ping, unpack_ack, unpack_ping
-from sig.protocol.frames import HEADER, PREFACE, Found, Frame, FrameReader, FramingError, Kind, pack
+from sig.protocol.frames import HEADER, PREFACE, Buffer, Found, Frame, FrameReader, FramingError, Kind, pack
 from sig.protocol.heartbeat import Rhythm, own_rhythm
 from sig.protocol.session import Session
 
@@ -255,20 +255,21 @@ class Peer:
         self.frames_out += 1
         self.bytes_out += size
 
-    def _take(self, whole: bytes, found: list[Found]) -> None:
-        """Frames in their order, up to one that ends the link."""
+    def _take(self, whole: Buffer, found: list[Found]) -> None:
+        """Frames in their order, up to one that ends the link. What is kept of them is copied, if it is not `bytes`."""
         lanes = self._lanes
         if len(found) > 1 and found[0][0] in lanes:
-            self._take_runs(whole, found)
+            self._take_runs(bytes(whole), found)
             return
         try:
             for kind, flags, count, route, start, end in found:
                 if self.closed:
                     return
                 if kind in lanes and self.opened:
+                    whole = bytes(whole)  # once: of `bytes` that is no copy
                     lanes[kind](self, whole, ((kind, flags, count, route, start, end),))
                     continue
-                frame = Frame(kind, flags, count, route, whole[start:end])
+                frame = Frame(kind, flags, count, route, bytes(whole[start:end]))
                 if kind < _EVENT:
                     self._check_control(frame)
                 self._receive(frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,6 +93,23 @@ def test_what_is_gathered_while_it_sends_is_sent_too() -> None:
     assert again.wait(LIMIT_S)
     end(tail)
     assert seen[:2] == [False, False]
+
+
+def test_as_long_as_the_gate_moves_on_it_leaves_sending_to_those_who_trigger() -> None:
+    passed: list[bool] = []
+    done = threading.Event()
+
+    def flush() -> None:
+        passed.append(time.monotonic() >= tail.gate)
+        done.set()
+
+    tail = Tail(flush)
+    tail.gate = time.monotonic() + 0.02
+    tail.arm()
+    tail.gate = time.monotonic() + 0.1
+    assert done.wait(LIMIT_S)
+    end(tail)
+    assert all(passed)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

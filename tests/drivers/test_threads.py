@@ -677,6 +677,20 @@ def test_an_event_that_is_being_encoded_when_nobody_listens_any_more_harms_nobod
     assert routes in ([], [7])
 
 
+def test_what_was_gathered_leaves_in_one_frame_with_the_first_that_comes_after(server: RawServer) -> None:
+    client, raw = server.connected()
+    with ending(client, raw):
+        trigger = holding(client, raw).signal("e").trigger
+        tail(client).gate, tail(client).armed = math.inf, True  # the tail is slow
+        for number in range(3):
+            trigger(number)
+        tail(client).gate = 0.0
+        trigger(3)
+        frame = raw.read()
+        assert (frame.kind, frame.count) == (Kind.EVENT, 4)
+        assert JSON.decode_many(unpack_events(frame).payloads, None, 4) == [0, 1, 2, 3]
+
+
 def test_who_finds_no_room_for_what_was_gathered_sends_that_first(server: RawServer) -> None:
     client, raw = server.connected(send_window_bytes=100, send_timeout_s=600)
     with ending(client, raw):

@@ -9,6 +9,8 @@ from typing import Final
 
 # Asleep for less, the thread would wake at each event of a steady stream. What a burst ends with comes so much later.
 _TAIL_S: Final = 200e-6
+# Past the gate whoever triggers next sends all by himself, and should be given the time to.
+_GRACE_S: Final = 100e-6
 
 
 class Tail:
@@ -63,5 +65,7 @@ class Tail:
             self._work.acquire()
             if not self._closed:
                 time.sleep(_TAIL_S)
+            while (left := self.gate - time.monotonic()) > 0 and not self._closed:
+                time.sleep(left + _GRACE_S)  # somebody has sent meanwhile, or is about to
             self.armed = False  # first: what is gathered from here on arms anew
             self._flush()

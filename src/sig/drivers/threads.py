@@ -225,7 +225,7 @@ class ThreadsDriver(ClientDriver):
         """The function that sends the events of one signal, from any thread. Raises as `Signal.trigger`.
 
         A lone event leaves before it returns. Of those that follow within `_AGE_S` none waits for the system: they
-        leave with the first after that, or after `_TAIL_S`.
+        leave with the first after that, or with the tail.
         """
         what = sender, event
         number = CLOSED
@@ -334,13 +334,13 @@ class ThreadsDriver(ClientDriver):
                     self._open_gate()
                     return
             check_payload(payload, self.core.max_frame_bytes)
-            self.core.outgoing.pack()
             if self.core.outgoing.room <= 0:
                 self._wait_for_room()
             if self.core.away:
                 self.core.owning.keep(*what, payload, monotonic())
                 return
             self.core.owning.trigger(*what, payload)
+            self.core.outgoing.pack()  # counted, though the link may take nothing now
             self._pump()
             self._open_gate()
 

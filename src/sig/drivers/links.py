@@ -11,6 +11,9 @@ T = TypeVar("T")
 
 # How long a server that was told to go, or told us so, may take to close its end.
 LINGER_S: Final = 1.0
+# What a client reads at once from a stream. More would save little, and what is made of it would be given back to the
+# system and asked for anew.
+READ_BYTES: Final = 64 * 1024
 
 
 class LinkUser(Protocol):

@@ -17,11 +17,9 @@ import time
 from collections import deque
 from typing import Final, Protocol
 
-from sig.drivers.links import LinkUser
+from sig.drivers.links import READ_BYTES, LinkUser
 from sig.errors import ConnectionLost, SigError
 
-# More at a time would save little, and what is made of it would be given back to the system and asked for anew.
-_READ: Final = 64 * 1024
 # How long what has arrived may wait for a thread that took its turn and is busy with what it read: at first, and where
 # it has always come back soon. Two threads that read and call listeners by turns cost more than one that does both.
 _AWAY_S: Final = 0.016
@@ -80,7 +78,7 @@ class SocketLink:
     def start(self, user: LinkUser) -> None:
         self._user = user
         self._eye = _Watcher(self._sock, self._wake_in)
-        self._buffer = memoryview(bytearray(_READ))
+        self._buffer = memoryview(bytearray(READ_BYTES))
         thread = threading.Thread(target=self._run, name="sig-read", daemon=True)
         try:
             thread.start()

@@ -6,12 +6,10 @@ import asyncio
 from typing import Final, cast
 
 from sig.drivers.fork import let_go
-from sig.drivers.links import LINGER_S, LinkUser, ReadsByItself
+from sig.drivers.links import LINGER_S, READ_BYTES, LinkUser, ReadsByItself
 from sig.drivers.stall import Stall
 from sig.errors import ConnectionLost, SigError
 
-# More at a time would save little, and what is made of it would be given back to the system and asked for anew.
-_READ: Final = 64 * 1024
 # What asyncio keeps that the system has not taken; the rest waits with us.
 _TRANSPORT_BYTES: Final = 256 * 1024
 
@@ -28,7 +26,7 @@ class StreamLink(ReadsByItself, asyncio.BufferedProtocol):
         self._stall_s = stall_s
         self._user: LinkUser | None = None
         self._transport: asyncio.Transport
-        self._buffer = memoryview(bytearray(_READ))
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._early = b""  # came before there was somebody to have it
         self._full = False
         self._shut = False

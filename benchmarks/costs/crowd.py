@@ -30,11 +30,9 @@ PATIENCE_S = 300.0
 
 
 class Server(roles.Server):
-    def __init__(self, folder: Path, limits: dict[str, Any]) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._server = sig.serve(
-            "tcp://127.0.0.1:0", write_stall_s=PATIENCE_S, heartbeat_timeout_s=PATIENCE_S, **limits
-        )
+        self._server = sig.serve("tcp://127.0.0.1:0", write_stall_s=PATIENCE_S, heartbeat_timeout_s=PATIENCE_S)
         self.address = {"url": self._server.urls[0]}
 
     def close(self) -> None:

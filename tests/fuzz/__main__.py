@@ -30,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seconds", type=float, default=60, help="for each target (60)")
+    parser.add_argument("--runs", type=int, help="inputs for each target, where mutation makes them (as time allows)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--engine", choices=["atheris", "mutation"], default=None)
     parser.add_argument(
@@ -50,7 +51,7 @@ def main() -> int:
             if engine == "atheris":
                 outcome = guided(name, given.seconds, given.seed, given.corpus)
             else:
-                outcome = mutate(name, given.seconds, given.seed, say)
+                outcome = mutate(name, given.seconds, given.seed, say, given.runs)
         except Broken as broken:
             path = FINDINGS / name / f"{len(list((FINDINGS / name).glob('*')))}"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,16 +22,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # is done.
 JOBS ?= 4
 
-.PHONY: test checks demo lint format types suite core-suite outer-suite programs-suite conformance slow own-coverage docs versions bench clean
+.PHONY: test checks demo lint format types suite core-suite outer-suite programs-suite conformance slow docs versions bench clean
 
 # First what is quick to tell; then the rest, the longest first.
 test: lint types
 	$(BIN)/coverage erase
 	$(MAKE) --no-print-directory --keep-going -j $(JOBS) --output-sync=target checks
 	$(BIN)/coverage combine --quiet
+	$(BIN)/python tests/own_coverage.py
 	$(BIN)/coverage report --fail-under=95
 
-checks: programs-suite outer-suite core-suite conformance versions own-coverage slow docs
+checks: programs-suite outer-suite core-suite conformance versions slow docs
 
 demo: $(VENV)/.demo
 	$(BIN)/sig demo --seconds $(DEMO_SECONDS)
@@ -51,30 +52,30 @@ types: $(VENV)/.$(GROUP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/basedpyright --ignoreexternal --verifytypes sig
 
-# Each test is in one of these. Of the conformance suite, which does the same over each carrier, and of the slow ones,
-# which move millions of events, the coverage tells nothing and takes minutes.
-CORE := tests/unit tests/protocol tests/model
+# Each test is in one of these. Of the programs of chance in tests/model, of the conformance suite, which does the same
+# over each carrier, and of the slow ones, which move millions of events, the coverage tells nothing and takes minutes.
+# The others tell what each file of tests covers, for own_coverage.py.
+COVERED := $(BIN)/coverage run -m pytest -q -p tests.contexts -m "not slow"
+CORE := tests/unit tests/protocol tests/security
+PLAIN := tests/conformance tests/model
 PROGRAMS := tests/bench tests/cli tests/demo tests/docs tests/examples tests/testing tests/typing
 
 suite: core-suite outer-suite programs-suite conformance slow
 
 core-suite: $(VENV)/.$(GROUP)
-	$(BIN)/coverage run -m pytest -q -m "not slow" $(CORE)
+	$(COVERED) $(CORE)
 
 outer-suite: $(VENV)/.$(GROUP)
-	$(BIN)/coverage run -m pytest -q -m "not slow" $(addprefix --ignore ,$(CORE) $(PROGRAMS) tests/conformance)
+	$(COVERED) $(addprefix --ignore ,$(CORE) $(PLAIN) $(PROGRAMS))
 
 programs-suite: $(VENV)/.$(GROUP)
-	$(BIN)/coverage run -m pytest -q -m "not slow" $(PROGRAMS)
+	$(COVERED) $(PROGRAMS)
 
 conformance: $(VENV)/.$(GROUP)
-	$(BIN)/python -m pytest -q tests/conformance
+	$(BIN)/python -m pytest -q -m "not slow" $(PLAIN)
 
 slow: $(VENV)/.$(GROUP)
 	$(BIN)/python -m pytest -q -m slow
-
-own-coverage: $(VENV)/.$(GROUP)
-	$(BIN)/python tests/own_coverage.py
 
 docs: $(VENV)/.$(GROUP)
 	if [ -f docs/conf.py ]; then $(BIN)/sphinx-build -W --keep-going -q docs docs/_build; fi

@@ -14,10 +14,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 from canary import shows_a_secret
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The run decides, not the day. For a search: pytest --hypothesis-profile=long
-settings.register_profile("ci", derandomize=True, deadline=None, database=None)
+# The run decides, not the day nor the machine. For a search: pytest --hypothesis-profile=long
+settings.register_profile(
+    "ci",
+    max_examples=50,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile("long", max_examples=5_000, deadline=None)
 settings.load_profile("ci")
 

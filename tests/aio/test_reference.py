@@ -71,7 +71,7 @@ class InOneProcess(InProcess):
 
 
 TestInOneProcess = InOneProcess.TestCase
-TestInOneProcess.settings = settings(max_examples=60, stateful_step_count=50)
+TestInOneProcess.settings = settings(stateful_step_count=50)
 
 
 def test_programs_of_chance_see_the_same() -> None:
@@ -83,7 +83,7 @@ def test_programs_of_chance_see_the_same() -> None:
         machine.teardown()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(program=PROGRAMS)
 def test_the_same_program_sees_the_same_over_tcp(new_loop: NewLoop, program: list[Any]) -> None:
     """A server and two clients on one loop."""

@@ -13,7 +13,7 @@ from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, World
 from protocol.test_absences import away
@@ -438,7 +438,6 @@ def play(policy: Policy, steps: list[tuple[Any, ...]], *, reliable: bool = False
         getattr(it, name)(*arguments)
 
 
-@settings(max_examples=120, deadline=None)
 @given(POLICIES, st.lists(STEPS, max_size=25), st.booleans())
 def test_what_is_denied_reaches_nobody_and_what_is_allowed_everybody(
     policy: Policy, steps: list[Any], reliable: bool

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, End, World
 
@@ -206,7 +206,6 @@ class Shop:
                 worker.begin(1000)
 
 
-@settings(max_examples=250, deadline=None)
 @given(STEPS)
 def test_every_event_is_for_one_member_or_told_as_missed(steps: list[Any]) -> None:
     shop = Shop()
@@ -221,7 +220,6 @@ def test_every_event_is_for_one_member_or_told_as_missed(steps: list[Any]) -> No
     assert sum(len(worker.presence) for worker in everybody) == shop.told + shop.twice_told
 
 
-@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_every_member_gets_a_senders_events_in_order(steps: list[Any]) -> None:
     """But for those that another has given back."""
@@ -236,7 +234,6 @@ def test_every_member_gets_a_senders_events_in_order(steps: list[Any]) -> None:
             assert told.count("#connect") - told.count("#disconnect") in (0, 1) or len(shop.workers) > 1
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_what_is_too_much_to_wait_is_told_as_missed(steps: list[Any]) -> None:
     """The line holds no more than five events."""

@@ -146,7 +146,7 @@ def presence_alternates(heard: list[Heard]) -> None:
 
 
 TestInProcess = InProcess.TestCase
-TestInProcess.settings = settings(max_examples=150, stateful_step_count=50)
+TestInProcess.settings = settings(stateful_step_count=50)
 
 
 # -- many more programs, of chance ----------------------------------------------------------------

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import sig
@@ -147,7 +147,6 @@ def in_process(program: list[Any]) -> Machine:
         return machine
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(PROGRAMS)
 @pytest.mark.timeout(120)
 def test_the_same_program_sees_the_same(program: list[Any]) -> None:
@@ -159,7 +158,6 @@ def test_the_same_program_sees_the_same(program: list[Any]) -> None:
     assert found == expected.heard
 
 
-@settings(max_examples=40)
 @given(PROGRAMS)
 @pytest.mark.timeout(120)
 def test_presence_alternates_around_events(program: list[Any]) -> None:

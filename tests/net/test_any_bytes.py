@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from net.aside import aside
 from net.raw import LIMIT_S, Raw, raw_server, result
@@ -54,7 +54,6 @@ def quiet() -> Iterator[None]:
 def test_the_server_goes_on_serving_the_others() -> None:
     with sig.serve("tcp://127.0.0.1:0") as server, Raw.client(server.urls[0]) as witness:
 
-        @settings(max_examples=250)
         @given(st.one_of(GARBAGE, GARBAGE.map(PREFACE.__add__), GARBAGE.map(HELLO.__add__)))
         @example(HELLO + HEADER.pack(2**32 - 1, Kind.EVENT, 0, 1, 1))
         def attempt(data: bytes) -> None:
@@ -70,7 +69,6 @@ def test_the_server_goes_on_serving_the_others() -> None:
 def test_a_client_is_told_and_ends_in_order() -> None:
     with raw_server() as server:
 
-        @settings(max_examples=80)
         @given(GARBAGE)
         def attempt(data: bytes) -> None:
             client, raw = server.connected()

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from protocol.recorded import FRAMES
 
@@ -399,6 +399,7 @@ def test_merged_frames_hold_what_they_held_in_order(
         assert batch_decode(codec, one.payloads, one.lens, len(values_of)) == values_of
 
 
+@settings(max_examples=100)  # fewer leave lines untried
 @given(
     st.lists(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 10**6)), min_size=1, max_size=6), max_size=4),
     st.booleans(),

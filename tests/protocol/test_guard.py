@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sig.errors import ConnectFailed, ConnectionLost, HandshakeRefused, SigError
@@ -412,7 +412,6 @@ def test_a_fast_line_is_filled() -> None:
 # -- noise ---------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     sizes=st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(1, 3000), st.floats(0, 0.5)), min_size=1, max_size=8),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import End, World, whole
 
@@ -309,7 +309,6 @@ def run(
 LINKS = st.sampled_from([1, 300, 1000, 4000, MUCH])
 
 
-@settings(max_examples=150)
 @given(LINKS, st.tuples(READERS, READERS), st.lists(SELECTORS, max_size=5), programs(SENDERS))
 def test_delivered_and_missed_are_what_was_accepted(
     link_drop_bytes: int,
@@ -320,7 +319,6 @@ def test_delivered_and_missed_are_what_was_accepted(
     run(link_drop_bytes, readers, [EVERYTHING, EVERYTHING, *selectors], program)
 
 
-@settings(max_examples=150)
 @given(LINKS, st.tuples(READERS, READERS), programs(st.one_of(SENDERS, LISTENERS)))
 def test_so_they_are_for_listeners_that_come_and_go(
     link_drop_bytes: int, readers: tuple[dict[str, int], dict[str, int]], program: list[tuple[Any, ...]]
@@ -328,7 +326,6 @@ def test_so_they_are_for_listeners_that_come_and_go(
     run(link_drop_bytes, readers, [EVERYTHING, EVERYTHING], program)
 
 
-@settings(max_examples=150)
 @given(LINKS, st.sampled_from([80_000, MUCH]), st.sampled_from([0, 1, 3]), programs(st.one_of(SENDERS, LISTENERS)))
 def test_so_they_are_for_links_that_take_nothing(
     link_drop_bytes: int, memory_bytes: int, patience: int, program: list[tuple[Any, ...]]

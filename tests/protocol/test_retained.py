@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, End, World, byte_by_byte
 from reprs import Reprs
@@ -553,7 +553,6 @@ ROUND = st.tuples(
 PROGRAMS = st.lists(ROUND, min_size=3, max_size=12).map(lambda some: [step for steps in some for step in steps])
 
 
-@settings(max_examples=300)
 @given(
     st.tuples(*[st.sampled_from(["json", "json", REPRS])] * 3),
     st.tuples(*[st.sampled_from([{}, {}, {"max_frame_bytes": 500}])] * 2),

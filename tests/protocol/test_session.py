@@ -150,7 +150,7 @@ class Links(RuleBasedStateMachine):
 
 
 TestLinks = Links.TestCase
-TestLinks.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestLinks.settings = settings(stateful_step_count=60)
 
 
 def test_a_link_may_be_cut_again_while_things_are_sent_again() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from protocol.pairs import Answer, End, Raw, World
 from protocol.who import credential, logins, make_access, token
@@ -547,7 +547,6 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, window=st.sampled_from([300, 1 << 20]))
-@settings(max_examples=150, deadline=None)
 def test_whatever_becomes_of_the_links_all_is_as_if_they_held(steps: list[tuple[str, Any]], window: int) -> None:
     world = World(resend_bytes=window)
     owner, listener, watcher = client(world), client(world), world.client()

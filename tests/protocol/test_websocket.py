@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 import websockets.frames
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
@@ -716,7 +716,6 @@ def requests(draw: st.DrawFn) -> bytes:
     return b"".join(lines) + draw(st.sampled_from([b"\r\n", b"\r\n", b"", b"\n"])) + draw(st.binary(max_size=30))
 
 
-@settings(max_examples=300)
 @given(requests(), st.integers(1, 400))
 def test_any_request_is_survived(request: bytes, size: int) -> None:
     survives(server(), [request[i : i + size] for i in range(0, len(request), size)])

@@ -201,6 +201,7 @@ def check_possible(action: str, given_rules: list[Rule], sender: str | None, nam
     assert rights.possible(action, sender, name).allowed is some
 
 
+@settings(max_examples=100)  # fewer leave lines untried
 @given(st.lists(rules("listen"), max_size=4), st.none() | patterns(), st.none() | patterns() | st.sampled_from(EVENTS))
 def test_listening_is_possible_iff_some_name_may_be_heard(
     given_rules: list[Rule], sender: str | None, name: str | None
@@ -220,7 +221,7 @@ def test_owning_is_possible_iff_some_name_may_be_owned(given_rules: list[Rule], 
     check_possible("own", given_rules, sender, None)
 
 
-@settings(max_examples=30)
+@settings(max_examples=100)  # fewer leave lines untried
 @given(st.lists(rules("listen"), max_size=5))
 def test_a_rule_without_effect_can_go(given_rules: list[Rule]) -> None:
     gone = [id(rule) for rule, _ in shadowed(given_rules)]

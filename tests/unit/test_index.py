@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sig.index import Bucket, Index, rank
@@ -44,6 +44,7 @@ def reaches(sub: Sub, spot: Spot) -> bool:
     return matches(sub.sender, spot.sender) and matches(sub.event, spot.event)
 
 
+@settings(max_examples=200)  # fewer leave lines untried
 @given(st.data())
 def test_both_directions_agree_with_a_walk_over_everything(data: st.DataObject) -> None:
     table = Table()
@@ -172,6 +173,7 @@ def test_the_successor_of_a_target_stays_when_it_is_removed_late() -> None:
     assert table.targets(None, "x")[0] is new
 
 
+@settings(max_examples=200)  # fewer leave lines untried
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30), SENDER_SELECTORS, EVENT_SELECTORS)
 def test_targets_of_one_name_are_all_found_as_long_as_they_are_there(
     steps: list[tuple[int, bool]], sender: str | None, event: str | None

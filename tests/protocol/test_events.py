@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from dataclasses import dataclass
+from itertools import groupby
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from sig.protocol.events import (
     MAX_EVENTS,
     EventBatch,
     count_events,
+    gather_events,
     latest_events,
     merge_events,
     pack_batch,
@@ -385,6 +387,7 @@ def test_merged_frames_hold_what_they_held_in_order(
         routes = [route for route, _ in values]
         frames.append(Frame.of(pack_batch(0, payloads, lens=True, lines=lines, routes=routes, time_us=7)))
     merged = merge_events(frames, lines=lines)
+    assert len(frames) > 1 or merged is frames[0]
     assert merged == Frame.of(merged.data)
     assert len(merged.data) == HEADER.size + HEADER.unpack_from(merged.data)[0]
     found = unpack_events(merged)
@@ -397,6 +400,52 @@ def test_merged_frames_hold_what_they_held_in_order(
         one = unpack_events(Frame.of(part))
         values_of = [value for number, value in expected if number == route]
         assert batch_decode(codec, one.payloads, one.lens, len(values_of)) == values_of
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([(1,), (1, 1, 1), (2, 2), (1, 2, 1)]), st.booleans(), st.booleans()), min_size=1
+    ),
+    st.booleans(),
+    st.sampled_from([1, 80, 150, 1 << 20]),
+)
+def test_gathered_frames_hold_what_they_held_in_order(
+    batches: list[tuple[tuple[int, ...], bool, bool]], lines: bool, most_bytes: int
+) -> None:
+    codec = JSON if lines else BYTES
+    frames: list[Frame] = []
+    expected: list[tuple[int, object]] = []
+    for routes, lens, newline in batches:
+        values: list[tuple[int, object]] = [(route, (len(expected) if lines else b"\n")) for route in routes]
+        expected += values
+        payloads = [codec.encode(value) for _, value in values]
+        mixed = len(set(routes)) > 1
+        measured = lens or mixed or not lines
+        if lines and measured and newline:
+            payloads[-1] += b"\n"  # as a part of a batch has it
+        told = {"routes": routes} if mixed else {}
+        route = 0 if mixed else routes[0]
+        frames.append(Frame.of(pack_batch(route, payloads, lens=measured, lines=lines, time_us=7, **told)))
+    few = [Frame.of(data) for data in gather_events(frames, most_bytes, lines=lines)]
+    found: list[tuple[int, object]] = []
+    for frame in few:
+        batch = unpack_events(frame)
+        assert batch.time_us == 7
+        decoded = batch_decode(codec, batch.payloads, batch.lens, frame.count)
+        found += zip(batch.routes or [frame.route] * frame.count, decoded, strict=True)
+    assert found == expected
+    largest = max(len(frame.data) for frame in frames)
+    assert all(len(frame.data) <= max(most_bytes, largest) for frame in few)
+    if most_bytes == 1:
+        assert few == frames
+    elif most_bytes == 1 << 20:
+        assert len(few) == len([*groupby((frame.flags, frame.route) for frame in frames)])
+
+
+def test_what_is_gathered_is_counted() -> None:
+    frames = [Frame.of(pack_batch(1, [b"1"] * 30_000, lens=False, lines=True))] * 3
+    few = [Frame.of(data) for data in gather_events(frames, 1 << 20, lines=True)]
+    assert [frame.count for frame in few] == [60_000, 30_000]
 
 
 @settings(max_examples=100)  # fewer leave lines untried

@@ -133,6 +133,23 @@ def test_a_run_is_little_beside_what_may_wait() -> None:
     assert len(raw.connection.outbox) == 9
 
 
+def test_the_frames_of_a_run_become_few_for_several_and_none_larger_than_a_receiver_takes() -> None:
+    world = World()
+    owner = Owner(world, "e")
+    one, other = listener(world, "e"), listener(world, "e")
+    owner.send([(0, b"0")])
+    assert one.read() == other.read()
+    owner.send(*[[(0, b"1" * 100), (0, b"2" * 100)]] * 1000)
+    frames = one.read()
+    assert frames == other.read()
+    assert [frame.count for frame in frames] == [296] * 6 + [224]  # of 32 KiB at most
+    small = listener(world, "e", max_frame_bytes=2048)
+    owner.send([(0, b"0")])
+    small.read()
+    owner.send(*[[(0, b"2" * 500)]] * 10)
+    assert [frame.count for frame in small.read()] == [3, 3, 3, 1]
+
+
 def test_the_last_of_what_is_retained_is_kept_out_of_runs_and_parts() -> None:
     world = World()
     owner = Owner(world, "e", "f", retain=["e"])

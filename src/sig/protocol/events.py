@@ -232,34 +232,67 @@ def stamp(frame: Frame, time_us: int) -> Frame:
     return Frame(frame.kind, frame.flags, frame.count, frame.route, stamped(frame.data, time_us))
 
 
-def merge_events(frames: Sequence[Frame], *, lines: bool) -> Frame:
-    """Several MIXED EVENTs of one codec and one time as one, which must hold `MAX_EVENTS` at most.
+def gather_events(frames: Sequence[Frame], most_bytes: int, *, lines: bool) -> list[bytes]:
+    """EVENTs of one codec and one time in fewer frames, in their order: those that follow each other and are alike.
 
     They must have been checked.
 
     Args:
+        most_bytes: no frame that was made of several is larger.
         lines: whether payloads are joined by newlines.
     """
+    found: list[bytes] = []
+    alike: list[Frame] = []
+    count = size = 0
+    for frame in frames:
+        count += frame.count
+        size += len(frame.data) + 1  # the newline behind it
+        if alike and (
+            size > most_bytes or count > MAX_EVENTS or frame.flags != alike[0].flags or frame.route != alike[0].route
+        ):
+            found.append(merge_events(alike, lines=lines).data)
+            alike = []
+            count, size = frame.count, len(frame.data)
+        alike.append(frame)
+    found.append(merge_events(alike, lines=lines).data)
+    return found
+
+
+def merge_events(frames: Sequence[Frame], *, lines: bool) -> Frame:
+    """Several EVENTs of one codec and one time as one, which must hold `MAX_EVENTS` at most.
+
+    All are of one route, or MIXED; all have LENS, or none. They must have been checked.
+
+    Args:
+        lines: whether payloads are joined by newlines.
+    """
+    last = frames[-1]
+    if len(frames) == 1:
+        return last
+    count = 0
     routes: list[bytes] = []
     lens: list[bytes] = []
     payloads: list[bytes] = []
-    count = 0
-    last = frames[-1]
     for frame in frames:
-        data, tables = frame.data, EVENT_HEAD_BYTES + 4 * frame.count
-        start = tables + 4 * frame.count
+        data, start = frame.data, EVENT_HEAD_BYTES
         count += frame.count
-        routes.append(data[EVENT_HEAD_BYTES:tables])
+        if frame.flags & EVENT_MIXED:
+            tables, start = start, start + 4 * frame.count
+            routes.append(data[tables:start])
+        joined = lines and frame is not last and not data.endswith(b"\n")  # by a newline that is still to be
+        if frame.flags & EVENT_LENS:
+            tables, start = start, start + 4 * frame.count
+            if joined:
+                (length,) = _U32.unpack_from(data, start - _U32.size)
+                lens += data[tables : start - _U32.size], _U32.pack(length + 1)
+            else:
+                lens.append(data[tables:start])
         payloads.append(data[start:])
-        if not lines or frame is last or data.endswith(b"\n"):
-            lens.append(data[tables:start])
-        else:
-            (length,) = _U32.unpack_from(data, start - _U32.size)
-            lens += data[tables : start - _U32.size], _U32.pack(length + 1)
+        if joined:
             payloads.append(b"\n")
     body = b"".join((last.data[HEADER.size : EVENT_HEAD_BYTES], *routes, *lens, *payloads))
-    flags = EVENT_MIXED | EVENT_LENS
-    return Frame(_EVENT, flags, count, 0, pack(_EVENT, body, flags=flags, count=count))
+    data = pack(_EVENT, body, route=last.route, flags=last.flags, count=count)
+    return Frame(_EVENT, last.flags, count, last.route, data)
 
 
 def latest_events(frames: Sequence[Frame], wanted: Iterable[int], *, lines: bool) -> Iterator[tuple[int, int, bytes]]:

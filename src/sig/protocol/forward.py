@@ -1,8 +1,9 @@
 """Events on their way through a server: from the frame to the outboxes of all who hear them.
 
 Sans-I/O: no socket, no thread, no clock. No payload is looked into here; who lacks its codec, and needs it in another,
-gets it from `bridge`. Frames of one read that go to the same receivers,
-one after the other, are a *run*, and travel on as one piece: what a receiver costs, it costs once for all of them.
+gets it from `bridge`. Frames of one read that go to the same receivers, one after the other, are a *run*, and travel on
+as one piece: what a receiver costs, it costs once for all of them. For several receivers those that are alike become
+one frame, since each costs a receiver as much as dozens of events.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sig.codecs import Codec
 from sig.errors import RemoteProtocolError
 from sig.protocol.connection import Connection
-from sig.protocol.events import count_events, merge_events, routes_of, split_events
+from sig.protocol.events import count_events, gather_events, merge_events, routes_of, split_events
 from sig.protocol.fitting import fit_events
 from sig.protocol.frames import EVENT_DURABLE, EVENT_HEAD_BYTES, EVENT_SEQ, HEADER, Frame
 from sig.protocol.heard import Audience
@@ -23,8 +24,9 @@ from sig.protocol.outbox import Counts, Frames
 if TYPE_CHECKING:
     from sig.protocol.server import ServerCore
 
-# A run is dropped as a whole where it is too much: it must be little beside what may wait for a receiver.
-_RUN_BYTES: Final = 64 * 1024
+# A run is dropped as a whole where it is too much: it must be little beside what may wait for a receiver. And it is
+# half of what a client reads at once: if its frame were as large, nearly each would come in two reads.
+_RUN_BYTES: Final = 32 * 1024
 _RUN_SHARE: Final = 16
 
 
@@ -48,7 +50,7 @@ class Forwarder:
         self._counts: Counter[int] = Counter()
 
     def forward(self, connection: Connection, frame: Frame) -> None:
-        """Pass events on to all who hear them, byte for byte.
+        """Pass events on to all who hear them, payloads as they are.
 
         They may wait for others until `seal` is called, which must be before anything but another EVENT is looked at.
         Raises `RemoteProtocolError`, and then passes nothing on.
@@ -75,8 +77,7 @@ class Forwarder:
             self._check(connection, frame, routes)
             self._part(connection, frame)
             return
-        # What becomes one frame must not be larger than that; what stays several may, by one.
-        if audience is not self._audience or self._size + (0 if audience is not None else size) >= self._enough:
+        if audience is not self._audience or self._size + size > self._enough:
             if self._frames:
                 self.seal()
             self._audience = audience
@@ -122,15 +123,17 @@ class Forwarder:
             return
         if audience is None:
             lines = self._owner.codec.lines
-            self._part(self._owner, frames[0] if len(frames) == 1 else merge_events(frames, lines=lines))
+            self._part(self._owner, merge_events(frames, lines=lines))
         else:
             counts = tuple(self._counts.items())
             self._counts.clear()
             if audience.lines:
                 self._server.shares.take(self._owner, frames, {number: audience.lines for number, _ in counts})
             self._server.listening.accepted(counts)
-            data = frames[0].data if len(frames) == 1 else b"".join([frame.data for frame in frames])
-            entry = Frames.of(data, counts, len(frames))
+            parts = [frame.data for frame in frames]
+            if len(frames) > 1 and len(audience.direct) > 1:  # for one it would cost as much as it saves
+                parts = gather_events(frames, audience.largest, lines=self._owner.codec.lines)
+            entry = Frames.of(b"".join(parts), counts, len(parts))
             self._owner.events_in += entry.events
             if (values := self._owner.retained) is not None:
                 self._server.retained.keep(values, frames, counts, lines=self._owner.codec.lines)

@@ -7,10 +7,16 @@ import select
 import threading
 import tty
 from collections.abc import Callable
+from io import FileIO
 from random import Random
 from typing import Self
 
 Noise = Callable[[bytes], bytes]
+
+
+def opened_by_hand(device: str) -> FileIO:
+    """An end of a cable as a file; not as the terminal of this process, which would end with it."""
+    return FileIO(device, "r+", opener=lambda path, flags: os.open(path, flags | os.O_NOCTTY))
 
 
 class Cable:

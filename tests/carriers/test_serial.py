@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from carriers.cable import BitFlips, Cable, silence
+from carriers.cable import BitFlips, Cable, opened_by_hand, silence
 from protocol.who import credential, token
 
 import sig
@@ -287,7 +287,7 @@ def test_somebody_else_at_the_other_end(cable: Cable) -> None:
             sig.connect(url(cable.there), connect_timeout_s=1)
         return str(caught.value)
 
-    with open(cable.here, "r+b", buffering=0) as console, ThreadPoolExecutor() as aside:
+    with opened_by_hand(cable.here) as console, ThreadPoolExecutor() as aside:
         told = aside.submit(connect)
         assert console.read(1) == b"\0"  # it speaks
         console.write(b"raspberrypi login: ")
@@ -300,7 +300,7 @@ def test_a_server_is_silent_and_answers_a_stranger_only_when_it_must(
 ) -> None:
     future = Packet(SYN, 0, 0, 0, 0, b"\1\0\0\0\x63\x08\0\2").encode()
     forgotten = Packet(2, 0, 0, 0, 77, b"for a server of yesterday").encode()
-    with sig.serve(url(cable.here)), open(cable.there, "r+b", buffering=0) as board:
+    with sig.serve(url(cable.here)), opened_by_hand(cable.there) as board:
         reader = PacketReader(1000)
         board.write(b"\0" + forgotten)
         answers: list[Packet] = []

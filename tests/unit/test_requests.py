@@ -386,7 +386,7 @@ def test_an_async_handler_without_time_is_cancelled(loop: asyncio.AbstractEventL
         finally:
             cancelled.set()
 
-    with pytest.raises(RequestTimeout, match=r"'s' has not answered 'forever' within 0\.0\d+ s"):
+    with pytest.raises(RequestTimeout, match="'s' has not answered 'forever' within 0.05 s"):
         walk(handlers([forever], loop).answer("s", "forever", None, Trail(1, 100.05)))
     assert cancelled.wait(10)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from sig import told
 from sig.answers import Answers
-from sig.arrivals import Arrivals, RoutePlan, past_value
+from sig.arrivals import Arrivals, past_value
 from sig.codecs import Codec
 from sig.constants import EVENT_CONNECT, EVENT_DISCONNECT, Limits
 from sig.drivers.client import ClientDriver
@@ -46,6 +46,7 @@ from sig.messages import Stats as StatsMessage
 from sig.names import check_sender, matches
 from sig.pace import Pace
 from sig.parts import Source
+from sig.plans import RoutePlan
 from sig.protocol.asking import Coded
 from sig.protocol.client import ClientCore
 from sig.protocol.login import Prover

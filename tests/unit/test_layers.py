@@ -22,8 +22,8 @@ LAYERS: dict[int, str] = {
     3: "protocol.*",
     4: "drivers.*",
     5: "carriers.* certs",
-    6: "answers arrivals connecting gate giving gui linked network questions returned returning security.* serving "
-    "settings taking told wishes aio aio.*",
+    6: "answers arrivals connecting gate giving gui linked network plans questions returned returning security.* "
+    "serving settings taking told wishes aio aio.*",
     7: "__main__ cli cli.* demo demo.* testing testing.*",
 }
 

@@ -11,12 +11,11 @@ import threading
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import cycle
-from time import sleep
 from typing import Any, TypeVar
 
 from benchmarks.peers import roles
 from benchmarks.peers.payload import Event, clock, sample
-from benchmarks.peers.roles import MEETING, Address, check_answer, compute_until
+from benchmarks.peers.roles import MEETING, Address, check_answer, compute_until, sleep_until
 from benchmarks.peers.tally import Tally, percentiles
 
 T = TypeVar("T")
@@ -86,12 +85,9 @@ class Publisher(OnLoop, roles.Publisher):
         started = clock()
         for seq in range(count):
             due = started + seq / rate
-            if computing:
-                compute_until(due)
-            elif due > clock():
-                # Not asyncio.sleep: its milliseconds are too coarse for this rate. Here, as for the others, a program
-                # is woken, triggers, and lets its loop go round.
-                sleep(due - clock())  # noqa: ASYNC251
+            # Not asyncio.sleep: its milliseconds are too coarse for this rate. Here, as for the others, a program is
+            # woken, triggers, and lets its loop go round.
+            (compute_until if computing else sleep_until)(due)
             event["seq"] = seq
             event["ts"] = clock()
             await trigger(event)

@@ -60,11 +60,22 @@ class TestTheCommand:
         assert len(rounds) == 2
         assert all(figures["rate"] > 0 for figures in rounds)
 
-    def test_bare_sockets_show_where_the_machine_ends(self) -> None:
-        code, told, errors = suite("--rounds", "1", "--only", "/bare_sockets")
+    @pytest.mark.parametrize(
+        ("bare", "cases"),
+        [
+            ("bare_sockets", {"latency", "roundtrip"}),
+            ("bare_asyncio", {"latency", "roundtrip", "pipelined"}),
+            ("bare_uvloop", {"latency", "roundtrip", "pipelined"}),
+        ],
+    )
+    def test_those_without_a_library_show_where_the_machine_ends(self, bare: str, cases: set[str]) -> None:
+        [contestant] = (one for one in ALL if one.name == bare)
+        if contestant.missing() is not None:
+            pytest.skip(f"{bare} is {contestant.missing()}")
+        code, told, errors = suite("--rounds", "1", "--only", f"/{bare}")
         assert (code, told["failures"]) == (0, []), errors
-        assert set(told["cases"]) == {"latency", "roundtrip"}
-        assert "bare_sockets" not in PEERS
+        assert set(told["cases"]) == cases
+        assert bare not in PEERS
 
     def test_it_says_on_what_the_figures_were_taken(self) -> None:
         _, told, _ = suite("--only", "memory/sig_blocking", "--rounds", "1")

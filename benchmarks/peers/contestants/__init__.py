@@ -87,4 +87,12 @@ ALL = (
         offers=(EVENTS,),
     ),
     Contestant("bare_sockets", "bare sockets, nothing else", {}, {}, offers=("latency", "roundtrip")),
+    Contestant("bare_asyncio", "bare asyncio, nothing else", {}, {}, offers=("latency", "roundtrip", "pipelined")),
+    Contestant(
+        "bare_uvloop",
+        "bare uvloop, nothing else",
+        {"uvloop": "uvloop"},
+        {},
+        offers=("latency", "roundtrip", "pipelined"),
+    ),
 )

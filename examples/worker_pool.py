@@ -10,8 +10,9 @@ done = {}
 
 def worker(name, client):
     def work(info, number):
-        done[number] = name
         client.request("office", "hand_in", [number, number * number])
+        done[number] = name
+        finished.release()
 
     # With queue=1 a worker has one job before it at most; the others wait at the server for whoever is idle.
     client.listen(work, "office", "job", group="workers", queue=1)
@@ -23,7 +24,6 @@ results = {}
 def hand_in(result):
     number, square = result
     results[number] = square
-    finished.release()
 
 
 with sig.serve("tcp://127.0.0.1:0") as server:

@@ -30,7 +30,7 @@ def run(program: str, *arguments: str, **more: str) -> str:
         timeout=TIMEOUT_S,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), f"{program} ended with {done.returncode}:\n{done.stderr}"
     return done.stdout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextvars import ContextVar
 from functools import partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,10 @@ REFUSED: Final = object()
 TURN: Final = 100
 
 _LOOP_CLOSED: Final = "its event loop has closed"
+
+
+# Whose turn this is part of, on whatever thread its callback has this done.
+_turn: ContextVar[Consumer | None] = ContextVar("sig_turn", default=None)
 
 
 class Consumer:
@@ -60,6 +65,11 @@ class Consumer:
     def __len__(self) -> int:
         """Events that wait."""
         return len(self.mailbox) + len(self._batch)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits, or the callback is under way; not where it is the callback that asks."""
+        return not self.mailbox.resting and _turn.get() is not self
 
     def close(self) -> Iterator[Entry]:
         """Let nothing begin any more. Returns the events that had not, from any thread."""
@@ -127,6 +137,7 @@ class Consumer:
     def _turn(self, has_time: Callable[[], bool] | None = None) -> None:
         """Executors that know how long a turn may be say whether there is time for more."""
         listener, router, mailbox = self._listener, self._listener._router, self.mailbox
+        inside = _turn.set(self)
         try:
             for number in range(TURN):
                 if number and has_time is not None and not has_time():
@@ -141,6 +152,8 @@ class Consumer:
         except BaseException:  # KeyboardInterrupt or SystemExit: not ours, but no reason to become deaf
             mailbox.start()
             raise
+        finally:
+            _turn.reset(inside)
         mailbox.start()
 
     async def _turn_awaiting(self) -> None:

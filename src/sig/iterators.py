@@ -51,9 +51,9 @@ class Taken(Subscription):
         self._some.set()
 
     @property
-    def owed(self) -> int:
+    def owed(self) -> bool:
         # Nobody may ever take it: a router that closes does not wait for that.
-        return 0
+        return False
 
     def _consumer_of(self, call: Callback, loop: object) -> Consumer | None:
         self._through = call

@@ -111,6 +111,11 @@ class Mailbox:
         return self._pending
 
     @property
+    def resting(self) -> bool:
+        """Whether no consumer is at work, or about to be: nothing waits, and what was taken is done with."""
+        return not self._armed
+
+    @property
     def load(self) -> float:
         """How full it is, from 0 to 1."""
         return self._pending / self._size

@@ -131,11 +131,11 @@ class Subscription:
         return len(self._consumer) if self._consumer is not None else 0
 
     @property
-    def owed(self) -> int:
-        """How many of them a router that closes here waits for."""
+    def owed(self) -> bool:
+        """Whether a router that closes here waits for this listener, which has a queue: it may be asking, too."""
         here = getattr(self.options.executor, "here", None)
         # Waiting on the one thread that could take them would be in vain.
-        return 0 if here is not None and here() else self.pending
+        return self._consumer is not None and self._consumer.busy and not (here is not None and here())
 
     @property
     def load(self) -> float:

@@ -203,6 +203,27 @@ def test_serving_that_is_cancelled_leaves_nothing(new_loop: NewLoop) -> None:
     run(new_loop, main)
 
 
+def test_a_listener_may_ask_until_it_returns(new_loop: NewLoop) -> None:
+    async def main() -> None:
+        answers: list[object] = []
+        begun = asyncio.Event()
+        async with sig.aio.serve("tcp://127.0.0.1:0") as server:
+            await server.add_sender("office", requests={"echo": lambda params: params})
+            async with sig.aio.connect(server.urls[0]) as client:
+
+                async def ask(info: sig.Info, data: object) -> None:
+                    begun.set()
+                    await asyncio.sleep(0.05)  # by then the other is closing
+                    answers.append(await client.request("office", "echo", data))
+
+                await client.listen(ask, "s", "e")
+                (await server.add_sender("s", "e")).trigger("e", 1)
+                await asyncio.wait_for(begun.wait(), LIMIT_S)
+        assert answers == [1]
+
+    run(new_loop, main)
+
+
 def test_closing_that_is_cancelled_closes_all_the_same(new_loop: NewLoop) -> None:
     """With all that may be under way: events in a queue, a handler, a request, a sender."""
 

@@ -6,12 +6,20 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 import sig
 
 LIMIT_S = 30
+# Ways for a listener to be called beside the link: the options of each.
+OWN_QUEUES: dict[str, Callable[[Executor], dict[str, Any]]] = {
+    "queue": lambda _: {"queue": 1},
+    "executor": lambda executor: {"executor": executor},
+}
 
 
 def program(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -141,18 +149,18 @@ def test_after_close_every_verb_says_closed() -> None:
             sender.trigger("e", 1)
 
 
-@pytest.mark.parametrize("where", ["listener", "handler"])
+@pytest.mark.parametrize("where", ["listener", "queue", "executor", "handler"])
 def test_close_works_from_inside_a_callback(where: str) -> None:
-    with sig.serve("tcp://127.0.0.1:0") as server:
+    with sig.serve("tcp://127.0.0.1:0") as server, ThreadPoolExecutor(1) as executor:
         client = sig.connect(server.urls[0])
         closed = threading.Event()
 
         def close(*arguments: object) -> None:
-            client.close()
+            client.close(1_000)
             closed.set()
 
-        if where == "listener":
-            client.listen(close, "s", "e")
+        if where != "handler":
+            client.listen(close, "s", "e", **OWN_QUEUES.get(where, lambda _: {})(executor))
             server.add_sender("s", "e").trigger("e", 1)
         else:
             client.add_sender("s", requests={"m": lambda params: close()})
@@ -202,6 +210,26 @@ def test_what_has_arrived_is_told_before_the_end() -> None:
         threading.Timer(0.05, go_on.set).start()
         client.close()
         assert got == list(range(100))
+
+
+@pytest.mark.parametrize("where", OWN_QUEUES)
+def test_a_listener_with_a_queue_may_ask_until_it_returns(where: str) -> None:
+    answers: list[object] = []
+    begun, go_on = threading.Event(), threading.Event()
+    with sig.serve("tcp://127.0.0.1:0") as server, ThreadPoolExecutor(1) as executor:
+        server.add_sender("office", requests={"echo": lambda params: params})
+        with sig.connect(server.urls[0]) as client:
+
+            def ask(info: sig.Info, data: object) -> None:
+                begun.set()
+                go_on.wait(LIMIT_S)
+                answers.append(client.request("office", "echo", data))
+
+            client.listen(ask, "s", "e", **OWN_QUEUES[where](executor))
+            server.add_sender("s", "e").trigger("e", 1)
+            assert begun.wait(LIMIT_S)
+            threading.Timer(0.05, go_on.set).start()
+    assert answers == [1]
 
 
 def test_a_listener_that_will_not_end_does_not_hold_up_close() -> None:

@@ -237,10 +237,30 @@ def test_nobody_waits_for_what_only_this_thread_could_take() -> None:
     router = sig.Router()
     subscription = router.listen(nothing, "s", "e", executor=Window())
     router.add_sender("s", "e").trigger("e", 1)
-    assert (subscription.pending, subscription.owed) == (1, 0)
+    assert (subscription.pending, subscription.owed) == (1, False)
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(lambda: subscription.owed).result(10) == 1
+        assert pool.submit(lambda: subscription.owed).result(10)
     router.close(timeout=10_000)
+
+
+def test_a_router_that_closes_waits_for_the_call_under_way_but_not_from_inside(
+    router: sig.Router, signal: sig.Signal
+) -> None:
+    desk, told = Desk(), list[bool]()
+
+    def inside(info: sig.Info, data: object) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            told.extend((subscription.owed, other.owed, pool.submit(lambda: subscription.owed).result(10)))
+
+    subscription = router.listen(inside, "s", "e", executor=desk)
+    other = router.listen(nothing, "s", "e", executor=Desk())
+    assert not subscription.owed
+    signal.trigger(1)
+    assert subscription.owed
+    desk.run()
+    assert told == [False, True, True]
+    assert not subscription.owed
+    other.close()
 
 
 # -- async listeners -----------------------------------------------------------------------------

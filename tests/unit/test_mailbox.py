@@ -403,3 +403,14 @@ def test_a_closed_queue_takes_no_batch() -> None:
     box.close()
     box.put_many(A, [1, 2])
     assert (len(box), box.woken, box.take_many(5)) == (0, 0, [])
+
+
+def test_it_rests_until_something_comes_and_when_all_is_taken() -> None:
+    box = Mailbox(lambda: None)
+    assert box.resting
+    box.put(A, 1)
+    assert not box.resting
+    box.take()
+    assert not box.resting  # whoever took may be at it
+    assert box.take() is None
+    assert box.resting

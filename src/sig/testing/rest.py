@@ -59,4 +59,4 @@ def _works(subscription: Subscription) -> bool:
     """Whether a listener with a queue has something in it, or is being called."""
     mailbox = subscription._mailbox
     # Whoever iterates takes when he likes.
-    return mailbox is not None and mailbox._armed and not isinstance(subscription, Taken)
+    return mailbox is not None and not mailbox.resting and not isinstance(subscription, Taken)

@@ -27,7 +27,7 @@ _LOOP_CLOSED: Final = "its event loop has closed"
 
 
 # Whose turn this is part of, on whatever thread its callback has this done.
-_turn: ContextVar[Consumer | None] = ContextVar("sig_turn", default=None)
+_inside: ContextVar[Consumer | None] = ContextVar("sig_turn", default=None)
 
 
 class Consumer:
@@ -69,7 +69,7 @@ class Consumer:
     @property
     def busy(self) -> bool:
         """Whether something waits, or the callback is under way; not where it is the callback that asks."""
-        return not self.mailbox.resting and _turn.get() is not self
+        return not self.mailbox.resting and _inside.get() is not self
 
     def close(self) -> Iterator[Entry]:
         """Let nothing begin any more. Returns the events that had not, from any thread."""
@@ -133,11 +133,12 @@ class Consumer:
             self._start()
         except RuntimeError as error:  # the loop or the executor has closed: nobody will ever take
             self._listener._end(f"what runs it has ended: {error}")
+            self.mailbox.rest()
 
     def _turn(self, has_time: Callable[[], bool] | None = None) -> None:
         """Executors that know how long a turn may be say whether there is time for more."""
         listener, router, mailbox = self._listener, self._listener._router, self.mailbox
-        inside = _turn.set(self)
+        token = _inside.set(self)
         try:
             for number in range(TURN):
                 if number and has_time is not None and not has_time():
@@ -153,7 +154,7 @@ class Consumer:
             mailbox.start()
             raise
         finally:
-            _turn.reset(inside)
+            _inside.reset(token)
         mailbox.start()
 
     async def _turn_awaiting(self) -> None:

@@ -263,6 +263,16 @@ def test_a_router_that_closes_waits_for_the_call_under_way_but_not_from_inside(
     other.close()
 
 
+def test_nobody_waits_for_what_an_executor_that_has_ended_could_not_take(
+    router: sig.Router, signal: sig.Signal
+) -> None:
+    executor = ThreadPoolExecutor(1)
+    subscription = router.listen(nothing, "s", "e", executor=executor)
+    executor.shutdown()
+    signal.trigger(1)
+    assert (subscription.closed, subscription.owed) == (True, False)
+
+
 # -- async listeners -----------------------------------------------------------------------------
 
 

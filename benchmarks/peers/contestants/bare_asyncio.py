@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final, cast
 
 from benchmarks.peers import awaited, roles
-from benchmarks.peers.payload import Event, clock, decode, encode, sample
-from benchmarks.peers.roles import MEETING, Address, check_answer
+from benchmarks.peers.payload import Event, decode, encode
+from benchmarks.peers.roles import MEETING, Address
 from benchmarks.peers.tally import Tally
 
 READ_BYTES: Final = 1 << 16
@@ -141,25 +141,13 @@ class Requester(awaited.Requester):
         return await self._start()
 
     async def _ask_many(self, count: int, flight: int) -> dict[str, float]:
-        event = sample()
-        flying: deque[asyncio.Future[Event]] = deque()
-        answered = 0
-        started = clock()
-        for seq in range(count):
-            event["seq"] = seq
-            self._ask_soon(encode(event) + b"\n")
-            flying.append(self._start())
-            if len(flying) >= flight:
-                check_answer(await flying.popleft(), answered)
-                answered += 1
-        for seq in range(answered, count):
-            check_answer(await flying.popleft(), seq)
-        return {"took": clock() - started}
+        return await awaited.windowed(self._ask_soon, count, flight)
 
-    def _ask_soon(self, question: bytes) -> None:
+    def _ask_soon(self, event: Event) -> asyncio.Future[Event]:
         if not self._questions:
             self._loop.call_soon(self._ask_all)
-        self._questions.append(question)
+        self._questions.append(encode(event) + b"\n")
+        return self._start()
 
     def _ask_all(self) -> None:
         questions, self._questions = self._questions, []

@@ -6,8 +6,6 @@ program has to, which also lets its loop send.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import sig.aio
 from benchmarks.peers import awaited, roles
 from benchmarks.peers.contestants.sig_blocking import OPTIONS, SENDER, SERVER_OPTIONS
 from benchmarks.peers.payload import Event, clock, sample
-from benchmarks.peers.roles import MEETING, Address, check_answer
+from benchmarks.peers.roles import MEETING, Address
 from benchmarks.peers.tally import Tally
 
 # Events between two looks at whether there is room. Fewer cost more turns of the loop; more make longer pauses at the
@@ -104,21 +102,8 @@ class Requester(awaited.Requester):
         return answer
 
     async def _ask_many(self, count: int, flight: int) -> dict[str, float]:
-        # Futures without a task for each: the way for many at a time.
         start = self._router.start_request
-        event = sample()
-        flying: deque[asyncio.Future[Event]] = deque()
-        answered = 0
-        started = clock()
-        for seq in range(count):
-            event["seq"] = seq
-            flying.append(start(SENDER, "echo", event))
-            if len(flying) >= flight:
-                check_answer(await flying.popleft(), answered)
-                answered += 1
-        for seq in range(answered, count):
-            check_answer(await flying.popleft(), seq)
-        return {"took": clock() - started}
+        return await awaited.windowed(lambda event: start(SENDER, "echo", event), count, flight)
 
     def close(self) -> None:
         self.run(self._router.close())
